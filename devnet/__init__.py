@@ -1,0 +1,1 @@
+"""A local chain with genuine protocols, realistic traders, and a Flashbots-style relay that builds its blocks."""

@@ -1,0 +1,1 @@
+"""Everybody else on the chain: traders, liquidity providers, borrowers, an oracle, a rival, a sandwich attacker."""

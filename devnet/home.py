@@ -1,0 +1,40 @@
+"""Where the devnet keeps its files: npm packages, compiled contracts, the deployed world, the run under way."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds everything the devnet stores; `$HFTNODE_HOME`, else `~/.hftnode`."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """Take `$HFTNODE_HOME` where it is set."""
+        configured = os.environ.get("HFTNODE_HOME")
+        return cls(Path(configured).expanduser().resolve() if configured else Path.home() / ".hftnode")
+
+    @property
+    def packages(self) -> Path:
+        """npm packages, one folder a lock file."""
+        return self.root / "npm"
+
+    @property
+    def builds(self) -> Path:
+        """Compiled contracts, one file a set of sources and compiler."""
+        return self.root / "build"
+
+    @property
+    def worlds(self) -> Path:
+        """Deployed worlds: state dump and manifest, one folder a key."""
+        return self.root / "worlds"
+
+    @property
+    def run(self) -> Path:
+        """The devnet under way: lock, endpoints, logs."""
+        return self.root / "run"

@@ -1,0 +1,1 @@
+"""The genuine protocols, deployed from their packages: one file per protocol."""

@@ -1,0 +1,1 @@
+"""The relay: block builder, and owner of the public RPC and WebSocket."""

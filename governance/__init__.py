@@ -1,0 +1,1 @@
+"""The Python side of the contracts: parameters, deployment, proposals, vaults. Imports `protocol` only."""

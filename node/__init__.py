@@ -1,0 +1,1 @@
+"""One operator's node: the processes, the deterministic pipeline that they run, and the command line."""

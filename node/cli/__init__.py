@@ -1,0 +1,1 @@
+"""The command `hftnode`: one thin file per command group."""
