@@ -1,10 +1,209 @@
-"""`hftnode devnet …`: the commands of the local chain."""
+"""`hftnode devnet …`: the commands of the local chain. Thin: options in, words or JSON out."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
 import click
+import msgspec
+import orjson
+from rich.console import Console
+
+from devnet.compare import Difference, RecordedBlock, first_difference, read_recording
+from devnet.config import DevnetConfig
+from devnet.errors import DevnetError
+from devnet.home import Home
+from devnet.manifest import Manifest
+from devnet.run_folder import RunFolder, RunRecord
+
+P = ParamSpec("P")
+
+NOT_RUNNING = 3
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+
+
+def _user_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a `DevnetError` into one line and exit code 1: a user's mistake is not a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except DevnetError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
 
 
 @click.group()
 def devnet() -> None:
     """A local chain with genuine protocols, realistic traders and a Flashbots-style relay."""
+
+
+@devnet.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8545, show_default=True, help="Port of RPC, WebSocket and builders; 0 takes a free one."
+)
+@click.option("--block-time", default=2.0, show_default=True, help="Seconds between blocks.")
+@click.option("--seed", default=1, show_default=True, help="What the actors do follows from it.")
+@click.option("--lockstep", is_flag=True, help="Build a block when every participant passed the barrier: reproducible.")
+@click.option("--actors/--no-actors", default=True, show_default=True, help="Traders, whales, borrowers, rivals …")
+@click.option("--parameters", type=click.Path(path_type=Path), help="Actor parameters (TOML) instead of the built-in.")
+@click.option("--blocks", type=int, help="End by itself after so many blocks.")
+@click.option("--record", type=click.Path(path_type=Path), help="Write each block as a line of JSON to this file.")
+@_json_option
+@_user_errors
+def up(
+    host: str,
+    port: int,
+    block_time: float,
+    seed: int,
+    lockstep: bool,
+    actors: bool,
+    parameters: Path | None,
+    blocks: int | None,
+    record: Path | None,
+    as_json: bool,
+) -> None:
+    """Start the devnet in the foreground; Ctrl-C ends it and leaves nothing behind."""
+    config = DevnetConfig(
+        host=host,
+        port=port,
+        block_time_seconds=block_time,
+        seed=seed,
+        lockstep=lockstep,
+        actors=actors,
+        actor_parameters=parameters,
+        stop_after_blocks=blocks,
+        record=record,
+    )
+    _run(config, Home.from_environment(), as_json=as_json)
+
+
+def _run(config: DevnetConfig, home: Home, *, as_json: bool) -> None:
+    # Imported here: the other commands need neither the relay nor the server's libraries and should answer at once.
+    from devnet.app import run_devnet  # noqa: PLC0415
+    from devnet.banner import show  # noqa: PLC0415
+
+    progress_console = Console(stderr=True, highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
+
+    def ready(record: RunRecord, manifest: Manifest) -> None:
+        if as_json:
+            click.echo(_to_json(record))
+            sys.stdout.flush()
+        else:
+            show(console, record, manifest)
+
+    _with_fast_loop(run_devnet(config, home, lambda line: progress_console.print(f"[dim]{line}[/dim]"), ready))
+
+
+@devnet.command()
+@_json_option
+@_user_errors
+def down(as_json: bool) -> None:
+    """End the devnet that runs in this home, from another terminal."""
+    from devnet.control import end_devnet  # noqa: PLC0415
+
+    ended = end_devnet(RunFolder(Home.from_environment().run))
+    if as_json:
+        click.echo(_to_json({"ended": ended}))
+    else:
+        click.echo("the devnet has ended" if ended else "no devnet is running")
+
+
+@devnet.command()
+@_json_option
+@_user_errors
+def status(as_json: bool) -> None:
+    """Show what runs: endpoints, blocks, mempool, builders. Exit code 3 when nothing runs."""
+    from devnet.control import read_status, show_status  # noqa: PLC0415
+
+    record = RunFolder(Home.from_environment().run).read()
+    if record is None:
+        click.echo(_to_json({"running": False}) if as_json else "no devnet is running: `hftnode devnet up` starts one")
+        sys.exit(NOT_RUNNING)
+    found = asyncio.run(read_status(record))
+    if as_json:
+        click.echo(_to_json({"running": True, "endpoints": record, "stats": found}))
+    else:
+        show_status(Console(highlight=False, soft_wrap=True), record, found)
+
+
+@devnet.command()
+@click.option("--role", help="Only this role, for example `trader`.")
+@_json_option
+@_user_errors
+def accounts(role: str | None, as_json: bool) -> None:
+    """List the funded accounts with their keys: public knowledge, never send real funds to them."""
+    from devnet.control import list_accounts, show_accounts  # noqa: PLC0415
+
+    listed = list_accounts(Home.from_environment(), role)
+    if as_json:
+        click.echo(_to_json(listed))
+    else:
+        show_accounts(Console(highlight=False, soft_wrap=True), listed)
+
+
+@devnet.command()
+@click.argument("left")
+@click.argument("right")
+@click.option("--blocks", default=100, show_default=True, help="How many blocks to run where a side is a seed.")
+@_json_option
+@_user_errors
+def compare(left: str, right: str, blocks: int, as_json: bool) -> None:
+    """Compare two runs to the byte: each side is a recording (`up --record FILE`) or a seed, which is run in lockstep.
+
+    Exit code 0 when they are equal, 1 when they differ.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [_recording(side, blocks, Path(folder) / f"{i}.jsonl") for i, side in enumerate((left, right))]
+    difference = first_difference(*sides)
+    click.echo(_verdict(sides, difference, as_json=as_json))
+    sys.exit(0 if difference is None else 1)
+
+
+def _recording(side: str, blocks: int, target: Path) -> list[RecordedBlock]:
+    if Path(side).is_file():
+        return read_recording(Path(side))
+    if not side.isdecimal():
+        raise click.UsageError(f"{side!r} is neither a recording nor a seed (a whole number)")
+    from devnet.app import run_devnet  # noqa: PLC0415
+
+    config = DevnetConfig(port=0, seed=int(side), lockstep=True, stop_after_blocks=blocks, record=target)
+    click.echo(f"running seed {side} for {blocks} blocks", err=True)
+    _with_fast_loop(
+        run_devnet(config, Home.from_environment(), lambda line: click.echo(line, err=True), lambda *_: None)
+    )
+    return read_recording(target)
+
+
+def _verdict(sides: list[list[RecordedBlock]], difference: Difference | None, *, as_json: bool) -> str:
+    counts = [{"blocks": len(side), "transactions": sum(len(block.transactions) for block in side)} for side in sides]
+    if as_json:
+        return _to_json({"equal": difference is None, "difference": difference, "sides": counts})
+    sizes = " and ".join(f"{count['blocks']} blocks with {count['transactions']} transactions" for count in counts)
+    if difference is None:
+        return f"equal to the byte: {sizes}"
+    return f"different from block {difference.number} on: {difference.what} ({sizes})"
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(msgspec.to_builtins(value), option=orjson.OPT_INDENT_2).decode()
+
+
+def _with_fast_loop(main: Coroutine[None, None, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:  # not on Windows; asyncio's own loop is slower and does the same
+        asyncio.run(main)
+    else:
+        uvloop.run(main)

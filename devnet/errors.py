@@ -17,6 +17,10 @@ class DevnetError(Exception):
     """What went wrong and what the user can do about it."""
 
 
+class ConfigInvalid(DevnetError):
+    """An option is out of its range."""
+
+
 class ToolMissing(DevnetError):
     """Node.js, npm or Anvil is not there and could not be installed."""
 

@@ -1,0 +1,144 @@
+"""`hftnode devnet up`: packages, world, Anvil, relay and actors, started in this order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devnet.anvil import Anvil, AnvilOptions
+from devnet.child_process import ChildProcess
+from devnet.config import DevnetConfig
+from devnet.home import Home
+from devnet.manifest import Manifest
+from devnet.packages import Progress, ensure_packages
+from devnet.recorder import Recorder
+from devnet.relay.app import Relay
+from devnet.relay.config import RelayConfig
+from devnet.rpc import RpcClient
+from devnet.run_folder import RunFolder, RunRecord
+from devnet.world import World, ensure_world
+
+HEAD_POLL_SECONDS = 0.05
+
+OnReady = Callable[[RunRecord, Manifest], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A devnet that is up: its endpoints and the parts that go on until they are stopped."""
+
+    record: RunRecord
+    manifest: Manifest
+    anvil: Anvil
+    relay: Relay
+    actors: ChildProcess | None
+
+
+async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_ready: OnReady) -> None:
+    """Bring the devnet up, call `on_ready`, and keep it until SIGINT, SIGTERM or the block to stop after.
+
+    Raises `DevnetError` when a part cannot start or dies. Leaves no process and no record behind.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    folder = RunFolder(home.run)
+    with folder.locked():
+        packages = await asyncio.to_thread(ensure_packages, home, progress)
+        world = await ensure_world(home, packages, progress)
+        async with wire(config, home, world, packages.anvil) as running:
+            folder.write(running.record)
+            try:
+                on_ready(running.record, running.manifest)
+                await _until_stopped(config, running, stop)
+            finally:
+                folder.clear()
+
+
+@contextlib.asynccontextmanager
+async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Path) -> AsyncIterator[Running]:
+    """Start the parts on a loaded world; nothing but wiring."""
+    logs = home.run / "logs"
+    options = AnvilOptions(chain_id=world.manifest.chain_id, load_state=world.state_path)
+    relay_config = RelayConfig(
+        host=config.host,
+        port=config.port,
+        chain_id=world.manifest.chain_id,
+        block_time_seconds=config.block_time_seconds,
+        seed=config.seed,
+        lockstep=config.lockstep,
+    )
+    async with Anvil(anvil_binary, options, logs / "anvil.log") as anvil, Relay(relay_config, anvil.url) as relay:
+        record = RunRecord(
+            pid=os.getpid(),
+            chain_id=world.manifest.chain_id,
+            seed=config.seed,
+            block_time_seconds=config.block_time_seconds,
+            lockstep=config.lockstep,
+            rpc_url=relay.public_url,
+            ws_url=relay.ws_url,
+            admin_url=relay.admin_url,
+            builder_urls={builder.name: relay.builder_url(builder.name) for builder in relay_config.builders},
+            manifest_path=str(world.manifest_path),
+            log_folder=str(logs),
+        )
+        actors = _actors(config, record, logs) if config.actors else None
+        yield Running(record, world.manifest, anvil, relay, actors)
+
+
+def _actors(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:
+    builders = ",".join(f"{name}={url}" for name, url in record.builder_urls.items())
+    command = [sys.executable, "-m", "devnet.actors", "--manifest", record.manifest_path, "--url", record.rpc_url]
+    command += ["--ws", record.ws_url, "--builders", builders, "--seed", str(record.seed), "--log-folder", str(logs)]
+    command += ["--exit-with-parent"]
+    if config.lockstep:
+        command.append("--lockstep")
+    if config.actor_parameters is not None:
+        command += ["--parameters", str(config.actor_parameters)]
+    return ChildProcess("actors", command, logs / "actors.log", restart=not config.lockstep)
+
+
+async def _until_stopped(config: DevnetConfig, running: Running, stop: asyncio.Event) -> None:
+    parts = {
+        asyncio.create_task(stop.wait(), name="stop"),
+        asyncio.create_task(running.relay.run(), name="relay"),
+        asyncio.create_task(running.anvil.wait(), name="anvil"),
+    }
+    if running.actors is not None:
+        parts.add(asyncio.create_task(running.actors.run(), name="actors"))
+    if config.stop_after_blocks is not None or config.record is not None:
+        parts.add(asyncio.create_task(_follow(config, running), name="blocks"))
+    try:
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _cancel(parts)
+
+
+async def _cancel(tasks: set[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow(config: DevnetConfig, running: Running) -> None:
+    """Record blocks as they come; return after the block to stop after."""
+    first = running.manifest.block_number + 1
+    last = None if config.stop_after_blocks is None else first + config.stop_after_blocks - 1
+    async with RpcClient(running.record.rpc_url) as rpc:
+        recorder = None if config.record is None else Recorder(rpc, config.record, first)
+        while True:
+            head = int(await rpc.call("eth_blockNumber"), 16)
+            if recorder is not None:
+                await recorder.catch_up(head if last is None else min(head, last))
+            if last is not None and head >= last:
+                return
+            await asyncio.sleep(HEAD_POLL_SECONDS)

@@ -1,0 +1,43 @@
+"""What a devnet can be told, validated before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from devnet.errors import ConfigInvalid
+
+MINIMUM_BLOCK_TIME_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevnetConfig:
+    """One devnet. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8545
+    block_time_seconds: float = 2.0
+    seed: int = 1
+    lockstep: bool = False
+    actors: bool = True
+    actor_parameters: Path | None = None
+    stop_after_blocks: int | None = None
+    record: Path | None = None
+    """File that gets each block as one line of JSON, for `hftnode devnet compare`."""
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 <= self.port <= 65535:
+            faults.append(f"port {self.port} is not between 0 and 65535")
+        if self.block_time_seconds < MINIMUM_BLOCK_TIME_SECONDS:
+            faults.append(f"block time {self.block_time_seconds} s is below {MINIMUM_BLOCK_TIME_SECONDS} s")
+        if self.lockstep and self.block_time_seconds != int(self.block_time_seconds):
+            faults.append("in lockstep the block time is the step of the chain's clock: whole seconds only")
+        if not 0 <= self.seed < 2**64:
+            faults.append(f"seed {self.seed} is not an unsigned 64-bit integer")
+        if self.stop_after_blocks is not None and self.stop_after_blocks < 1:
+            faults.append("the number of blocks to stop after is below 1")
+        if self.actor_parameters is not None and not self.actor_parameters.is_file():
+            faults.append(f"there is no parameter file {self.actor_parameters}")
+        if faults:
+            raise ConfigInvalid("; ".join(faults))
