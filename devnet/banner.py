@@ -61,7 +61,7 @@ def _accounts(manifest: Manifest) -> Table:
         names = manifest.funded.get(role, ())
         if names:
             first = account(names[0])
-            grid.add_row(f"{role} × {len(names)}", f"{first.name} {first.address} …")
+            grid.add_row(f"{len(names)} {role}s", f"{first.name} {first.address} …")
     grid.add_row("", "all with keys: hftnode devnet accounts (public keys of a toy chain: never send real funds)")
     return grid
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from devnet.errors import ChainFailed
 
 MAX_RESTARTS = 3
+RESTART_SECONDS = 0.25
 STOP_SECONDS = 5.0
 LOG_TAIL_BYTES = 2_000
 
@@ -32,7 +33,7 @@ class ChildProcess:
                 if not self._restart or self.restarts >= MAX_RESTARTS:
                     raise ChainFailed(f"{self.name} ended with code {code}:\n{self._log_tail()}")
                 self.restarts += 1
-                await asyncio.sleep(2**self.restarts / 4)
+                await asyncio.sleep(RESTART_SECONDS * 2**self.restarts)
         finally:
             await self._stop()
 

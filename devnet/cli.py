@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -90,8 +91,8 @@ def up(
 
 def _run(config: DevnetConfig, home: Home, *, as_json: bool) -> None:
     # Imported here: the other commands need neither the relay nor the server's libraries and should answer at once.
-    from devnet.app import run_devnet  # noqa: PLC0415
-    from devnet.banner import show  # noqa: PLC0415
+    from devnet.app import run_devnet
+    from devnet.banner import show
 
     progress_console = Console(stderr=True, highlight=False)
     console = Console(highlight=False, soft_wrap=True)
@@ -111,7 +112,7 @@ def _run(config: DevnetConfig, home: Home, *, as_json: bool) -> None:
 @_user_errors
 def down(as_json: bool) -> None:
     """End the devnet that runs in this home, from another terminal."""
-    from devnet.control import end_devnet  # noqa: PLC0415
+    from devnet.control import end_devnet
 
     ended = end_devnet(RunFolder(Home.from_environment().run))
     if as_json:
@@ -125,7 +126,7 @@ def down(as_json: bool) -> None:
 @_user_errors
 def status(as_json: bool) -> None:
     """Show what runs: endpoints, blocks, mempool, builders. Exit code 3 when nothing runs."""
-    from devnet.control import read_status, show_status  # noqa: PLC0415
+    from devnet.control import read_status, show_status
 
     record = RunFolder(Home.from_environment().run).read()
     if record is None:
@@ -144,7 +145,7 @@ def status(as_json: bool) -> None:
 @_user_errors
 def accounts(role: str | None, as_json: bool) -> None:
     """List the funded accounts with their keys: public knowledge, never send real funds to them."""
-    from devnet.control import list_accounts, show_accounts  # noqa: PLC0415
+    from devnet.control import list_accounts, show_accounts
 
     listed = list_accounts(Home.from_environment(), role)
     if as_json:
@@ -165,24 +166,24 @@ def compare(left: str, right: str, blocks: int, as_json: bool) -> None:
     Exit code 0 when they are equal, 1 when they differ.
     """
     with tempfile.TemporaryDirectory() as folder:
-        sides = [_recording(side, blocks, Path(folder) / f"{i}.jsonl") for i, side in enumerate((left, right))]
+        sides = [_recording(side, blocks, Path(folder) / name) for name, side in (("left", left), ("right", right))]
     difference = first_difference(*sides)
     click.echo(_verdict(sides, difference, as_json=as_json))
     sys.exit(0 if difference is None else 1)
 
 
-def _recording(side: str, blocks: int, target: Path) -> list[RecordedBlock]:
+def _recording(side: str, blocks: int, folder: Path) -> list[RecordedBlock]:
     if Path(side).is_file():
         return read_recording(Path(side))
     if not side.isdecimal():
         raise click.UsageError(f"{side!r} is neither a recording nor a seed (a whole number)")
-    from devnet.app import run_devnet  # noqa: PLC0415
+    from devnet.app import run_devnet
 
+    target = folder / "blocks.jsonl"
     config = DevnetConfig(port=0, seed=int(side), lockstep=True, stop_after_blocks=blocks, record=target)
+    home = replace(Home.from_environment(), run_elsewhere=folder)
     click.echo(f"running seed {side} for {blocks} blocks", err=True)
-    _with_fast_loop(
-        run_devnet(config, Home.from_environment(), lambda line: click.echo(line, err=True), lambda *_: None)
-    )
+    _with_fast_loop(run_devnet(config, home, lambda line: click.echo(line, err=True), lambda *_: None))
     return read_recording(target)
 
 
@@ -202,7 +203,7 @@ def _to_json(value: object) -> str:
 
 def _with_fast_loop(main: Coroutine[None, None, None]) -> None:
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop
     except ImportError:  # not on Windows; asyncio's own loop is slower and does the same
         asyncio.run(main)
     else:

@@ -12,6 +12,8 @@ class Home:
     """The folder that holds everything the devnet stores; `$HFTNODE_HOME`, else `~/.hftnode`."""
 
     root: Path
+    run_elsewhere: Path | None = None
+    """Keeps the run under way apart, so that a comparison can go on beside a devnet that is up."""
 
     @classmethod
     def from_environment(cls) -> Home:
@@ -37,4 +39,4 @@ class Home:
     @property
     def run(self) -> Path:
         """The devnet under way: lock, endpoints, logs."""
-        return self.root / "run"
+        return self.run_elsewhere or self.root / "run"

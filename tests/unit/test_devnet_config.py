@@ -1,0 +1,28 @@
+"""Options of the devnet are refused before anything starts, all faults at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devnet.config import DevnetConfig
+from devnet.errors import ConfigInvalid
+
+
+def test_the_defaults_are_valid() -> None:
+    assert DevnetConfig().port == 8545
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        DevnetConfig(
+            port=70_000,
+            block_time_seconds=0.01,
+            lockstep=True,
+            seed=-1,
+            stop_after_blocks=0,
+            actor_parameters=Path("/nonexistent/parameters.toml"),
+        )
+    for word in ("port 70000", "block time", "whole seconds", "seed -1", "stop after", "no parameter file"):
+        assert word in str(caught.value)
