@@ -79,6 +79,7 @@ class Chain:
             raise ChainFailed(f"the chain does not tell its head: {chain_id} {block}")
         self.chain_id = int(chain_id, 16)
         self._head = Head.from_block(block)
+        self.recent[self._head.number] = PublishedBlock(self._head, (), ())
 
     @property
     def head(self) -> Head:
@@ -109,12 +110,14 @@ class Chain:
         known = self._accounts.get(address)
         if known is not None:
             return known
-        head = self.head
-        state = (await self.accounts_at(head.number, (address,)))[address]
-        if head is self._head:  # no block came meanwhile
-            self._accounts[address] = state
-            if len(self._accounts) > _ACCOUNTS_KEPT:
-                self._accounts.popitem(last=False)
+        while True:
+            head = self.head
+            state = (await self.accounts_at(head.number, (address,)))[address]
+            if head is self._head:  # else a block came meanwhile: at most one every block time
+                break
+        self._accounts[address] = state
+        if len(self._accounts) > _ACCOUNTS_KEPT:
+            self._accounts.popitem(last=False)
         return state
 
     async def accounts_at(self, number: int, addresses: Iterable[str]) -> dict[str, AccountState]:
@@ -122,15 +125,12 @@ class Chain:
         asked = tuple(addresses)
         block = hex(number)
         calls = [
-            (method, (address, block))
-            for address in asked
-            for method in ("eth_getTransactionCount", "eth_getBalance")
+            (method, (address, block)) for address in asked for method in ("eth_getTransactionCount", "eth_getBalance")
         ]
-        answers = await self._rpc.batch(calls)
-        for answer in answers:
+        numbers: list[int] = []
+        for answer in await self._rpc.batch(calls):
             if isinstance(answer, RpcError):
                 raise ChainFailed(f"the chain does not tell an account at block {number}: {answer}")
-        return {
-            address: AccountState(int(answers[2 * i], 16), int(answers[2 * i + 1], 16))
-            for i, address in enumerate(asked)
-        }
+            numbers.append(int(answer, 16))
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        return {address: AccountState(*pair) for address, pair in zip(asked, pairs, strict=True)}

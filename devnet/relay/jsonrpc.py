@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 
 from devnet.errors import ChainFailed, DevnetError, RpcError
-from devnet.relay.mempool_rules import Refused
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +70,11 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+
+
+def is_ordered(method: str) -> bool:
+    """Whether calls of that method keep their order within a batch or a WebSocket."""
+    return method.startswith(("eth_send", "eth_subscribe", "eth_unsubscribe"))
 
 
 def error_body(error: JsonRpcError, identifier: object = None) -> bytes:
@@ -140,10 +144,10 @@ async def _answer_one(item: Any, handle: Handler) -> dict[str, Any] | None:
         result = await handle(call)
     except (JsonRpcError, RpcError) as error:
         return _error_object(identifier, error.code, error.message, error.data)
-    except Refused as error:
-        return _error_object(identifier, error.code, str(error), None)
     except ChainFailed as error:
         return _error_object(identifier, -32603, f"the chain does not answer: {error}", None)
+    except DevnetError as error:
+        return _error_object(identifier, JsonRpcError.code, str(error), None)
     except Exception:
         # A fault of ours must not end the connection of the caller; the log has the traceback, the caller has not.
         _log.exception("a call failed")

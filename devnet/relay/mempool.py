@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from devnet.relay.context import PooledTransaction
 from devnet.relay.mempool_rules import (
@@ -23,9 +22,7 @@ from devnet.relay.mempool_rules import (
     cost,
     may_replace,
 )
-
-if TYPE_CHECKING:
-    from protocol.ethereum.transactions import SignedTransaction
+from protocol.ethereum.transactions import SignedTransaction, effective_priority_fee
 
 
 class Removal(Enum):
@@ -93,7 +90,7 @@ class Mempool:
         return tuple(self._queues)
 
     def add(self, transaction: SignedTransaction, account: AccountState, *, public: bool, base_fee: int) -> Admission:
-        """Admit a transaction that passed `check_alone`; `account` is its sender at the head. Raises `Refused`."""
+        """Admit a transaction that passed `read_transaction`; `account` is its sender at the head. Raises `Refused`."""
         known = self._by_hash.get(transaction.hash)
         if known is not None:
             return self._make_public(known, public=public)
@@ -113,14 +110,14 @@ class Mempool:
         return Admission(pooled, announce=public)
 
     def ready(self, base_fee: int) -> list[PooledTransaction]:
-        """Return what can be in a block of that base fee: by effective tip, then arrival, nonces of a sender in order."""
+        """Return what a block of that base fee can take, by effective tip, then arrival; a sender's nonces in order."""
         walks: dict[str, Iterator[PooledTransaction]] = {}
         heap: list[tuple[int, int, PooledTransaction]] = []
 
         def push_next(sender: str) -> None:
             pooled = next(walks[sender], None)
             if pooled is not None and pooled.transaction.max_fee_per_gas >= base_fee:
-                heapq.heappush(heap, (-_tip(pooled.transaction, base_fee), pooled.arrival, pooled))
+                heapq.heappush(heap, (-effective_priority_fee(pooled.transaction, base_fee), pooled.arrival, pooled))
 
         for sender, queue in self._queues.items():
             walks[sender] = queue.executable()
@@ -214,8 +211,10 @@ class Mempool:
         others = [queue.last() for sender, queue in self._queues.items() if sender != newcomer.sender]
         if not others:
             raise Refused(Reason.POOL_FULL)
-        cheapest = min(others, key=lambda pooled: (_tip(pooled.transaction, base_fee), -pooled.arrival))
-        if _tip(cheapest.transaction, base_fee) >= _tip(newcomer, base_fee):
+        cheapest = min(
+            others, key=lambda pooled: (effective_priority_fee(pooled.transaction, base_fee), -pooled.arrival)
+        )
+        if effective_priority_fee(cheapest.transaction, base_fee) >= effective_priority_fee(newcomer, base_fee):
             raise Refused(Reason.UNDERPRICED, "the mempool is full of better paying transactions")
         self._remove(cheapest, Removal.EVICTED)
 
@@ -248,8 +247,3 @@ class Mempool:
             self._remove(queue.by_nonce[nonce], Removal.STALE_NONCE)
         while queue.by_nonce and queue.total_cost > account.balance:
             self._remove(queue.last(), Removal.UNFUNDED)
-
-
-def _tip(transaction: SignedTransaction, base_fee: int) -> int:
-    """Return what a transaction pays the coinbase per gas; below zero where its fee cap is under the base fee."""
-    return min(transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas - base_fee)

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from devnet.errors import DevnetError
-from devnet.relay.gas import MAX_INIT_CODE_BYTES, TRANSACTION_GAS_CAP, minimum_gas
+from protocol.ethereum.forks import ChainRules, Fork
+from protocol.ethereum.transactions import (
+    MAX_TRANSACTION_BYTES,
+    InvalidTransaction,
+    Refusal,
+    SignedTransaction,
+    TransactionType,
+    decode_transaction,
+)
 
-if TYPE_CHECKING:
-    from protocol.ethereum.transactions import SignedTransaction
+HARDFORK: Final = Fork.OSAKA
+"""The one that Anvil is pinned to."""
 
 REPLACEMENT_PERCENT: Final = 10
 """A replacement must raise both fees by this much (geth's default `txpool.pricebump`)."""
@@ -31,6 +39,8 @@ class Reason(Enum):
     GAS_LIMIT = "exceeds block gas limit"
     GAS_CAP = "transaction gas limit too high"
     INTRINSIC_GAS = "intrinsic gas too low"
+    FLOOR_GAS = "insufficient gas for floor data gas cost"
+    INVALID = "invalid transaction"
     TIP_ABOVE_FEE_CAP = "max priority fee per gas higher than max fee per gas"
     UNDERPRICED = "transaction underpriced"
     REPLACEMENT_UNDERPRICED = "replacement transaction underpriced"
@@ -40,10 +50,19 @@ class Reason(Enum):
     POOL_FULL = "txpool is full"
 
 
+_REASONS: Final = {
+    Refusal.INVALID_CHAINID: Reason.WRONG_CHAIN,
+    Refusal.TYPE_NOT_SUPPORTED: Reason.TYPE_NOT_SUPPORTED,
+    Refusal.INITCODE_SIZE_EXCEEDED: Reason.INIT_CODE,
+    Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM: Reason.GAS_CAP,
+    Refusal.INTRINSIC_GAS_TOO_LOW: Reason.INTRINSIC_GAS,
+    Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: Reason.FLOOR_GAS,
+    Refusal.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS: Reason.TIP_ABOVE_FEE_CAP,
+}
+
+
 class Refused(DevnetError):
     """A transaction is not admitted to the mempool."""
-
-    code: Final = -32000
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
@@ -57,7 +76,7 @@ class MempoolLimits:
     transactions: int = 8192
     nonces_ahead: int = 64
     """How far a nonce may be ahead of the state's."""
-    transaction_bytes: int = 131_072
+    transaction_bytes: int = MAX_TRANSACTION_BYTES
     blocks_kept: int = 900
     """A transaction that waited for so many blocks expires."""
     min_fee_cap: int = 1
@@ -79,42 +98,27 @@ def cost(transaction: SignedTransaction) -> int:
     return transaction.value + transaction.gas_limit * transaction.max_fee_per_gas
 
 
-def check_alone(transaction: SignedTransaction, chain_id: int, gas_limit: int, limits: MempoolLimits) -> None:
-    """Check what needs no state: chain, type, sizes, gas, fees. Raises `Refused`."""
-    if transaction.type == 3:
-        # A blob transaction's body in a block is without its blobs, and the pool has no place for those.
+def read_transaction(raw: bytes, chain_id: int, gas_limit: int, limits: MempoolLimits) -> SignedTransaction:
+    """Decode and check what needs no state: signature, chain, type, sizes, gas, fees. Raises `Refused`."""
+    if len(raw) > limits.transaction_bytes:
+        raise Refused(Reason.OVERSIZED, f"transaction size {len(raw)}, limit {limits.transaction_bytes}")
+    try:
+        transaction = decode_transaction(raw, ChainRules(HARDFORK, chain_id), max_bytes=limits.transaction_bytes)
+    except InvalidTransaction as error:
+        raise Refused(_REASONS.get(error.reason, Reason.INVALID), error.what) from error
+    if transaction.type == TransactionType.BLOB:
+        # Of a blob transaction the chain carries only hashes, and the devnet has no place for the blobs.
         raise Refused(Reason.TYPE_NOT_SUPPORTED, "blob transactions are not accepted")
     if transaction.chain_id is None:
         raise Refused(Reason.UNPROTECTED)
-    if transaction.chain_id != chain_id:
-        raise Refused(Reason.WRONG_CHAIN, f"have {transaction.chain_id} want {chain_id}")
-    if len(transaction.raw) > limits.transaction_bytes:
-        raise Refused(
-            Reason.OVERSIZED, f"transaction size {len(transaction.raw)}, limit {limits.transaction_bytes}"
-        )
-    if transaction.to is None and len(transaction.data) > MAX_INIT_CODE_BYTES:
-        raise Refused(Reason.INIT_CODE, f"code size {len(transaction.data)}, limit {MAX_INIT_CODE_BYTES}")
-    _check_gas(transaction, gas_limit)
-    _check_fees(transaction, limits)
-
-
-def _check_gas(transaction: SignedTransaction, gas_limit: int) -> None:
     if transaction.gas_limit > gas_limit:
         raise Refused(Reason.GAS_LIMIT, f"have {transaction.gas_limit}, limit {gas_limit}")
-    if transaction.gas_limit > TRANSACTION_GAS_CAP:
-        raise Refused(Reason.GAS_CAP, f"cap: {TRANSACTION_GAS_CAP}, tx: {transaction.gas_limit}")
-    if transaction.gas_limit < (least := minimum_gas(transaction)):
-        raise Refused(Reason.INTRINSIC_GAS, f"gas {transaction.gas_limit}, minimum needed {least}")
-
-
-def _check_fees(transaction: SignedTransaction, limits: MempoolLimits) -> None:
     tip, fee_cap = transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas
-    if tip > fee_cap:
-        raise Refused(Reason.TIP_ABOVE_FEE_CAP, f"maxPriorityFeePerGas: {tip}, maxFeePerGas: {fee_cap}")
     if fee_cap < limits.min_fee_cap:
         raise Refused(Reason.UNDERPRICED, f"fee cap needed {limits.min_fee_cap}, fee cap permitted {fee_cap}")
     if tip < limits.min_tip:
         raise Refused(Reason.UNDERPRICED, f"tip needed {limits.min_tip}, tip permitted {tip}")
+    return transaction
 
 
 def check_account(transaction: SignedTransaction, account: AccountState, limits: MempoolLimits) -> None:

@@ -79,19 +79,20 @@ def _alternatives(value: Any, read: Callable[[Any], str]) -> frozenset[str] | No
 class Listener:
     """One WebSocket connection: messages wait here, at most `bound`; who is slower than that is disconnected."""
 
-    def __init__(self, bound: int) -> None:
-        self.outbox: asyncio.Queue[bytes | None] = asyncio.Queue(bound + 1)  # one place for the farewell
+    def __init__(self, bound: int, disconnect: Callable[[], None]) -> None:
+        self.outbox: asyncio.Queue[bytes] = asyncio.Queue(bound)
         self._bound = bound
+        self._disconnect = disconnect
         self.subscriptions: dict[str, tuple[Channel, LogFilter | None]] = {}
         self.too_slow = False
 
     def send(self, message: bytes) -> bool:
-        """Queue a message; False, and None as the last message, where the listener is too slow."""
+        """Queue a message; False, and the connection is cut, where the listener is too slow."""
         if self.too_slow:
             return False
         if self.outbox.qsize() >= self._bound:
             self.too_slow = True
-            self.outbox.put_nowait(None)
+            self._disconnect()
             return False
         self.outbox.put_nowait(message)
         return True
@@ -194,4 +195,6 @@ def _parse_subscription(params: Sequence[Any]) -> tuple[Channel, LogFilter | Non
         return (Channel.PENDING_BODIES if rest and rest[0] else Channel.PENDING_HASHES), None
     if name in ("newHeads", "devnet_stages") and not rest:
         return Channel(name), None
-    raise InvalidParams(f"no such subscription: {name}; there are newHeads, logs, newPendingTransactions, devnet_stages")
+    raise InvalidParams(
+        f"no such subscription: {name}; there are newHeads, logs, newPendingTransactions, devnet_stages"
+    )
