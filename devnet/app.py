@@ -96,8 +96,8 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
 def _actors(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:
     builders = ",".join(f"{name}={url}" for name, url in record.builder_urls.items())
     command = [sys.executable, "-m", "devnet.actors", "--manifest", record.manifest_path, "--url", record.rpc_url]
-    command += ["--ws", record.ws_url, "--builders", builders, "--seed", str(record.seed), "--log-folder", str(logs)]
-    command += ["--exit-with-parent"]
+    command += ["--ws", record.ws_url, "--builders", builders, "--seed", str(record.seed), "--logs", str(logs)]
+    command += ["--block-seconds", str(record.block_time_seconds), "--exit-with-parent"]
     if config.lockstep:
         command.append("--lockstep")
     if config.actor_parameters is not None:
@@ -109,7 +109,7 @@ async def _until_stopped(config: DevnetConfig, running: Running, stop: asyncio.E
     parts = {
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(running.relay.run(), name="relay"),
-        asyncio.create_task(running.anvil.wait(), name="anvil"),
+        asyncio.create_task(_until_lost(running.anvil), name="anvil"),
     }
     if running.actors is not None:
         parts.add(asyncio.create_task(running.actors.run(), name="actors"))
@@ -121,6 +121,11 @@ async def _until_stopped(config: DevnetConfig, running: Running, stop: asyncio.E
             task.result()
     finally:
         await _cancel(parts)
+
+
+async def _until_lost(anvil: Anvil) -> None:
+    await anvil.wait()
+    raise anvil.failure()
 
 
 async def _cancel(tasks: set[asyncio.Task[object]]) -> None:

@@ -147,7 +147,7 @@ def accounts(role: str | None, as_json: bool) -> None:
     """List the funded accounts with their keys: public knowledge, never send real funds to them."""
     from devnet.control import list_accounts, show_accounts
 
-    listed = list_accounts(Home.from_environment(), role)
+    listed = list_accounts(role)
     if as_json:
         click.echo(_to_json(listed))
     else:

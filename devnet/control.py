@@ -11,13 +11,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from devnet.accounts import account
 from devnet.errors import ChainFailed, DevnetError
-from devnet.home import Home
-from devnet.manifest import Manifest
+from devnet.protocols.catalogue import ROLES
+from devnet.protocols.tokens import funded_accounts
 from devnet.rpc import RpcClient
 from devnet.run_folder import RunFolder, RunRecord
-from devnet.world import newest_manifest
 from protocol.ethereum.keys import checksum_address
 
 END_SECONDS = 15.0
@@ -88,21 +86,21 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, object
     return rows
 
 
-def list_accounts(home: Home, role: str | None) -> list[ListedAccount]:
-    """Return the funded accounts of the world that was built last. Raises `DevnetError` when there is none yet."""
-    manifest: Manifest = newest_manifest(home)
-    if role is not None and role not in manifest.funded:
-        raise DevnetError(f"there is no role {role!r}; there are {', '.join(sorted(manifest.funded))}")
+def list_accounts(role: str | None) -> list[ListedAccount]:
+    """Return the funded accounts, all or of one role. Raises `DevnetError` for a role that there is not."""
+    known = [one.role for one in ROLES]
+    if role is not None and role not in known:
+        raise DevnetError(f"there is no role {role!r}; there are {', '.join(known)}")
     return [
         ListedAccount(
-            role=r,
-            name=name,
-            address=checksum_address(account(name).address),
-            private_key="0x" + account(name).secret.hex(),
+            role=one.role,
+            name=holder.name,
+            address=checksum_address(holder.address),
+            private_key="0x" + holder.secret.hex(),
         )
-        for r, names in manifest.funded.items()
-        if role in (None, r)
-        for name in names
+        for one in ROLES
+        if role in (None, one.role)
+        for holder in funded_accounts(one)
     ]
 
 

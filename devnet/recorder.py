@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from devnet.compare import RecordedBlock, to_line
-from devnet.errors import ChainFailed, StorageFailed
+from devnet.errors import ChainFailed
 from devnet.rpc import RpcClient
+from devnet.storage import storage_errors
 from protocol.ethereum.transactions import transaction_from_rpc
 
 
@@ -18,11 +19,9 @@ class Recorder:
         self._rpc = rpc
         self._path = path
         self.next_block = first_block
-        try:
+        with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
-        except OSError as error:
-            raise StorageFailed(f"cannot write the recording {path}: {error.strerror or error}") from error
 
     async def catch_up(self, head: int) -> None:
         """Record every block up to and including `head`."""
@@ -30,11 +29,8 @@ class Recorder:
             block = await self._rpc.call("eth_getBlockByNumber", hex(self.next_block), True)
             if block is None:
                 raise ChainFailed(f"block {self.next_block} vanished while it was recorded")
-            try:
-                with self._path.open("ab") as file:
-                    file.write(to_line(_recorded(block)))
-            except OSError as error:
-                raise StorageFailed(f"cannot write the recording {self._path}: {error.strerror or error}") from error
+            with storage_errors(self._path), self._path.open("ab") as file:
+                file.write(to_line(_recorded(block)))
             self.next_block += 1
 
 

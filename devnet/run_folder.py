@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from devnet.errors import LockHeld, StateCorrupt, StorageFailed
+from devnet.errors import LockHeld, StateCorrupt
+from devnet.storage import storage_errors, write_atomically
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,25 +30,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     log_folder: str
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` whole or not at all. Raises `StorageFailed`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise StorageFailed(f"cannot write {path}: {reason}") from error
-
-
 class RunFolder:
     """`<home>/run`: at most one devnet at a time."""
 
@@ -64,11 +44,9 @@ class RunFolder:
 
         Raises `LockHeld` with the owner's process id, `StorageFailed` where the folder cannot be written.
         """
-        try:
+        with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageFailed(f"cannot use {self.path}: {error.strerror or error}") from error
         try:
             self._take(descriptor)
             yield

@@ -35,6 +35,7 @@ class World:
     """A world ready to be loaded: what is in it, and the state for `AnvilOptions.load_state`."""
 
     manifest: Manifest
+    manifest_path: Path
     state_path: Path
 
 
@@ -62,7 +63,7 @@ async def ensure_world(home: Home, packages: Packages, progress: Progress) -> Wo
             found = store.load(progress)  # another process may have built it while we waited
             if found is None:
                 found = store.save(*await build_world(home, packages, progress))
-    return World(found.manifest, found.state_path)
+    return World(found.manifest, store.manifest_path, found.state_path)
 
 
 async def build_world(home: Home, packages: Packages, progress: Progress) -> tuple[Manifest, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devnet import run_folder
 from devnet.errors import LockHeld, StateCorrupt, StorageFailed
-from devnet.run_folder import RunFolder, RunRecord, write_atomically
+from devnet.run_folder import RunFolder, RunRecord
 
 
 def a_record() -> RunRecord:
@@ -77,17 +75,3 @@ def test_an_unwritable_home_is_a_clear_error(tmp_path: Path) -> None:
     blocker.write_text("not a folder")
     with pytest.raises(StorageFailed, match="cannot use"), RunFolder(blocker / "run").locked():
         raise AssertionError("a lock was given on a folder that cannot be")
-
-
-def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file"
-    write_atomically(target, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(run_folder.os, "fsync", full)
-    with pytest.raises(StorageFailed, match="the disk is full"):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"], "no temporary file is left"
