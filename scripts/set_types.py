@@ -124,14 +124,11 @@ class Scope:
 
     def bind_loop(self, target: ast.expr, iterated: ast.expr) -> None:
         """Note the types of the names that a loop over `iterated` binds."""
-        method = (
-            iterated.func.attr if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute) else ""
-        )
-        if method == "items" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
-            assert isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute)
-            mapping = self.infer(iterated.func.value)
+        owner = iterated.func if isinstance(iterated, ast.Call) else None
+        if isinstance(owner, ast.Attribute) and owner.attr == "items" and isinstance(target, ast.Tuple):
+            mapping = self.infer(owner.value)
             self.bind(target.elts[0], _element(mapping, of_key=True))
-            self.bind(target.elts[1], _element(mapping))
+            self.bind(target.elts[-1], _element(mapping))
         else:
             found = self.infer(iterated)
             self.bind(target, _element(found, of_key=_is(found, _MAPPINGS)))
