@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ _TESTED = (
     "requirements",
     "pyproject.toml",
 )
-_GENERATED = frozenset({"__pycache__", "node_modules", ".venv", ".hftnode", ".git", "build", "dist"})
+_GENERATED = frozenset({"__pycache__", "node_modules", "build", "dist"})
+_KEPT_DOT_FOLDERS = frozenset({".ci", ".github"})  # all others are environments, caches and git's own
 
 
 def files(*places: str, root: Path = ROOT) -> Iterator[Path]:
@@ -28,10 +30,13 @@ def files(*places: str, root: Path = ROOT) -> Iterator[Path]:
         start = root / place
         if start.is_file():
             yield start
-            continue
-        for path in sorted(start.rglob("*")):
-            if path.is_file() and not _GENERATED.intersection(path.relative_to(root).parts):
-                yield path
+        for folder, folders, names in os.walk(start):
+            folders[:] = sorted(name for name in folders if _is_kept(name))
+            yield from (Path(folder, name) for name in sorted(names))
+
+
+def _is_kept(folder: str) -> bool:
+    return folder not in _GENERATED and (not folder.startswith(".") or folder in _KEPT_DOT_FOLDERS)
 
 
 def fingerprint(root: Path = ROOT) -> str:
