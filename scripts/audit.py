@@ -8,6 +8,7 @@ service is known to be reachable: HFTNODE_REQUIRE_AUDIT=1, as the project's cont
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 from scripts.tree import ROOT
 
 DEADLINE_SECONDS = 120.0
+LONGEST_REASON = 200
 ENVIRONMENTS = ("dev", "nodejs", "bootstrap")  # dev holds everything that the node's own lock has
 
 
@@ -72,13 +74,18 @@ def ask(lock: Path) -> Report | str:
         "--disable-pip",
     ]
     command += ["--progress-spinner", "off", "--format", "json", "--requirement", str(lock)]
+    paths = ssl.get_default_verify_paths()
+    store = {"REQUESTS_CA_BUNDLE": paths.cafile or paths.capath or ""}  # the system's, as pip and uv take
+    environment = {**{key: value for key, value in store.items() if value}, **os.environ}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, env=environment
+        )
         return msgspec.json.decode(done.stdout, type=Report)
     except subprocess.TimeoutExpired:
         return f"no answer within {DEADLINE_SECONDS:.0f} s"
     except msgspec.DecodeError:
-        return (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
+        return (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1][:LONGEST_REASON]
 
 
 def main() -> int:
