@@ -11,13 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.checks import Outcome, checks, run
+from scripts.checks import Check, Outcome, checks, run
 from scripts.tree import ROOT, files
 
 FOLDER = ROOT / "tests" / "planted"
@@ -76,19 +75,28 @@ def copy_of_the_tree() -> Iterator[Path]:
         yield copy
 
 
-def prove(planted: Planted, copy: Path) -> Proof:
-    """Run the check on the copy without and with the fault; the copy is left as it was."""
+def prove(chosen: Sequence[Planted], copy: Path) -> Iterator[Proof]:
+    """Run each fault's check on the copy with the fault, and once a check without any; the copy is left as it was.
+
+    Raises `ValueError` for a fault whose check does not exist.
+    """
+    clean: dict[str, Outcome] = {}
+    for planted in chosen:
+        if planted.check not in clean:
+            clean[planted.check] = run(_check(planted, copy), copy)
+        _apply(planted.patch, copy)
+        try:
+            yield Proof(planted, run(_check(planted, copy), copy), clean[planted.check])
+        finally:
+            _apply(planted.patch, copy, "--reverse")
+
+
+def _check(planted: Planted, copy: Path) -> Check:
+    # Listed anew each time: a planted script is one of those that the check of scripts looks at.
     check = next((check for check in checks(copy) if check.name == planted.check), None)
     if check is None:
         raise ValueError(f"{planted.patch.name}: there is no check {planted.check!r}")
-    without_fault = run(check, copy)
-    _apply(planted.patch, copy)
-    try:
-        # Listed again: a planted script is one of those that the check of scripts looks at.
-        with_fault = run(next(check for check in checks(copy) if check.name == planted.check), copy)
-    finally:
-        _apply(planted.patch, copy, "--reverse")
-    return Proof(planted, with_fault, without_fault)
+    return check
 
 
 def _apply(patch: Path, copy: Path, *options: str) -> None:
@@ -105,12 +113,10 @@ def main(names: Sequence[str]) -> int:
         return 2
     missed = 0
     with copy_of_the_tree() as copy:
-        for planted in chosen:
-            begun = time.monotonic()
-            proof = prove(planted, copy)
-            seconds = time.monotonic() - begun
+        for proof in prove(chosen, copy):
+            planted = proof.planted
             word = "caught" if proof.caught else "MISSED"
-            print(f"{word}  {planted.check:<11} {seconds:5.1f} s  {planted.plants}", flush=True)
+            print(f"{word}  {planted.check:<11} {proof.with_fault.seconds:5.1f} s  {planted.plants}", flush=True)
             if not proof.caught:
                 missed += 1
                 print(f"  expected {planted.says!r} in:\n{proof.with_fault.output}", flush=True)

@@ -20,6 +20,7 @@ from scripts.tree import COVERAGE_FOLDER, ROOT, fingerprint
 RECORD = COVERAGE_FOLDER / "record.json"
 DATA = COVERAGE_FOLDER / "data"
 WORKERS = 2
+WITH_VALUE = frozenset({"-k", "-m", "-n", "-p", "-o", "-W", "-r"})  # options of pytest that take the next word
 
 
 class CoverageRecord(msgspec.Struct, frozen=True):
@@ -41,13 +42,14 @@ def select(words: list[str], root: Path = ROOT) -> Selection:
     """Turn the words after `scripts/test` into arguments for pytest.
 
     A word that is a path (also one below tests/, also with `::`) selects by path, any other by name (`-k`); words with
-    a dash go to pytest as they are. `--long` alone still is the whole suite.
+    a dash (with their values) go to pytest as they are. `--long` alone still is the whole suite.
     """
-    options = [word for word in words if word.startswith("-")]
+    options: list[str] = []
     paths: list[str] = []
     names: list[str] = []
-    for word in words:
-        if word.startswith("-"):
+    for before, word in zip(["", *words], words, strict=False):
+        if word.startswith("-") or before in WITH_VALUE:
+            options.append(word)
             continue
         place = next((base / word for base in (root, root / "tests") if (base / word.split("::")[0]).exists()), None)
         if place is None:
