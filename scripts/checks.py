@@ -97,12 +97,17 @@ def run(check: Check, root: Path = ROOT) -> Outcome:
     return Outcome(check, passed, time.monotonic() - begun, "".join(said).strip())
 
 
+def _notes(outcome: Outcome) -> list[str]:
+    """What a check that passed could not look at."""
+    return [line for line in outcome.output.splitlines() if line.startswith("not audited")]
+
+
 def _show(outcome: Outcome) -> None:
-    print(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.check.name:<12} {outcome.seconds:6.1f} s", flush=True)
-    if outcome.passed:
-        for line in outcome.output.splitlines():
-            if line.startswith("not audited"):
-                print(f"       {line}", flush=True)
+    notes = _notes(outcome) if outcome.passed else []
+    word = "FAILED" if not outcome.passed else "UNSEEN" if notes else "ok    "
+    print(f"{word} {outcome.check.name:<12} {outcome.seconds:6.1f} s", flush=True)
+    for note in notes:
+        print(f"       {note}", flush=True)
 
 
 def run_all(selected: Sequence[Check], root: Path = ROOT) -> list[Outcome]:
@@ -140,6 +145,8 @@ def main(words: list[str]) -> int:
     for outcome in failed:
         print(f"\n──── {outcome.check.name} ────\n{outcome.output}" if outcome.output else "", flush=True)
     names = f"; failed: {', '.join(outcome.check.name for outcome in failed)}" if failed else ""
+    unseen = [outcome for outcome in outcomes if outcome.passed and _notes(outcome)]
+    names += f"; not everything could be looked at: {', '.join(o.check.name for o in unseen)}" if unseen else ""
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed in {time.monotonic() - begun:.0f} s{names}")
     return 1 if failed or not outcomes else 0
 

@@ -225,6 +225,14 @@ def test_all_checks_run_after_one_has_failed(capsys: pytest.CaptureFixture[str])
     assert "FAILED planted" in capsys.readouterr().out
 
 
+def test_a_check_that_could_not_look_at_everything_is_not_shown_as_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    checks.run_all([_check(sys.executable, "-c", "print('not audited: 1 of 1 packages')")])
+
+    shown = capsys.readouterr().out
+    assert "UNSEEN planted" in shown
+    assert "not audited: 1 of 1 packages" in shown
+
+
 def test_every_shell_script_is_looked_at() -> None:
     names = {path.name for path in bash_scripts()}
 
