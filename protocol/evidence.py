@@ -65,7 +65,7 @@ def contradict(a: Accept | Attestation, b: Accept | Attestation) -> bool:
 
 
 def evidence_of(operator: Address, one: SignedStatement, other: SignedStatement) -> Evidence:
-    """Return the evidence that two statements of `operator` make, in canonical order; InvalidField if they make none."""
+    """Return the evidence that two statements of `operator` make, in canonical order; InvalidField if none."""
     (a, signature_a), (b, signature_b) = sorted(
         (_taken_apart(one), _taken_apart(other)), key=lambda pair: pair[0].words()
     )

@@ -16,12 +16,11 @@ from msgspec.structs import replace
 from protocol.codec import encode_payload, envelope_words
 from protocol.errors import BadSignature, InvalidField
 from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.keys import SECP256K1_N, Signature, SigningKey, recover_address
+from protocol.ethereum.keys import Signature, SigningKey, recover_address
 from protocol.messages import Envelope, SecurityAlert, SignedAccept, SignedAttestation
 from protocol.statements import Accept, Attestation, Order
 from protocol.units import (
     ADDRESS_BYTES,
-    SIGNATURE_BYTES,
     Address,
     ChainId,
     Hash32,
@@ -38,7 +37,6 @@ DOMAIN_VERSION: Final = "1"
 Signable: TypeAlias = Envelope | Order | Accept | Attestation
 
 _DOMAIN_PREFIX: Final = b"".join(keccak256(text.encode()) for text in (DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION))
-_HALF_N: Final = SECP256K1_N // 2
 
 
 @dataclass(frozen=True)
@@ -97,21 +95,7 @@ def sign_attestation(domain: Domain, attestation: Attestation, key: SigningKey) 
 
 def recover(signed: Hash32, signature: bytes) -> Address:
     """Return the address whose key made `signature` over the digest `signed`; BadSignature unless it is strict."""
-    if len(signature) != SIGNATURE_BYTES:
-        raise BadSignature(f"{len(signature)} bytes instead of {SIGNATURE_BYTES}", "signature")
-    r = int.from_bytes(signature[:32], "big")
-    s = int.from_bytes(signature[32:64], "big")
-    v = signature[64]
-    if v not in (27, 28):
-        raise BadSignature("v is neither 27 nor 28", "signature.v")
-    if not 0 < r < SECP256K1_N:
-        raise BadSignature("r is not in 1 to n - 1", "signature.r")
-    if not 0 < s <= _HALF_N:
-        raise BadSignature("s is not in 1 to n / 2", "signature.s")
-    try:
-        return address_from_hex(recover_address(signed, Signature(r, s, v - 27)))
-    except ValueError:
-        raise BadSignature("no public key belongs to it", "signature") from None
+    return address_from_hex(recover_address(signed, Signature.from_bytes(signature)))
 
 
 def verify(domain: Domain, message: Signable, signature: bytes, signer: Address) -> None:
