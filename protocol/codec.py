@@ -11,7 +11,7 @@ message that exists has checked itself, so encoding cannot fail.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
 from protocol.errors import (
     FieldOutOfRange,
@@ -100,6 +100,8 @@ def encode_payload(payload: Payload) -> bytes:
             return payload.attestation.words() + payload.signature
         case Heartbeat():
             return Heartbeat.LAYOUT.words(payload)
+        case _:
+            assert_never(payload)
 
 
 def decode_payload(kind: PayloadKind, data: bytes, where: str = "") -> Payload:
@@ -147,6 +149,8 @@ def _direct_parts(message: DirectMessage) -> tuple[DirectKind, bytes]:
             a = message.statement_a.words() + message.signature_a
             b = message.statement_b.words() + message.signature_b
             return DirectKind.EVIDENCE, EVIDENCE_HEAD.words(message) + a + b
+        case _:
+            assert_never(message)
 
 
 def _decode_opportunity(data: bytes, where: str) -> Opportunity:
@@ -228,10 +232,10 @@ def _split(data: bytes, layout: StructLayout, at_most: int, where: str) -> tuple
     return data[: layout.size], data[layout.size :]
 
 
-def _build(kind: Callable[..., _Built], where: str, **fields: Any) -> _Built:
+def _build(message: Callable[..., _Built], where: str, /, **fields: Any) -> _Built:
     """Build a message from a stranger's values: what would be our mistake is the sender's here."""
     try:
-        return kind(**fields)
+        return message(**fields)
     except LocalProtocolError as error:
         raise FieldOutOfRange(error.what, f"{where}{error.where}") from None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from operator import attrgetter
 from struct import Struct as PackedStruct
 from typing import Any, Final, NamedTuple
 
@@ -79,7 +78,7 @@ class StructLayout:
         self.type_hash = Hash32(keccak256(self.type_string.encode()))
         self._packed = PackedStruct(">" + "".join(_FORMATS[field.solidity] for field in fields))
         self._checks = tuple((field.attribute, f"{self.path}.{field.wire_name}", field) for field in fields)
-        self._values = attrgetter(*(field.attribute for field in fields))
+        self._attributes = tuple(field.attribute for field in fields)
         self._wide = tuple(index for index, field in enumerate(fields) if field.solidity == _WIDE)
 
     def check(self, message: object) -> None:
@@ -89,7 +88,7 @@ class StructLayout:
 
     def words(self, message: object) -> bytes:
         """Return the words of a message that passed `check`."""
-        return self.pack(self._values(message))
+        return self.pack(tuple([getattr(message, attribute) for attribute in self._attributes]))
 
     def pack(self, values: tuple[Any, ...]) -> bytes:
         """Return the words of `values`, in field order; a `bytes` member is given as its Keccak-256."""
@@ -119,7 +118,7 @@ class StructLayout:
         clean = self._packed.pack(*raw)
         if clean != data:
             raise NonCanonical("padding is not zero", f"{path}.{self._first_difference(data, clean)}")
-        values = dict(zip((attribute for attribute, _, _ in self._checks), raw, strict=True))
+        values = dict(zip(self._attributes, raw, strict=True))
         for index in self._wide:
             values[self.fields[index].attribute] = int.from_bytes(raw[index], "big")
         for field in self.fields:

@@ -18,7 +18,7 @@ from protocol.errors import BadSignature, InvalidField
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import Signature, SigningKey, recover_address
 from protocol.messages import Envelope, SecurityAlert, SignedAccept, SignedAttestation
-from protocol.statements import Accept, Attestation, Order
+from protocol.statements import Accept, Attestation, Statement
 from protocol.units import (
     ADDRESS_BYTES,
     Address,
@@ -34,7 +34,7 @@ DOMAIN_TYPE: Final = "EIP712Domain(string name,string version,uint256 chainId,ad
 DOMAIN_NAME: Final = "hftnode"
 DOMAIN_VERSION: Final = "1"
 
-Signable: TypeAlias = Envelope | Order | Accept | Attestation
+Signable: TypeAlias = Envelope | Statement
 
 _DOMAIN_PREFIX: Final = b"".join(keccak256(text.encode()) for text in (DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION))
 
