@@ -16,7 +16,7 @@ ProtocolError                    what is wrong, and where (a field path such as 
     ├── WrongVersion             another version of the protocol
     ├── WrongDomain              signed for another chain, registry or protocol name
     ├── BadSignature             not a strict signature, or of somebody else
-    └── Expired                  past its expiry, or too far in the future
+    └── Expired                  past its expiry, or from the future; a relay of it is not to blame (gossip ignores it)
 
 Messages name the field and the limits. They never carry keys, payloads that may be secret, or signatures.
 """
@@ -97,4 +97,4 @@ class BadSignature(RemoteProtocolError):
 
 
 class Expired(RemoteProtocolError):
-    """Past its expiry, or with an expiry further in the future than allowed."""
+    """Past its expiry, or made further in the future than clocks may differ."""

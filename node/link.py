@@ -1,0 +1,186 @@
+"""What the node's processes say to each other, and how it is framed: no I/O here (`link_sockets` has it).
+
+A frame is a 4-byte big-endian length, 1 to MAX_FRAME_BYTES, and that many bytes of MessagePack: a map whose `type`
+tells which of the messages below it is. A connection begins with `Hello` from the connecting side; the listening side
+answers `Hello`, or `Refusal` and closes. Bytes that are no such frame raise RemoteProtocolError: MalformedMessage,
+OversizeMessage, TruncatedMessage, UnknownKind, WrongVersion.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from protocol.errors import (
+    InvalidField,
+    MalformedMessage,
+    Misuse,
+    OversizeMessage,
+    TooLarge,
+    TruncatedMessage,
+    UnknownKind,
+    WrongVersion,
+)
+from protocol.units import UnixMilliseconds
+
+LINK_VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 1024 * 1024
+LENGTH_BYTES: Final = 4
+
+
+class LinkMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    """Base of all messages between processes of one node."""
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello", forbid_unknown_fields=False):
+    """First message in both directions. Fields of a later version are ignored: it is refused by its number."""
+
+    process: str
+    version: int = LINK_VERSION
+
+
+class Refusal(LinkMessage, frozen=True, kw_only=True, tag="refusal"):
+    """The listening side closes after this; `reason` is one sentence for the log."""
+
+    reason: str
+
+
+class Ping(LinkMessage, frozen=True, kw_only=True, tag="ping"):
+    """Are you there? The receiver answers with a Pong of the same nonce."""
+
+    nonce: int
+
+
+class Pong(LinkMessage, frozen=True, kw_only=True, tag="pong"):
+    """The answer to a Ping."""
+
+    nonce: int
+
+
+class MarketTick(LinkMessage, frozen=True, kw_only=True, tag="market_tick"):
+    """The best bid and ask of a venue: prices in 10^-price_decimals quote units, sizes in 10^-size_decimals base units.
+
+    A tick replaces the one before it, so the oldest is dropped when the queue is full.
+    """
+
+    venue: str
+    symbol: str
+    bid_price: int
+    bid_size: int
+    ask_price: int
+    ask_size: int
+    price_decimals: int
+    size_decimals: int
+    at: UnixMilliseconds
+
+
+class LedgerEntry(LinkMessage, frozen=True, kw_only=True, tag="ledger_entry"):
+    """One entry for the desk's ledger; `sequence` rises by one per sender: the desk can tell a gap and a repetition."""
+
+    sequence: int
+    at: UnixMilliseconds
+    kind: str
+    body: bytes
+
+
+class LedgerAcknowledgement(LinkMessage, frozen=True, kw_only=True, tag="ledger_acknowledgement"):
+    """The desk has every entry up to and with `sequence` on disk: the sender may forget them."""
+
+    sequence: int
+
+
+class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):
+    """Finish what is under way and end; `reason` is for the log."""
+
+    reason: str
+
+
+AnyLinkMessage: TypeAlias = Hello | Refusal | Ping | Pong | MarketTick | LedgerEntry | LedgerAcknowledgement | ShutDown
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(AnyLinkMessage)
+
+
+def encode_frame(message: AnyLinkMessage) -> bytes:
+    """Return the frame of a message. Raises TooLarge above the cap, InvalidField for an integer beyond 64 bits."""
+    try:
+        body = _ENCODER.encode(message)
+    except OverflowError:
+        raise InvalidField("an integer does not fit 64 bits", type(message).__name__) from None
+    if len(body) > MAX_FRAME_BYTES:
+        raise TooLarge(f"{len(body)} bytes, more than {MAX_FRAME_BYTES}", type(message).__name__)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def decode_body(body: bytes) -> AnyLinkMessage:
+    """Return the message that a frame's body is. Raises RemoteProtocolError only."""
+    try:
+        message: AnyLinkMessage = _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        if "`$.type`" in str(error):
+            raise UnknownKind(f"not a message of version {LINK_VERSION}: {_short(error)}", "frame") from None
+        raise MalformedMessage(_short(error), "frame") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"not MessagePack: {_short(error)}", "frame") from None
+    return message
+
+
+def _short(error: Exception) -> str:
+    """Return the error's text, cut: it may quote what a stranger sent."""
+    return str(error)[:200]
+
+
+def require_version(hello: Hello) -> None:
+    """Raise WrongVersion unless the other process speaks this version."""
+    if hello.version != LINK_VERSION:
+        raise WrongVersion(f"{hello.process} speaks version {hello.version}, this is version {LINK_VERSION}", "hello")
+
+
+class FrameDecoder:
+    """Bytes in, messages out, in the manner of h11: `feed` whatever arrived, then take `next_message` until it is None.
+
+    How the bytes are cut into pieces makes no difference. Who takes all messages before feeding more holds at most one
+    incomplete frame. Once it raised, the stream is lost: it raises Misuse from then on.
+    """
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+        self._broken = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        if self._broken:
+            raise Misuse("the stream is broken", "frame")
+        self._buffer += data
+
+    def next_message(self) -> AnyLinkMessage | None:
+        """Return the next message, or None if its frame is not complete. Raises RemoteProtocolError."""
+        if self._broken:
+            raise Misuse("the stream is broken", "frame")
+        self._broken = True
+        body = self._next_body()
+        message = None if body is None else decode_body(body)
+        self._broken = False
+        return message
+
+    def end(self) -> None:
+        """Tell that the stream has ended; once the last message is taken, TruncatedMessage if within a frame."""
+        if self._buffer and not self._broken:
+            raise TruncatedMessage(f"the stream ended {len(self._buffer)} bytes into a frame", "frame")
+
+    def _next_body(self) -> bytes | None:
+        if len(self._buffer) < LENGTH_BYTES:
+            return None
+        length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
+        if length == 0:
+            raise MalformedMessage("an empty frame", "frame")
+        if length > self._max_frame_bytes:
+            raise OversizeMessage(f"announces {length} bytes, more than {self._max_frame_bytes}", "frame")
+        end = LENGTH_BYTES + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[LENGTH_BYTES:end])
+        del self._buffer[:end]  # constant time in CPython: the start moves
+        return body

@@ -1,0 +1,172 @@
+"""The committed vectors: replayed through our code, and their digests computed by the generic EIP-712 encoder."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import codec, errors, signing, statements
+from protocol.ethereum.abi import decode
+from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.typed_data import typed_data_digest
+from protocol.kinds import PayloadKind
+from protocol.messages import Envelope, SecurityAlert
+from protocol.units import ChainId, address_from_hex
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "protocol" / "vectors"
+FILES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+STATEMENTS: dict[str, type[statements.Statement]] = {
+    "Order": statements.Order,
+    "Accept": statements.Accept,
+    "Attestation": statements.Attestation,
+}
+ENVELOPE_TYPE = "Envelope(uint8 kind,address operator,bytes32 peerIdHash,uint128 sequence,uint64 expiry,bytes payload)"
+DOMAINS = {
+    name: signing.Domain(ChainId(domain["chainId"]), address_from_hex(domain["verifyingContract"]))
+    for name, domain in FILES["statements"]["domains"].items()
+}
+KEYS = FILES["statements"]["keys"]
+GENERATOR: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "gen-vectors.py"), run_name="gen_vectors")
+
+
+def cases(file: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("vector", FILES[file]["vectors"], ids=lambda vector: vector["name"])
+
+
+def bytes_of(text: str | list[str | int]) -> bytes:
+    if isinstance(text, str):
+        return bytes.fromhex(text[2:])
+    return b"".join(bytes(piece) if isinstance(piece, int) else bytes.fromhex(piece[2:]) for piece in text)
+
+
+def independent_digest(domain: str, type_string: str, message: dict[str, Any]) -> str:
+    """What the generic encoder makes of the JSON alone."""
+    declared = FILES["statements"]["domains"][domain]
+    name, members = type_string.rstrip(")").split("(")
+    fields = [dict(zip(("type", "name"), member.split(" "), strict=True)) for member in members.split(",")]
+    domain_fields = [
+        ("string", "name"),
+        ("string", "version"),
+        ("uint256", "chainId"),
+        ("address", "verifyingContract"),
+    ]
+    document = {
+        "types": {"EIP712Domain": [{"type": kind, "name": field} for kind, field in domain_fields], name: fields},
+        "primaryType": name,
+        "domain": {field: declared[field] for _, field in domain_fields},
+        "message": {
+            field["name"]: int(value) if field["type"].startswith("uint") else value
+            for field in fields
+            for value in (message[field["name"]],)
+        },
+    }
+    return "0x" + typed_data_digest(document).hex()
+
+
+def verify_first_statement(signature: bytes) -> None:
+    """The refused signatures are refused as alice's of the first statement."""
+    order = codec.decode_statement(statements.Order, bytes_of(FILES["statements"]["vectors"][0]["words"]))
+    signing.verify(DOMAINS["devnet"], order, signature, address_from_hex(KEYS["alice"]["address"]))
+
+
+REFUSALS: dict[str, Callable[[bytes], object]] = {
+    "envelope": lambda data: codec.decode_envelope(data, DOMAINS["devnet"].separator),
+    "direct": codec.decode_direct,
+    "signature": verify_first_statement,
+}
+
+
+def test_there_are_enough_vectors_of_every_file() -> None:
+    counts = {name: len(file["vectors"]) for name, file in FILES.items()}
+    assert sorted(counts) == ["direct", "envelopes", "refused", "statements"]
+    assert sum(counts.values()) >= 60
+
+
+def test_the_committed_vectors_are_what_the_script_writes() -> None:
+    written = {name: json.loads(text) for name, text in GENERATOR["documents"]().items()}
+    assert written == {f"{name}.json": file for name, file in FILES.items()}
+
+
+def test_the_keys_and_domains_are_consistent() -> None:
+    for key in KEYS.values():
+        assert SigningKey(bytes_of(key["secret"])).address == key["address"]
+    for name, domain in DOMAINS.items():
+        assert domain.separator == bytes_of(FILES["statements"]["domains"][name]["separator"])
+
+
+@cases("statements")
+def test_a_statement_has_these_words_digest_and_signature(vector: dict[str, Any]) -> None:
+    kind = STATEMENTS[vector["type"].split("(")[0]]
+    domain, words = DOMAINS[vector["domain"]], bytes_of(vector["words"])
+    statement = codec.decode_statement(kind, words)
+    assert statement.words() == words
+    assert GENERATOR["readable"](statement) == vector["message"]
+    assert "0x" + keccak256(vector["type"].encode()).hex() == vector["typeHash"]
+    assert "0x" + keccak256(bytes_of(vector["typeHash"]) + words).hex() == vector["structHash"]
+    assert independent_digest(vector["domain"], vector["type"], vector["message"]) == vector["digest"]
+    assert signing.digest(domain, statement) == bytes_of(vector["digest"])
+    key = KEYS[vector["signer"]]
+    assert signing.sign(domain, statement, SigningKey(bytes_of(key["secret"]))) == bytes_of(vector["signature"])
+    signing.verify(domain, statement, bytes_of(vector["signature"]), address_from_hex(key["address"]))
+
+
+@cases("statements")
+def test_a_contract_decodes_the_same_values_from_the_words(vector: dict[str, Any]) -> None:
+    members = [member.split(" ") for member in vector["type"].split("(")[1].rstrip(")").split(",")]
+    decoded = decode([kind for kind, _ in members], bytes_of(vector["words"]))
+    for (kind, name), value in zip(members, decoded, strict=True):
+        said = vector["message"][name]
+        assert value == (bytes_of(said) if kind == "bytes32" else int(said) if kind.startswith("uint") else said)
+
+
+@cases("envelopes")
+def test_an_envelope_has_this_encoding_digest_and_signer(vector: dict[str, Any]) -> None:
+    domain, encoding = DOMAINS[vector["domain"]], bytes_of(vector["encoding"])
+    envelope = codec.decode_envelope(encoding, domain.separator)
+    assert codec.encode_envelope(envelope, domain.separator) == encoding
+    assert GENERATOR["readable"](envelope) == vector["message"]
+    assert (envelope.kind, codec.encode_payload(envelope.payload)) == (vector["kind"], bytes_of(vector["payload"]))
+    said = {**vector["message"], "kind": vector["kind"], "payload": vector["payload"]}
+    assert independent_digest(vector["domain"], ENVELOPE_TYPE, said) == vector["digest"]
+    assert Envelope.LAYOUT.type_string == ENVELOPE_TYPE
+    assert signing.digest(domain, envelope) == bytes_of(vector["digest"])
+    signing.verify_envelope(domain, envelope, address_from_hex(KEYS[vector["signer"]]["address"]))
+    assert envelope.signature == bytes_of(vector["signature"])
+    if isinstance(envelope.payload, SecurityAlert):
+        assert signing.alert_id(envelope.payload) == bytes_of(vector["alertId"])
+    assert codec.decode_payload(PayloadKind(vector["kind"]), bytes_of(vector["payload"])) == envelope.payload
+
+
+@cases("direct")
+def test_a_direct_message_has_this_encoding(vector: dict[str, Any]) -> None:
+    encoding = bytes_of(vector["encoding"])
+    message = codec.decode_direct(encoding)
+    assert codec.encode_direct(message) == encoding
+    assert GENERATOR["readable"](message) == vector["message"]
+
+
+@cases("refused")
+def test_what_must_be_refused_is_refused_for_its_reason(vector: dict[str, Any]) -> None:
+    data, expected = bytes_of(vector["bytes"]), getattr(errors, vector["error"])
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        REFUSALS[vector["decode"]](data)
+    assert (type(caught.value), caught.value.where) == (expected, vector["where"])
+
+
+def test_the_script_tells_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    main = GENERATOR["main"]
+    monkeypatch.setitem(main.__globals__, "FOLDER", tmp_path / "vectors")
+    monkeypatch.setattr("sys.argv", ["gen-vectors.py"])
+    assert main() == 0
+    monkeypatch.setattr("sys.argv", ["gen-vectors.py", "--check"])
+    assert main() == 0
+    (tmp_path / "vectors" / "direct.json").write_text("{}")
+    assert main() == 1
+    assert "direct.json differs" in capsys.readouterr().err
