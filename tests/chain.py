@@ -31,7 +31,9 @@ class Chain:
         """An ERC-20 balance."""
         return int((await self.read(token, "balanceOf(address)", ["uint256"], owner))[0])
 
-    async def try_send(self, sender: Account, to: str, signature: str, *arguments: Any, value: int = 0) -> dict[str, Any]:
+    async def try_send(
+        self, sender: Account, to: str, signature: str, *arguments: Any, value: int = 0
+    ) -> dict[str, Any]:
         """Send a call, mine it, return its receipt whatever became of it."""
         return await self._mine(sender, to, encode_call(signature, *arguments), value)
 
