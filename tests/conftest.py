@@ -99,3 +99,10 @@ async def chain(world_anvil: Anvil) -> AsyncIterator[Chain]:
     """The world to act on, undone after the test."""
     async with RpcClient(world_anvil.url) as rpc:
         yield Chain(rpc)
+
+
+@pytest.fixture(scope="session")
+async def untouched_chain(shared_world_anvil: Anvil) -> AsyncIterator[Chain]:
+    """The world to look at only: nothing undoes what is done to it."""
+    async with RpcClient(shared_world_anvil.url) as rpc:
+        yield Chain(rpc)
