@@ -23,7 +23,7 @@ from tests.conftest import quiet
 
 pytestmark = pytest.mark.anvil
 
-# Published by github.com/safe-global/safe-deployments (codeHash of v1.4.1) and as EXTCODEHASH of mainnet's WETH9 and Multicall3.
+# Published by github.com/safe-global/safe-deployments (v1.4.1); WETH9's and Multicall3's are mainnet's EXTCODEHASH.
 MAINNET_RUNTIME_HASHES = {
     "weth": "d0a06b12ac47863b5c7be4185c2deaad1c61557033f56c7d4ea74429cbb25e23",
     "multicall3": multicall3.RUNTIME_HASH,
