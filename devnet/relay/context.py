@@ -96,6 +96,8 @@ class BlockPlan:
     transactions: tuple[SignedTransaction, ...]
     placed: tuple[PlacedBundle, ...]
     dropped: tuple[tuple[Bundle, DropReason], ...]
+    simulated: tuple[tuple[Bundle, int], ...] = ()
+    """Bundles that ran at the top of the block, with the gas they took there."""
 
 
 @dataclass(frozen=True, slots=True)
