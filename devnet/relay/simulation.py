@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from devnet.errors import ChainFailed, DevnetError, RpcError
 from devnet.relay.context import BlockContext, DropReason
@@ -54,53 +54,78 @@ class SimulatedTransaction:
     logs: tuple[dict[str, Any], ...]
     payment: int
     error: str = ""
-    """The chain's words where it did not succeed."""
+    """Why it did not succeed, else empty."""
 
 
-async def simulate(
-    chain: RpcClient, context: BlockContext, transactions: Sequence[SignedTransaction], *, measured: int | None = None
-) -> list[SimulatedTransaction]:
-    """Run `transactions` in order on top of the parent block of `context`.
+class Simulator:
+    """Runs sequences on top of the parent block of `context`, each request within its deadline."""
 
-    The payment of the first `measured` of them (by default of all) is measured.
-    Raises `Unexecutable`, and `ChainFailed` past the deadline.
-    """
-    measured = len(transactions) if measured is None else measured
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            answer = await chain.call("eth_simulateV1", *_request(context, transactions, measured))
-    except RpcError as error:
-        raise _unexecutable(error) from error
-    except TimeoutError as error:
-        raise ChainFailed(f"a simulation took longer than {DEADLINE_SECONDS:g} s") from error
-    return _read(answer, transactions, measured)
+    def __init__(self, chain: RpcClient, context: BlockContext) -> None:
+        self._chain = chain
+        self._context = context
 
+    async def run(
+        self, transactions: Sequence[SignedTransaction], *, measured: int | None = None
+    ) -> list[SimulatedTransaction]:
+        """Run `transactions` in order; the payment of the first `measured` (by default all) of them is measured.
 
-async def simulate_each(
-    chain: RpcClient, context: BlockContext, sequences: Sequence[Sequence[SignedTransaction]]
-) -> list[list[SimulatedTransaction] | Unexecutable]:
-    """Run each sequence alone on top of the parent block; in order, and a refused one as a value.
-
-    Raises `ChainFailed` past the deadline, which is for 64 sequences.
-    """
-    results: list[list[SimulatedTransaction] | Unexecutable] = []
-    for start in range(0, len(sequences), _BATCH):
-        part = sequences[start : start + _BATCH]
-        calls = [("eth_simulateV1", _request(context, sequence, len(sequence))) for sequence in part]
+        Raises `Unexecutable`, and `ChainFailed` past the deadline.
+        """
+        measured = len(transactions) if measured is None else measured
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                answers = await chain.batch(calls)
+                answer = await self._chain.call("eth_simulateV1", *_request(self._context, transactions, measured))
+        except RpcError as error:
+            raise _unexecutable(error) from error
         except TimeoutError as error:
-            raise ChainFailed(f"{len(part)} simulations took longer than {DEADLINE_SECONDS:g} s") from error
-        for sequence, answer in zip(part, answers, strict=True):
+            raise ChainFailed(f"a simulation took longer than {DEADLINE_SECONDS:g} s") from error
+        return _read(answer, transactions, measured)
+
+    async def run_each(
+        self, sequences: Sequence[Sequence[SignedTransaction]]
+    ) -> list[list[SimulatedTransaction] | Unexecutable]:
+        """Run each sequence alone on top of the parent block; in order, and a refused one as a value.
+
+        Raises `ChainFailed` past the deadline, which is for 64 sequences.
+        """
+        results: list[list[SimulatedTransaction] | Unexecutable] = []
+        for start in range(0, len(sequences), _BATCH):
+            part = sequences[start : start + _BATCH]
+            calls = [("eth_simulateV1", _request(self._context, sequence, len(sequence))) for sequence in part]
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    answers = await self._chain.batch(calls)
+            except TimeoutError as error:
+                raise ChainFailed(f"{len(part)} simulations took longer than {DEADLINE_SECONDS:g} s") from error
+            for sequence, answer in zip(part, answers, strict=True):
+                if isinstance(answer, RpcError):
+                    results.append(_unexecutable(answer))
+                else:
+                    results.append(_read(answer, sequence, len(sequence)))
+        return results
+
+    async def nonces(self, senders: Sequence[str]) -> dict[str, int]:
+        """Return the senders' nonces in the state of the parent block. Raises `ChainFailed`."""
+        block = hex(self._context.number - 1)
+        answers = await self._chain.batch([("eth_getTransactionCount", (sender, block)) for sender in senders])
+        nonces: dict[str, int] = {}
+        for sender, answer in zip(senders, answers, strict=True):
             if isinstance(answer, RpcError):
-                results.append(_unexecutable(answer))
-            else:
-                results.append(_read(answer, sequence, len(sequence)))
-    return results
+                raise ChainFailed(f"the chain does not tell a nonce at block {block}: {answer}")
+            nonces[sender] = int(answer, 16)
+        return nonces
 
 
-async def longest_executable(chain: RpcClient, context: BlockContext, transactions: Sequence[SignedTransaction]) -> int:
+class Runs(Protocol):
+    """What merging and filling need of a `Simulator`."""
+
+    async def run(
+        self, transactions: Sequence[SignedTransaction], *, measured: int | None = None
+    ) -> list[SimulatedTransaction]:
+        """Run a sequence; see `Simulator.run`."""
+
+
+async def longest_executable(simulator: Runs, transactions: Sequence[SignedTransaction]) -> int:
     """Return how many leading transactions of a refused sequence run: the one after them spoils it.
 
     A binary search, so at most log2 of their number requests. Raises `ChainFailed`.
@@ -109,22 +134,11 @@ async def longest_executable(chain: RpcClient, context: BlockContext, transactio
     while fails - runs > 1:
         middle = (runs + fails) // 2
         try:
-            await simulate(chain, context, transactions[:middle], measured=0)
+            await simulator.run(transactions[:middle], measured=0)
             runs = middle
         except Unexecutable:
             fails = middle
     return runs
-
-
-async def nonces_at(chain: RpcClient, block_number: int, senders: Sequence[str]) -> dict[str, int]:
-    """Return the nonces of accounts in the state of a block. Raises `ChainFailed`."""
-    answers = await chain.batch([("eth_getTransactionCount", (sender, hex(block_number))) for sender in senders])
-    nonces: dict[str, int] = {}
-    for sender, answer in zip(senders, answers, strict=True):
-        if isinstance(answer, RpcError):
-            raise ChainFailed(f"the chain does not tell a nonce at block {block_number}: {answer}")
-        nonces[sender] = int(answer, 16)
-    return nonces
 
 
 def _request(
@@ -205,15 +219,22 @@ def _read(answer: Any, transactions: Sequence[SignedTransaction], measured: int)
 
 def _result(transaction: SignedTransaction, result: dict[str, Any], payment: int) -> SimulatedTransaction:
     succeeded = result["status"] == "0x1"
+    gas_used, output = int(result["gasUsed"], 16), bytes.fromhex(result["returnData"][2:])
     return SimulatedTransaction(
         transaction=transaction,
-        gas_used=int(result["gasUsed"], 16),
+        gas_used=gas_used,
         succeeded=succeeded,
-        output=bytes.fromhex(result["returnData"][2:]),
+        output=output,
         logs=tuple(result["logs"]),
         payment=payment,
-        error="" if succeeded else str((result.get("error") or {}).get("message") or "execution reverted"),
+        error="" if succeeded else _failure(transaction, gas_used, output),
     )
+
+
+def _failure(transaction: SignedTransaction, gas_used: int, output: bytes) -> str:
+    """Tell a revert from a halt in geth's words; Anvil says "execution failed" to both."""
+    halted = gas_used == transaction.gas_limit and not output
+    return "out of gas or invalid opcode" if halted else "execution reverted"
 
 
 def _unexecutable(error: RpcError) -> Unexecutable:
