@@ -58,11 +58,15 @@ class SimulatedTransaction:
 
 
 class Simulator:
-    """Runs sequences on top of the parent block of `context`, each request within its deadline."""
+    """Runs sequences on top of the parent block of `context`, each request within its deadline.
 
-    def __init__(self, chain: RpcClient, context: BlockContext) -> None:
+    `number_seen` is what the NUMBER opcode tells, if not the context's number.
+    """
+
+    def __init__(self, chain: RpcClient, context: BlockContext, *, number_seen: int | None = None) -> None:
         self._chain = chain
         self._context = context
+        self._number_seen = context.number if number_seen is None else number_seen
 
     async def run(
         self, transactions: Sequence[SignedTransaction], *, measured: int | None = None
@@ -74,7 +78,7 @@ class Simulator:
         measured = len(transactions) if measured is None else measured
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                answer = await self._chain.call("eth_simulateV1", *_request(self._context, transactions, measured))
+                answer = await self._chain.call("eth_simulateV1", *self._request(transactions, measured))
         except RpcError as error:
             raise _unexecutable(error) from error
         except TimeoutError as error:
@@ -91,7 +95,7 @@ class Simulator:
         results: list[list[SimulatedTransaction] | Unexecutable] = []
         for start in range(0, len(sequences), _BATCH):
             part = sequences[start : start + _BATCH]
-            calls = [("eth_simulateV1", _request(self._context, sequence, len(sequence))) for sequence in part]
+            calls = [("eth_simulateV1", self._request(sequence, len(sequence))) for sequence in part]
             try:
                 async with asyncio.timeout(DEADLINE_SECONDS):
                     answers = await self._chain.batch(calls)
@@ -114,6 +118,28 @@ class Simulator:
                 raise ChainFailed(f"the chain does not tell a nonce at block {block}: {answer}")
             nonces[sender] = int(answer, 16)
         return nonces
+
+    def _request(self, transactions: Sequence[SignedTransaction], measured: int) -> tuple[dict[str, Any], str]:
+        calls: list[dict[str, Any]] = []
+        for index, transaction in enumerate(transactions):
+            if index < measured:
+                calls.append(_PROBE)
+            calls.append(_call(transaction))
+        if measured:
+            calls.insert(2 * measured, _PROBE)
+        block = {
+            "blockOverrides": {
+                "number": hex(self._number_seen),
+                "time": hex(self._context.timestamp),
+                "baseFeePerGas": hex(self._context.base_fee),
+                "feeRecipient": self._context.coinbase,
+                "gasLimit": hex(self._context.gas_limit),
+            },
+            "stateOverrides": {_PROBE_ADDRESS: {"code": _PROBE_CODE}},
+            "calls": calls,
+        }
+        # The parent by its number: "latest" may be another block by the time the request arrives.
+        return {"blockStateCalls": [block], "validation": True}, hex(self._context.number - 1)
 
 
 class Runs(Protocol):
@@ -139,31 +165,6 @@ async def longest_executable(simulator: Runs, transactions: Sequence[SignedTrans
         except Unexecutable:
             fails = middle
     return runs
-
-
-def _request(
-    context: BlockContext, transactions: Sequence[SignedTransaction], measured: int
-) -> tuple[dict[str, Any], str]:
-    calls: list[dict[str, Any]] = []
-    for index, transaction in enumerate(transactions):
-        if index < measured:
-            calls.append(_PROBE)
-        calls.append(_call(transaction))
-    if measured:
-        calls.insert(2 * measured, _PROBE)
-    block = {
-        "blockOverrides": {
-            "number": hex(context.number),
-            "time": hex(context.timestamp),
-            "baseFeePerGas": hex(context.base_fee),
-            "feeRecipient": context.coinbase,
-            "gasLimit": hex(context.gas_limit),
-        },
-        "stateOverrides": {_PROBE_ADDRESS: {"code": _PROBE_CODE}},
-        "calls": calls,
-    }
-    # The parent by its number: "latest" may be another block by the time the request arrives.
-    return {"blockStateCalls": [block], "validation": True}, hex(context.number - 1)
 
 
 def _call(transaction: SignedTransaction) -> dict[str, Any]:
