@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from devnet.accounts import account
 from protocol.ethereum.keccak import keccak256
 
 _RANGE: Final = 1 << 64
@@ -37,8 +38,24 @@ class BuilderConfig:
         return slot_end - self.delay_ms / 1000
 
 
+def _default(name: str, *, share: float, delay_ms: int, refusal_rate: float) -> BuilderConfig:
+    coinbase = account(f"builder-{name}").address
+    return BuilderConfig(name=name, share=share, delay_ms=delay_ms, refusal_rate=refusal_rate, coinbase=coinbase)
+
+
+DEFAULT_BUILDERS: Final = (
+    _default("swift", share=0.5, delay_ms=40, refusal_rate=0.0),
+    _default("steady", share=0.35, delay_ms=150, refusal_rate=0.01),
+    _default("picky", share=0.15, delay_ms=300, refusal_rate=0.1),
+)
+"""Three of which each misses something: a searcher that wants every block sends to all of them, and early."""
+
+
 def winner(seed: int, block_number: int, builders: Sequence[BuilderConfig]) -> BuilderConfig:
-    """Return who builds a block: a lottery by share, drawn from `seed` and the number. Raises ValueError without any."""
+    """Return who builds a block: a lottery by share, drawn from `seed` and the number.
+
+    Raises ValueError if there is no builder.
+    """
     if not builders:
         raise ValueError("there is no builder")
     total = sum(builder.share for builder in builders)
