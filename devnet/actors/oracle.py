@@ -45,10 +45,10 @@ class Oracle:
     name = "oracle"
 
     def __init__(
-        self, market: Market, parameters: settings.Oracle, accounts: Sequence[str], block_seconds: int
+        self, market: Market, parameters: settings.Oracle, accounts: Sequence[str], block_seconds: float
     ) -> None:
         self._market, self._parameters, self._accounts = market, parameters, accounts
-        self._heartbeat_seconds = parameters.heartbeat_blocks * block_seconds
+        self._heartbeat_seconds = int(parameters.heartbeat_blocks * block_seconds)
 
     def plan(self, view: View, dice: Dice) -> list[Intent]:
         """Return this block's submissions, in the order of the symbols."""

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from eth_abi.exceptions import DecodingError
-
 from devnet.actors import calls
 from devnet.actors.intents import Foreign
 from devnet.actors.market import V2_FAMILIES, V3_FAMILY, WETH, Market
 from devnet.manifest import Pool
-from protocol.ethereum import rlp
-from protocol.ethereum.abi import argument_types, decode, selector
-from protocol.ethereum.keccak import keccak256
+from protocol.errors import RemoteProtocolError
+from protocol.ethereum.abi import decode_call, selector
+from protocol.ethereum.transaction_json import transaction_from_rpc
 
 _PATH_STEP: Final = 23
 _V2: Final = {selector(s): s for s in (calls.V2_EXACT_IN, calls.V2_EXACT_ETHER_IN)}
@@ -65,24 +63,21 @@ class PendingReader:
         family = self._routers.get((body.get("to") or "").lower())
         if family is None:
             return None
-        data = bytes.fromhex(body["input"][2:])
         try:
-            route = (
-                self._v3_route(data) if family == V3_FAMILY else self._v2_route(family, data, int(body["value"], 16))
-            )
-        except DecodingError:
+            transaction = transaction_from_rpc(body, recover=False)
+            data, value = transaction.data, transaction.value
+            route = self._v3_route(data) if family == V3_FAMILY else self._v2_route(family, data, value)
+        except RemoteProtocolError:
             return None  # call data is what anybody likes to send
-        raw = raw_transaction(body)
-        if route is None or raw is None:
+        if route is None:
             return None
-        transaction = Foreign(raw, body["hash"])
-        return PendingSwap(transaction, body["from"].lower(), int(body["nonce"], 16), *route)
+        return PendingSwap(Foreign(transaction.raw, body["hash"]), body["from"].lower(), transaction.nonce, *route)
 
     def _v2_route(self, family: str, data: bytes, value: int) -> tuple[tuple[Pool, ...], str, int, int] | None:
         signature = _V2.get(data[:4])
         if signature is None:
             return None
-        arguments = decode(argument_types(signature), data[4:])
+        arguments = decode_call(signature, data)
         amount, least, path = (value, *arguments[:2]) if signature == calls.V2_EXACT_ETHER_IN else arguments[:3]
         symbols = [self._market.symbols.get(address.lower(), "") for address in path]
         pools = [self._v2.get((family, frozenset(pair))) for pair in pairwise(symbols)]
@@ -92,7 +87,7 @@ class PendingReader:
         signature = _V3.get(data[:4])
         if signature is None:
             return None
-        (order,) = decode(argument_types(signature), data[4:])
+        (order,) = decode_call(signature, data)
         if signature == calls.V3_EXACT_IN_SINGLE:
             path = bytes.fromhex(order[0][2:]) + order[2].to_bytes(3, "big") + bytes.fromhex(order[1][2:])
             amount, least = order[5], order[6]
@@ -112,29 +107,3 @@ def _route(
     if not known or len(known) != len(pools) or amount <= 0:
         return None
     return known, token_in, amount, least
-
-
-def raw_transaction(body: Mapping[str, Any]) -> bytes | None:
-    """Return the signed bytes of an EIP-1559 transaction object; None for another type or when the hash disagrees."""
-    if body.get("type") != "0x2":
-        return None
-
-    def number(name: str) -> bytes:
-        return rlp.encode_int(int(body[name], 16))
-
-    access: list[rlp.RlpItem] = [
-        [bytes.fromhex(entry["address"][2:]), [bytes.fromhex(key[2:]) for key in entry["storageKeys"]]]
-        for entry in body.get("accessList") or []
-    ]
-    fields: list[rlp.RlpItem] = [
-        *(number(n) for n in ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")),
-        bytes.fromhex(body["to"][2:]) if body.get("to") else b"",
-        number("value"),
-        bytes.fromhex(body["input"][2:]),
-        access,
-        rlp.encode_int(int(body.get("yParity") or body["v"], 16)),
-        number("r"),
-        number("s"),
-    ]
-    raw = b"\x02" + rlp.encode(fields)
-    return raw if "0x" + keccak256(raw).hex() == body["hash"] else None
