@@ -32,7 +32,7 @@ LOCAL_CHAIN_ID: Final = 31337
 """The only chain on which the actors play: its accounts' keys are public, and one of them attacks."""
 _NEEDED: Final = (
     "uniswap_v2_router",
-    "sushi_v2_router",
+    "sushi_router",
     "uniswap_v3_router",
     "uniswap_v3_position_manager",
     "balancer_vault",

@@ -40,7 +40,7 @@ class PendingReader:
         self._market = market
         self._routers = {
             market.contract("uniswap_v2_router"): "uniswap_v2",
-            market.contract("sushi_v2_router"): "sushi_v2",
+            market.contract("sushi_router"): "sushi_v2",
             market.contract("uniswap_v3_router"): V3_FAMILY,
         }
         followed = [pool for pool in market.manifest.pools if market.is_followed(pool)]

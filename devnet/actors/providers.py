@@ -19,7 +19,7 @@ from devnet.manifest import Pool
 
 _ADD_TOLERANCE: Final = Decimal("0.02")
 _MAXIMUM_TICK: Final = 887_272
-_ROUTERS: Final = {"uniswap_v2": "uniswap_v2_router", "sushi_v2": "sushi_v2_router"}
+_ROUTERS: Final = {"uniswap_v2": "uniswap_v2_router", "sushi_v2": "sushi_router"}
 
 
 class Providers:

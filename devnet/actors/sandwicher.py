@@ -168,7 +168,7 @@ class Sandwicher:
             # Crossing a tick gives a little less than the closed form says.
             data = calls.v3_exact_in(amount, least * 999 // 1000, tokens, [pool.fee_pips], recipient, deadline)
         else:
-            router = "sushi_v2_router" if pool.family == "sushi_v2" else "uniswap_v2_router"
+            router = "sushi_router" if pool.family == "sushi_v2" else "uniswap_v2_router"
             to, gas = self._market.contract(router), calls.GAS_V2_BASE + calls.GAS_V2_HOP
             data = calls.v2_exact_in(amount, least, tokens, recipient, deadline, odd=False)
         spends = () if plan.flash else ((token_in, amount),)

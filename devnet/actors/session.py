@@ -229,6 +229,6 @@ class Session:
 
 async def _finished(task: asyncio.Task[None]) -> None:
     """Raise what a block's task failed with; its being cut short is no failure."""
-    outcome: Sequence[None | BaseException] = await asyncio.gather(task, return_exceptions=True)
+    outcome: Sequence[BaseException | None] = await asyncio.gather(task, return_exceptions=True)
     if isinstance(outcome[0], Exception) and not isinstance(outcome[0], asyncio.CancelledError):
         raise outcome[0]

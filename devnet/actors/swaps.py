@@ -27,7 +27,7 @@ TRANSFER_FEE_ALLOWANCE: Final = Decimal("0.15")
 """What a trader of a token with a fee on transfer puts up with on top of the slippage tolerance."""
 _ROUTERS: Final = {
     "uniswap_v2": "uniswap_v2_router",
-    "sushi_v2": "sushi_v2_router",
+    "sushi_v2": "sushi_router",
     "uniswap_v3": "uniswap_v3_router",
     "balancer_v2_weighted": "balancer_vault",
     "balancer_v2_stable": "balancer_vault",

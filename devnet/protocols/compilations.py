@@ -13,6 +13,7 @@ from typing import Final
 from devnet.artifacts import Artifact
 from devnet.home import Home
 from devnet.packages import Packages, Progress
+from devnet.protocols import searchers
 from devnet.solidity import Build, compile_build, own_sources, package_sources
 from protocol.ethereum.keccak import keccak256
 
@@ -33,7 +34,7 @@ _WETH_MAINNET_SWARM_HASH: Final = bytes.fromhex("deb4c2ccab3c2fdca32ab3f46728389
 
 def compile_all(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     """Return every compiled contract that the world needs, by name; Sushi's carry the prefix `Sushi`."""
-    steps = (_weth, _multicall, _feeds, _sushi, _own)
+    steps = (_weth, _multicall, _feeds, _sushi, _own, _searchers)
     with ThreadPoolExecutor(max_workers=len(steps)) as pool:
         results = [pool.submit(step, packages, home, progress) for step in steps]
         return {name: artifact for result in results for name, artifact in result.result().items()}
@@ -119,6 +120,10 @@ def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
 
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     return compile_build(packages, home, _own_build(packages, "the devnet's tokens", OWN_TOKENS), progress)
+
+
+def _searchers(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
+    return compile_build(packages, home, _own_build(packages, "the searchers", searchers.CONTRACTS), progress)
 
 
 def _own_build(packages: Packages, title: str, names: tuple[str, ...]) -> Build:
