@@ -64,7 +64,8 @@ class Outcomes:
         intent = bundle.intent
         self.counts[f"{intent.actor}.{outcome}"] += 1
         entry = {"block": bundle.block, "actor": intent.actor, "action": intent.action, "outcome": outcome}
-        self._journal.write({**entry, "hashes": list(bundle.hashes), **intent.detail})
+        own = [signed.hash for signed in bundle.own]
+        self._journal.write({**entry, "hashes": list(bundle.hashes), "own": own, **intent.detail})
         if not landed:
             return
         self._wallet.landed(bundle)
