@@ -18,7 +18,15 @@ from devnet.solidity import Build, compile_build, own_sources, package_sources
 from protocol.ethereum.keccak import keccak256
 
 SUSHI_MAINNET_INIT_HASH: Final = "e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303"
-OWN_TOKENS: Final = ("DevnetToken", "FeeOnTransferToken", "RebasingToken", "RevertingToken")
+OWN_CONTRACTS: Final = (
+    "DevnetToken",
+    "FeeOnTransferToken",
+    "RebasingToken",
+    "RevertingToken",
+    "FlashLoanProbe",
+    *searchers.CONTRACTS,
+)
+"""Ours: the tokens, and a borrower of flash loans that only tests deploy."""
 
 # canonical-weth rewrote mainnet's source for newer compilers; these put mainnet's words back.
 _WETH_MAINNET_WORDS: Final = (
@@ -34,16 +42,10 @@ _WETH_MAINNET_SWARM_HASH: Final = bytes.fromhex("deb4c2ccab3c2fdca32ab3f46728389
 
 def compile_all(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     """Return every compiled contract that the world needs, by name; Sushi's carry the prefix `Sushi`."""
-    steps = (_weth, _multicall, _feeds, _sushi, _own, _searchers)
+    steps = (_weth, _multicall, _feeds, _sushi, _own)
     with ThreadPoolExecutor(max_workers=len(steps)) as pool:
         results = [pool.submit(step, packages, home, progress) for step in steps]
         return {name: artifact for result in results for name, artifact in result.result().items()}
-
-
-def compile_probe(packages: Packages, home: Home, progress: Progress) -> Artifact:
-    """Return `FlashLoanProbe`, which only tests and benchmarks deploy."""
-    build = _own_build(packages, "the flash loan probe", ("FlashLoanProbe",))
-    return compile_build(packages, home, build, progress)["FlashLoanProbe"]
 
 
 def _weth(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
@@ -119,19 +121,12 @@ def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
 
 
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
-    return compile_build(packages, home, _own_build(packages, "the devnet's tokens", OWN_TOKENS), progress)
-
-
-def _searchers(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
-    return compile_build(packages, home, _own_build(packages, "the searchers", searchers.CONTRACTS), progress)
-
-
-def _own_build(packages: Packages, title: str, names: tuple[str, ...]) -> Build:
-    return Build(
-        title=title,
+    build = Build(
+        title="the devnet's tokens and searchers",
         compiler="solc",
-        sources=own_sources(packages, [f"{name}.sol" for name in names]),
-        contracts=names,
+        sources=own_sources(packages, [f"{name}.sol" for name in OWN_CONTRACTS]),
+        contracts=OWN_CONTRACTS,
         evm_version="prague",
         optimizer_runs=200,
     )
+    return compile_build(packages, home, build, progress)

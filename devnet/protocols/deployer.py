@@ -16,8 +16,8 @@ from devnet.accounts import Account
 from devnet.anvil import BLOCK_GAS_LIMIT, CHAIN_ID, GENESIS_BASE_FEE
 from devnet.errors import ChainFailed, RpcError
 from devnet.rpc import RpcClient
-from protocol.ethereum import rlp
 from protocol.ethereum.abi import decode, encode, encode_call
+from protocol.ethereum.create2 import create_address
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
 
@@ -35,12 +35,6 @@ class _Queued:
     hash: str
     gas: int
     what: str
-
-
-def contract_address(creator: str, nonce: int) -> str:
-    """Return the address CREATE gives: the last 20 bytes of keccak(rlp([creator, nonce])) (Yellow Paper, section 7)."""
-    body: list[rlp.RlpItem] = [bytes.fromhex(creator[2:]), rlp.encode_int(nonce)]
-    return "0x" + keccak256(rlp.encode(body))[12:].hex()
 
 
 class Deployer:
@@ -61,7 +55,7 @@ class Deployer:
 
     def create(self, what: str, code: bytes, types: Sequence[str] = (), values: Sequence[Any] = ()) -> str:
         """Queue a contract creation; return the address it will have."""
-        address = contract_address(self.address, self._nonces[self.address])
+        address = create_address(self.address, self._nonces[self.address])
         self._queue_signed(self.account, None, code + encode(types, values), 0, MAX_TRANSACTION_GAS, f"create {what}")
         return address
 

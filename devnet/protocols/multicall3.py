@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from devnet.errors import ChainFailed
-from devnet.protocols.deployer import contract_address
 from devnet.protocols.site import Site
 from protocol.ethereum import rlp
+from protocol.ethereum.create2 import create_address
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import Signature, recover_address
 
@@ -37,7 +37,7 @@ async def deploy(site: Site) -> None:
         site.compiled["Multicall3"].creation,
     ]
     sender = recover_address(keccak256(rlp.encode(fields)), _SIGNATURE)
-    if contract_address(sender, 0) != ADDRESS:
+    if create_address(sender, 0) != ADDRESS:
         raise ChainFailed("the compiled Multicall3 is not mainnet's: its published signature does not fit")
     v, r, s = (rlp.encode_int(n) for n in (27 + _SIGNATURE.y_parity, _SIGNATURE.r, _SIGNATURE.s))
     await site.deployer.set_balance([sender], _GAS * _GAS_PRICE)

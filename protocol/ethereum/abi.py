@@ -21,7 +21,7 @@ from protocol.ethereum.keccak import keccak256
 SELECTOR_BYTES: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*\Z")
 _ALIAS: Final = re.compile(r"\b(?:u?int|u?fixed|byte)\b")
-_READS_PER_BYTE: Final = 64
+_READS_PER_BYTE: Final = 8
 _FREE_READS: Final = 65_536
 
 
@@ -114,7 +114,7 @@ class _MeteredStream(ContextFramesBytesIO):
     """A stream that bounds what is read from it: many offsets may point to the same bytes, each reads them again."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data)
+        super().__init__(data)  # type: ignore[no-untyped-call]
         self._left = _FREE_READS + _READS_PER_BYTE * len(data)
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -23,8 +23,8 @@ from protocol.ethereum.transaction_fields import (
     TransactionFields,
     TransactionType,
     check_fields,
+    encode_signed,
     sign_authorization,
-    signed_payload,
     signing_payload,
 )
 from protocol.ethereum.transaction_rules import (
@@ -49,6 +49,7 @@ __all__ = [
     "check_transaction",
     "decode_transaction",
     "effective_priority_fee",
+    "encode_signed",
     "floor_gas",
     "intrinsic_gas",
     "sign_authorization",
@@ -109,7 +110,7 @@ def sign_transaction(fields: TransactionFields, key: SigningKey) -> SignedTransa
     """Sign `fields` with `key`; raises InvalidField where they cannot be encoded as their type."""
     check_fields(fields)
     signature = key.sign_digest(keccak256(signing_payload(fields)))
-    transaction, _ = parse(signed_payload(fields, signature))
+    transaction, _ = parse(encode_signed(fields, signature))
     transaction.__dict__["sender"] = key.address
     return transaction
 

@@ -32,8 +32,8 @@ class Dialect(Enum):
 
     STRICT takes a value only if it is of its type: what is signed is what the document says.
     ETH_ACCOUNT does as the Python library eth-account: it turns values into their type (text into bytes, anything
-    into a truth value), takes null for structs, `string` and `bytes`, does not check the length of fixed arrays and
-    ignores values without a field. Needed to reproduce the digests of such wallets; nothing of ours signs with it.
+    into a truth value), takes null for structs, `string` and `bytes`, checks neither the length of fixed arrays nor
+    checksums, and ignores values without a field. Needed to reproduce the digests of such wallets; nothing of ours signs with it.
     """
 
     STRICT = "strict"
@@ -93,7 +93,7 @@ def _address(value: object, where: str, *, lenient: bool) -> bytes:
     except FieldOutOfRange as error:
         raise InvalidTypedData(error.what, where) from error
     digits = value[2:]
-    if digits not in (digits.lower(), digits.upper()) and checksum_address(value) != value:
+    if not lenient and digits not in (digits.lower(), digits.upper()) and checksum_address(value) != value:
         raise InvalidTypedData("the address has a wrong checksum (EIP-55)", where)
     return raw.rjust(32, b"\0")
 
