@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from devnet.actors import calls
 from devnet.actors.intents import Foreign
-from devnet.actors.market import V2_FAMILIES, V3_FAMILY, WETH, Market
+from devnet.actors.market import V2_FAMILIES, V3_FAMILY, Market
 from devnet.manifest import Pool
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.abi import decode_call, selector
@@ -81,7 +81,7 @@ class PendingReader:
         amount, least, path = (value, *arguments[:2]) if signature == calls.V2_EXACT_ETHER_IN else arguments[:3]
         symbols = [self._market.symbols.get(address.lower(), "") for address in path]
         pools = [self._v2.get((family, frozenset(pair))) for pair in pairwise(symbols)]
-        return _route(pools, symbols[0] if value == 0 else WETH, amount, least)
+        return _route(pools, symbols, amount, least)
 
     def _v3_route(self, data: bytes) -> tuple[tuple[Pool, ...], str, int, int] | None:
         signature = _V3.get(data[:4])
@@ -97,13 +97,13 @@ class PendingReader:
         symbols = [self._market.symbols.get("0x" + token.hex(), "") for token in ends]
         fees = [int.from_bytes(path[i - 3 : i], "big") for i in range(_PATH_STEP, len(path), _PATH_STEP)]
         pairs = zip(fees, symbols, symbols[1:], strict=False)
-        return _route([self._v3.get((fee, frozenset(pair))) for fee, *pair in pairs], symbols[0], amount, least)
+        return _route([self._v3.get((fee, frozenset(pair))) for fee, *pair in pairs], symbols, amount, least)
 
 
 def _route(
-    pools: Sequence[Pool | None], token_in: str, amount: int, least: int
+    pools: Sequence[Pool | None], symbols: Sequence[str], amount: int, least: int
 ) -> tuple[tuple[Pool, ...], str, int, int] | None:
     known = tuple(pool for pool in pools if pool is not None)
     if not known or len(known) != len(pools) or amount <= 0:
         return None
-    return known, token_in, amount, least
+    return known, symbols[0], amount, least
