@@ -16,7 +16,17 @@ from devnet.anvil import ANVIL_VERSION, CHAIN_ID, GENESIS_TIMESTAMP, HARDFORK, A
 from devnet.home import Home
 from devnet.manifest import Manifest, Token
 from devnet.packages import Packages, Progress
-from devnet.protocols import aave_v3, balancer_v2, chainlink, multicall3, safe, tokens, uniswap_v2, uniswap_v3
+from devnet.protocols import (
+    aave_v3,
+    balancer_v2,
+    chainlink,
+    multicall3,
+    safe,
+    searchers,
+    tokens,
+    uniswap_v2,
+    uniswap_v3,
+)
 from devnet.protocols.catalogue import ROLES, TOKENS
 from devnet.protocols.compilations import compile_all
 from devnet.protocols.deployer import Deployer
@@ -106,6 +116,7 @@ async def deploy_world(site: Site) -> None:
     await balancer_v2.open_pools(site)
     await aave_v3.lend(site)
     chainlink.submit(site, 2)
+    searchers.deploy(site)
     await site.deployer.flush()
 
 

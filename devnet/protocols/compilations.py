@@ -13,11 +13,19 @@ from typing import Final
 from devnet.artifacts import Artifact
 from devnet.home import Home
 from devnet.packages import Packages, Progress
+from devnet.protocols import searchers
 from devnet.solidity import Build, compile_build, own_sources, package_sources
 from protocol.ethereum.keccak import keccak256
 
 SUSHI_MAINNET_INIT_HASH: Final = "e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303"
-OWN_CONTRACTS: Final = ("DevnetToken", "FeeOnTransferToken", "RebasingToken", "RevertingToken", "FlashLoanProbe")
+OWN_CONTRACTS: Final = (
+    "DevnetToken",
+    "FeeOnTransferToken",
+    "RebasingToken",
+    "RevertingToken",
+    "FlashLoanProbe",
+    *searchers.CONTRACTS,
+)
 """Ours: the tokens, and a borrower of flash loans that only tests deploy."""
 
 # canonical-weth rewrote mainnet's source for newer compilers; these put mainnet's words back.
@@ -114,7 +122,7 @@ def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
 
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     build = Build(
-        title="the devnet's tokens",
+        title="the devnet's tokens and searchers",
         compiler="solc",
         sources=own_sources(packages, [f"{name}.sol" for name in OWN_CONTRACTS]),
         contracts=OWN_CONTRACTS,

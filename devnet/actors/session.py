@@ -1,0 +1,234 @@
+"""The run: each block is read once, every actor plans, and the plans are sent; in real time or in lockstep.
+
+Errors of the chain end a block, not the run: they are counted, waited for with a growing pause, and the next head goes
+on. In lockstep they end the run, since what was missed cannot be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from devnet.accounts import account as named_account
+from devnet.actors.announcements import Announcements, HeadAnnounced, StageAnnounced
+from devnet.actors.cast import FLOW_PARTICIPANT, Cast, Searcher
+from devnet.actors.gateway import Gateway
+from devnet.actors.intents import MOMENTS
+from devnet.actors.market import Market
+from devnet.actors.oracle import next_prices
+from devnet.actors.outcomes import Outcomes
+from devnet.actors.parameters import Parameters
+from devnet.actors.pending import PendingReader
+from devnet.actors.randomness import Dice
+from devnet.actors.reading import StateReader
+from devnet.actors.view import View
+from devnet.actors.wallet import Signed, Wallet
+from devnet.errors import ChainFailed, RpcError
+from devnet.rpc import RpcClient
+
+_log = logging.getLogger(__name__)
+_LAST_MOMENT: Final = 0.85
+"""Flow is spread over this part of the block time, so that nearly all of it is there when the block is built."""
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds to wait after the first, second … failure in a row; the last one repeats."""
+_CATCH_UP: Final = 1000
+"""Blocks that the reference price is advanced by at most when heads were missed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """What a run needs to know beside its parts."""
+
+    seed: int
+    websocket_url: str
+    lockstep: bool
+    block_seconds: float
+    moments: Mapping[str, Decimal]
+    """Searcher's name to when in the block it acts, in real time."""
+
+
+class Session:
+    """One run over one chain. `counts` has blocks, failures and what was sent."""
+
+    def __init__(
+        self,
+        *,
+        config: SessionConfig,
+        rpc: RpcClient,
+        gateway: Gateway,
+        market: Market,
+        parameters: Parameters,
+        cast: Cast,
+        reader: StateReader,
+        wallet: Wallet,
+        outcomes: Outcomes,
+    ) -> None:
+        self._config, self._rpc, self._gateway = config, rpc, gateway
+        self._market, self._parameters, self._cast = market, parameters, cast
+        self._reader, self._wallet, self._outcomes = reader, wallet, outcomes
+        self._pending = PendingReader(market)
+        self._prices: tuple[int, dict[str, int]] | None = None
+        self.counts: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Play until cancelled. In lockstep raises `ChainFailed` or `RpcError` when the chain does."""
+        if self._config.lockstep:
+            await self._run_lockstep()
+            return
+        failures = 0
+        while True:
+            before = self.counts["blocks"]
+            try:
+                await self._run_real_time()
+            except (ChainFailed, RpcError) as error:
+                failures = 1 if self.counts["blocks"] > before else failures + 1
+                self.counts["failures"] += 1
+                pause = _PAUSES[min(failures, len(_PAUSES)) - 1]
+                _log.warning("%s; again in %g s", error, pause)
+                await asyncio.sleep(pause)
+
+    async def _run_real_time(self) -> None:
+        """Follow heads; a block that is still being played when the next comes is cut short."""
+        async with Announcements(self._config.websocket_url, lockstep=False) as announcements:
+            playing: asyncio.Task[None] | None = None
+            try:
+                async for announcement in announcements:
+                    if not isinstance(announcement, HeadAnnounced):
+                        continue
+                    if playing is not None:
+                        if not playing.done():
+                            self.counts["blocks_cut_short"] += 1
+                            playing.cancel()
+                        await _finished(playing)
+                    playing = asyncio.create_task(self._play(announcement.number, announcements))
+            finally:
+                if playing is not None:
+                    playing.cancel()
+                    await asyncio.gather(playing, return_exceptions=True)
+
+    async def _run_lockstep(self) -> None:
+        """Pass the barriers of both stages, block after block."""
+        async with AsyncExitStack() as leaving:
+            # Listening before joining: the first stage opens with the last participant's joining.
+            announcements = await leaving.enter_async_context(Announcements(self._config.websocket_url, lockstep=True))
+            participants = [(FLOW_PARTICIPANT, 0), *((searcher.name, 1) for searcher in self._cast.searchers)]
+            for name, stage in participants:
+                answer = await self._rpc.call("devnet_join", name, stage)
+                leaving.push_async_callback(self._leave, name)
+                if not answer.get("lockstep"):
+                    raise ChainFailed("the devnet runs in real time: start it in lockstep, or the actors without it")
+            view: View | None = None
+            async for announcement in announcements:
+                if not isinstance(announcement, StageAnnounced):
+                    continue
+                if announcement.stage == 0:
+                    view = await self._look(announcement.block - 1, announcements)
+                    for signed in self._plan_flow(view):
+                        await self._send(signed)
+                    await self._pass(FLOW_PARTICIPANT, announcement)
+                elif view is not None:
+                    for searcher in self._cast.searchers:
+                        await self._search(searcher, view, announcements)
+                        await self._pass(searcher.name, announcement)
+
+    async def _play(self, number: int, announcements: Announcements) -> None:
+        """One block in real time: flow spread over the block, each searcher at its moment."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        view = await self._look(number, announcements)
+        due: list[tuple[float, Signed | Searcher]] = [
+            (signed.intent.moment / MOMENTS * _LAST_MOMENT, signed) for signed in self._plan_flow(view)
+        ]
+        due += [(float(self._config.moments[searcher.name]), searcher) for searcher in self._cast.searchers]
+        due.sort(key=lambda entry: entry[0])
+        for moment, what in due:
+            await asyncio.sleep(max(0.0, start + moment * self._config.block_seconds - loop.time()))
+            if isinstance(what, Signed):
+                await self._send(what)
+            else:
+                await self._search(what, view, announcements)
+
+    async def _look(self, number: int, announcements: Announcements) -> View:
+        """Settle what block `number` did, and read its view."""
+        block, receipts = await self._rpc.batch(
+            [("eth_getBlockByNumber", [hex(number), False]), ("eth_getBlockReceipts", [hex(number)])]
+        )
+        for answer in (block, receipts):
+            if isinstance(answer, RpcError):
+                raise answer
+        if not isinstance(block, dict) or not isinstance(receipts, list):
+            raise ChainFailed(f"the chain has no block {number}")
+        hashes: list[str] = block["transactions"]
+        by_hash: dict[str, Mapping[str, Any]] = {receipt["transactionHash"]: receipt for receipt in receipts}
+        announcements.settle(number, hashes)
+        for account in self._outcomes.settle(number, hashes, by_hash):
+            nonce = await self._rpc.call("eth_getTransactionCount", named_account(account).address, hex(number))
+            self._wallet.correct(account, int(nonce, 16))
+        prices = self._advance_prices(number)
+        timestamp, base_fee = int(block["timestamp"], 16), int(block["baseFeePerGas"], 16)
+        view = await self._reader.read(number, timestamp, base_fee, prices)
+        if self._prices is None:
+            # The walk begins at what the feeds say, so that a restart goes on where the last run was.
+            known = {symbol: feed.answer_e8 for symbol, feed in view.feeds.items() if feed.answer_e8 > 0}
+            prices.update(known)
+            self._prices = (number, prices)
+        self.counts["blocks"] += 1
+        return view
+
+    def _advance_prices(self, number: int) -> dict[str, int]:
+        """The reference prices at a block: one step of the walk for each block since the last."""
+        if self._prices is None:
+            return {token.symbol: token.usd_price_e8 for token in self._market.manifest.tokens}
+        last, prices = self._prices
+        for block in range(max(last, number - _CATCH_UP) + 1, number + 1):
+            dice = Dice(self._config.seed, "prices", block)
+            prices = next_prices(self._market, self._parameters.oracle, prices, dice)
+        self._prices = (number, prices)
+        return prices
+
+    def _plan_flow(self, view: View) -> list[Signed]:
+        """Everything public for the next block, signed, in the order of its moments."""
+        intents = [
+            intent
+            for actor in self._cast.flow
+            for intent in actor.plan(view, Dice(self._config.seed, actor.name, view.number))
+        ]
+        intents.sort(key=lambda intent: intent.moment)  # stable: an approval stays before what needs it
+        return [self._wallet.sign(intent, view.number + 1, view.base_fee) for intent in intents]
+
+    async def _send(self, signed: Signed) -> None:
+        try:
+            await self._gateway.send(signed.raw, FLOW_PARTICIPANT)
+        except RpcError as error:
+            self.counts["refused"] += 1
+            self._outcomes.refused(signed, error.message)
+
+    async def _search(self, searcher: Searcher, view: View, announcements: Announcements) -> None:
+        pending = self._pending.swaps(announcements.pending)
+        for intent in searcher.plan(view, pending, Dice(self._config.seed, searcher.name, view.number)):
+            bundle = self._wallet.sign_bundle(intent, view.number + 1, view.base_fee)
+            signer = named_account(f"{searcher.name}-flashbots-identity")
+            refusals = await self._gateway.send_bundle(bundle.raws, bundle.block, searcher.name, signer)
+            self._outcomes.offered(bundle, refusals)
+
+    async def _pass(self, name: str, at: StageAnnounced) -> None:
+        await self._rpc.call("devnet_barrier", name, at.block, at.stage)
+
+    async def _leave(self, name: str) -> None:
+        try:
+            await self._rpc.call("devnet_leave", name)
+        except (ChainFailed, RpcError) as error:
+            _log.info("%s did not leave: %s", name, error)
+
+
+async def _finished(task: asyncio.Task[None]) -> None:
+    """Raise what a block's task failed with; its being cut short is no failure."""
+    outcome: Sequence[BaseException | None] = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(outcome[0], Exception) and not isinstance(outcome[0], asyncio.CancelledError):
+        raise outcome[0]
