@@ -94,7 +94,7 @@ def _run(config: DevnetConfig, home: Home, *, as_json: bool) -> None:
     from devnet.app import run_devnet
     from devnet.banner import show
 
-    progress_console = Console(stderr=True, highlight=False)
+    progress_console = Console(stderr=True, highlight=False, soft_wrap=True)
     console = Console(highlight=False, soft_wrap=True)
 
     def ready(record: RunRecord, manifest: Manifest) -> None:

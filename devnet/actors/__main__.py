@@ -26,11 +26,18 @@ def _parse_builders(text: str) -> dict[str, str]:
     return builders
 
 
-async def _play_until_stopped(manifest: Path, parameters: Path, options: ActorsOptions) -> None:
-    """Play until SIGTERM or SIGINT."""
+async def _play_until_stopped(
+    manifest: Path, parameters: Path, options: ActorsOptions, *, exit_with_parent: bool
+) -> None:
+    """Play until SIGTERM, SIGINT or, if wanted, until the parent that holds our standard input is gone."""
     loop, playing = asyncio.get_running_loop(), asyncio.current_task()
+    if playing is None:
+        raise RuntimeError("the actors play inside a task")
     for stop in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(stop, playing.cancel if playing is not None else loop.stop)
+        loop.add_signal_handler(stop, playing.cancel)
+    if exit_with_parent:
+        # The parent never writes: readable means that its end of the pipe is closed, even after kill -9.
+        loop.add_reader(sys.stdin.fileno(), playing.cancel)
     try:
         await play(load_manifest(manifest), load_parameters(parameters), options)
     except asyncio.CancelledError:
@@ -47,6 +54,7 @@ async def _play_until_stopped(manifest: Path, parameters: Path, options: ActorsO
 @click.option("--block-seconds", default=2.0, show_default=True, help="the chain's block time")
 @click.option("--parameters", default=DEFAULT_PARAMETERS, type=click.Path(path_type=Path), help="TOML file")
 @click.option("--logs", default=Path(), type=click.Path(path_type=Path), help="folder of the journals")
+@click.option("--exit-with-parent", is_flag=True, help="end when standard input is closed")
 def main(
     manifest: Path,
     url: str,
@@ -57,6 +65,7 @@ def main(
     block_seconds: float,
     parameters: Path,
     logs: Path,
+    exit_with_parent: bool,
 ) -> None:
     """Play traders, liquidity providers, borrowers, the oracle, a rival searcher and a sandwich attacker."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
@@ -70,7 +79,7 @@ def main(
             block_seconds=block_seconds,
             log_folder=logs,
         )
-        asyncio.run(_play_until_stopped(manifest, parameters, options))
+        asyncio.run(_play_until_stopped(manifest, parameters, options, exit_with_parent=exit_with_parent))
     except DevnetError as error:
         click.echo(f"actors: {error}", err=True)
         sys.exit(1)
