@@ -85,11 +85,11 @@ class Fault:
 
 
 class Faults:
-    """The faults in force. One that has reached a limit is forgotten; what it did stays counted in `used`."""
+    """The faults, at most 64. Those that have reached a limit make room; what they did stays counted in `used`."""
 
     def __init__(self, builders: Sequence[str]) -> None:
         self._builders = frozenset(builders)
-        self._active: dict[int, Fault] = {}
+        self._known: dict[int, Fault] = {}
         self._ids = itertools.count(1)
         self.used: Counter[str] = Counter()
 
@@ -106,33 +106,33 @@ class Faults:
         depth: int = 0,
     ) -> Fault:
         """Put a fault in force at devnet time `now` and head `block`. Raises `FaultRefused`."""
-        known = self._check(endpoint, kind)
-        if known is FaultKind.REORG:
+        checked = self._check(endpoint, kind)
+        if checked is FaultKind.REORG:
             count = 1 if count is None else count
             if depth < 1:
                 raise FaultRefused("a reorg needs a depth of at least 1")
-        if known is FaultKind.LIE and endpoint == PUBLIC and lie not in LIES:
+        if checked is FaultKind.LIE and endpoint == PUBLIC and lie not in LIES:
             raise FaultRefused(f"a lie on the public endpoint is one of {', '.join(LIES)}")
-        self.active(now)
-        if len(self._active) >= MAX_FAULTS:
+        if len(self._known) >= MAX_FAULTS:
+            self._known = {fault.identifier: fault for fault in self.active(now)}
+        if len(self._known) >= MAX_FAULTS:
             raise FaultRefused(f"at most {MAX_FAULTS} faults at a time: clear some")
         until = None if seconds is None else now + seconds
-        fault = Fault(next(self._ids), endpoint, known, count, until, lie, depth, block)
-        self._active[fault.identifier] = fault
+        fault = Fault(next(self._ids), endpoint, checked, count, until, lie, depth, block)
+        self._known[fault.identifier] = fault
         return fault
 
     def clear(self, identifier: int | None = None) -> int:
-        """End one fault, or all; return how many ended."""
-        identifiers = tuple(self._active) if identifier is None else (identifier,)
-        ended = [fault for known in identifiers if (fault := self._active.pop(known, None)) is not None]
+        """End one fault, or all, for those who hang because of them as well; return how many ended."""
+        identifiers = tuple(self._known) if identifier is None else (identifier,)
+        ended = [fault for known in identifiers if (fault := self._known.pop(known, None)) is not None]
         for fault in ended:
             fault.cleared.set()
         return len(ended)
 
     def active(self, now: float) -> list[Fault]:
         """Return the faults in force, oldest first."""
-        self._active = {identifier: fault for identifier, fault in self._active.items() if fault.in_force(now)}
-        return list(self._active.values())
+        return [fault for fault in self._known.values() if fault.in_force(now)]
 
     def look(self, endpoint: str, kind: FaultKind, now: float) -> Fault | None:
         """Return the oldest fault of that kind in force, without using it up."""

@@ -34,6 +34,7 @@ class Removal(Enum):
     STALE_NONCE = "its nonce was used by another"
     UNFUNDED = "its sender can no longer pay for it"
     EXPIRED = "it waited too long"
+    WITHDRAWN = "its sender took back what was private"
     UNEXECUTABLE = "the chain refused it"
 
 
@@ -176,6 +177,14 @@ class Mempool:
         """Take out one transaction, if it is there."""
         if (pooled := self._by_hash.get(transaction_hash)) is not None:
             self._remove(pooled, removal)
+
+    def withdraw(self, transaction_hash: bytes) -> bool:
+        """Take out a private transaction; whether it was there. What is public cannot be taken back."""
+        pooled = self._by_hash.get(transaction_hash)
+        if pooled is None or pooled.public:
+            return False
+        self._remove(pooled, Removal.WITHDRAWN)
+        return True
 
     def rewind(self, number: int, accounts: Mapping[str, AccountState]) -> None:
         """Take the state of an earlier block after a reorg; nonces may go down, so nothing becomes stale by it."""

@@ -42,8 +42,8 @@ class ReorgRefused(DevnetError):
 class BundleSource(Protocol):
     """Where the bundles are."""
 
-    def candidates(self, builder: BuilderConfig, context: BlockContext, received_before: float) -> Sequence[Bundle]:
-        """Return the builder's bundles for that block which it had by `received_before` (devnet seconds)."""
+    def candidates(self, builder: BuilderConfig, context: BlockContext, closes_at: float) -> Sequence[Bundle]:
+        """Return the builder's bundles for that block which it had by `closes_at` (devnet seconds)."""
 
     def block_published(self, block: PublishedBlock, plan: BlockPlan, builder: BuilderConfig | None) -> None:
         """Note what became of them."""
@@ -173,8 +173,8 @@ class Producer:
         context = self._context(max(head.timestamp + step, int(now)), builder.coinbase)
         if self._faults.strike(builder.name, FaultKind.LIE, now) is not None:
             return _Turn(context, builder, ())
-        received_before = float("inf") if self._config.lockstep else now - builder.delay_ms / 1000
-        return _Turn(context, builder, tuple(self._bundles.candidates(builder, context, received_before)))
+        closes_at = float("inf") if self._config.lockstep else builder.closes_at(now)
+        return _Turn(context, builder, tuple(self._bundles.candidates(builder, context, closes_at)))
 
     def _context(self, timestamp: int, coinbase: str) -> BlockContext:
         head = self._chain.head

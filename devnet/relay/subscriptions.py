@@ -14,7 +14,7 @@ import orjson
 
 from devnet.relay import parameters
 from devnet.relay.context import PooledTransaction
-from devnet.relay.jsonrpc import InvalidParams, LimitExceeded
+from devnet.relay.jsonrpc import Call, InvalidParams, LimitExceeded, MethodNotFound
 from protocol.ethereum.transaction_json import to_rpc
 
 _TOPICS: Final = 4
@@ -110,6 +110,14 @@ class Subscriptions:
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     heads_muted: bool = False
     """A fault (`stale_head`): blocks are not announced."""
+
+    def serve(self, call: Call, listener: Listener | None) -> Any:
+        """Serve `eth_subscribe` and `eth_unsubscribe`. Raises `JsonRpcError`."""
+        if listener is None:
+            raise MethodNotFound("notifications not supported over HTTP: open a WebSocket")
+        if call.method == "eth_subscribe":
+            return self.subscribe(listener, call.params)
+        return self.unsubscribe(listener, parameters.text(parameters.at(call, 0, "id"), "id"))
 
     def subscribe(self, listener: Listener, params: Sequence[Any]) -> str:
         """Serve `eth_subscribe`; return the id of the new subscription. Raises `InvalidParams`, `LimitExceeded`."""

@@ -64,6 +64,12 @@ async def post(http: aiohttp.ClientSession, url: str, body: bytes) -> tuple[int,
         return response.status, orjson.loads(text) if text else None
 
 
+async def fault_struck(admin: RpcClient) -> None:
+    """Return once a fault has done its work on somebody."""
+    while not (await admin.call("devnet_stats"))["faults_used"]:
+        pass  # the call itself lets the others run
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -150,7 +156,7 @@ async def test_a_relay_without_its_anvil_or_on_another_chain_does_not_start(anvi
 
 
 def test_settings_that_do_not_fit_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigRefused, match="whole number of seconds.*at least one builder.*no port 70000"):
+    with pytest.raises(ConfigRefused, match=r"whole number of seconds.*at least one builder.*no port 70000"):
         RelayConfig(lockstep=True, block_time_seconds=0.5, builders=(), port=70_000)
 
 
@@ -231,8 +237,7 @@ async def test_a_fault_of_garbage_answers_with_what_is_not_json(relay: Relay, ad
 async def test_a_hang_with_a_duration_ends_with_devnet_time(admin: RpcClient, rpc: RpcClient) -> None:
     await admin.call("devnet_setFault", {"endpoint": "public", "kind": "hang", "seconds": 1000})
     hanging = asyncio.create_task(rpc.call("eth_chainId"))
-    while not (await admin.call("devnet_stats"))["faults_used"]:
-        await asyncio.sleep(0)
+    await fault_struck(admin)
     await admin.call("devnet_warp", 1000)
     with pytest.raises(RpcError, match="the endpoint hung"):
         await hanging
@@ -242,8 +247,7 @@ async def test_a_hang_with_a_duration_ends_with_devnet_time(admin: RpcClient, rp
 async def test_a_hang_that_is_cleared_ends_for_its_victims_too(admin: RpcClient, rpc: RpcClient) -> None:
     fault = await admin.call("devnet_setFault", {"endpoint": "public", "kind": "hang", "count": 1})
     hanging = asyncio.create_task(rpc.call("eth_chainId"))
-    while not (await admin.call("devnet_stats"))["faults_used"]:
-        await asyncio.sleep(0)
+    await fault_struck(admin)
     assert await admin.call("devnet_faults") == []  # used up: the next call is served
     assert not hanging.done()
     assert await admin.call("devnet_clearFaults", fault["id"]) == 1
