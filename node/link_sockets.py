@@ -83,9 +83,10 @@ class Link:
     async def close(self) -> None:
         """Send what is queued for at most CLOSE_SECONDS, then close. What is left over stays counted in `outbox`."""
         self.outbox.close()
-        with contextlib.suppress(OSError):  # TimeoutError is one: the other side is slow, or dead
+        try:
             await within(self._clock, CLOSE_SECONDS, self._flush())
-        self._writer.transport.abort()
+        except TimeoutError:  # the other side does not read
+            self._writer.transport.abort()
 
     async def __aenter__(self) -> Link:
         return self
@@ -99,7 +100,8 @@ class Link:
         if self._sending is not None:
             await self._sending
         self._writer.close()
-        await self._writer.wait_closed()
+        with contextlib.suppress(OSError):  # it had died before: closed all the same
+            await self._writer.wait_closed()
 
     async def _send_queued(self) -> None:
         try:
