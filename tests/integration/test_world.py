@@ -23,6 +23,7 @@ from devnet.protocols.catalogue import POOLS, ROLES
 from devnet.protocols.tokens import SPENDERS
 from devnet.rpc import RpcClient
 from devnet.state import StateStore
+from devnet.storage import write_checked
 from devnet.world import World, build_world, ensure_world, world_key
 from protocol.ethereum.abi import decode, encode_call
 from tests.chain import Chain
@@ -201,7 +202,7 @@ async def test_a_damaged_world_is_noticed_said_and_built_again(
     elif damage == "without checksum":
         state.with_name("state.json.sha256").unlink()
     else:
-        manifest.write_bytes(b"{}")
+        write_checked(manifest, b"{}")
     heard = Heard([])
     found = await ensure_world(other_home, packages, heard)
     assert "building it again" in heard.lines[0]

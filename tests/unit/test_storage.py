@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from devnet.errors import StateCorrupt, StorageFailed
-from devnet.storage import exclusive_lock, read_checked, write_atomically, write_checked
+from devnet.storage import exclusive_lock, keep_newest, read_checked, write_atomically, write_checked
 
 
 def refuse(code: int) -> object:
@@ -100,3 +100,16 @@ with exclusive_lock(Path({str(path)!r}), "holder"):
     assert path.exists()
     with exclusive_lock(path, "heir", deadline_seconds=0.0):
         pass
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    for age in range(4):
+        path = tmp_path / f"{age}.json"
+        write_checked(path, b"data")
+        os.utime(path, (1_000 - age, 1_000 - age))
+    folder = tmp_path / "4.json"
+    folder.mkdir()
+    (folder / "inside").touch()
+    os.utime(folder, (1, 1))
+    keep_newest(tmp_path, "*.json", 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.json", "0.json.sha256", "1.json", "1.json.sha256"]
