@@ -1,0 +1,91 @@
+"""What the relay is told at its start.
+
+ConfigRefused    settings that do not fit together; the message names each
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from devnet.accounts import account
+from devnet.anvil import CHAIN_ID
+from devnet.errors import DevnetError
+from devnet.relay.builders import BuilderConfig
+from devnet.relay.mempool_rules import MempoolLimits
+
+
+def _builder(name: str, *, share: float, delay_ms: int, refusal_rate: float) -> BuilderConfig:
+    coinbase = account(f"builder-{name}").address
+    return BuilderConfig(name=name, share=share, delay_ms=delay_ms, refusal_rate=refusal_rate, coinbase=coinbase)
+
+
+DEFAULT_BUILDERS: Final = (
+    _builder("swift", share=0.5, delay_ms=50, refusal_rate=0.0),
+    _builder("steady", share=0.3, delay_ms=200, refusal_rate=0.02),
+    _builder("picky", share=0.2, delay_ms=400, refusal_rate=0.1),
+)
+"""A large and quick one, a middling one, and a small one that closes early and takes less."""
+
+
+class ConfigRefused(DevnetError):
+    """Settings that do not fit together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """The server's bounds. Beyond one, a call is answered with an error; a slow listener is disconnected."""
+
+    body_bytes: int = 2_097_152
+    batch_calls: int = 1000
+    calls_at_once: int = 1024
+    """Over all HTTP connections."""
+    websockets: int = 256
+    calls_per_websocket: int = 64
+    """Unanswered ones; more of them wait in the socket."""
+    subscriptions_per_websocket: int = 64
+    messages_waiting: int = 8192
+    """Per WebSocket."""
+    read_seconds: float = 30.0
+    """Deadline of a read from the chain."""
+    hang_seconds: float = 60.0
+    """For so long a fault may leave a call without an answer."""
+    long_poll_seconds: float = 600.0
+    stop_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayConfig:
+    """The relay's settings. Port 0 takes a free one. `seed` draws each block's builder."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    chain_id: int = CHAIN_ID
+    """Checked against the chain at the start."""
+    block_time_seconds: float = 2.0
+    seed: int = 0
+    builders: tuple[BuilderConfig, ...] = DEFAULT_BUILDERS
+    lockstep: bool = False
+    lockstep_participants: int = 1
+    """So many must have joined before the first block."""
+    lockstep_seconds: float = 60.0
+    """Real time in which a participant must pass a barrier."""
+    mempool: MempoolLimits = field(default_factory=MempoolLimits)
+    server: ServerLimits = field(default_factory=ServerLimits)
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not 0.05 <= self.block_time_seconds <= 3600:
+            wrong.append(f"block time must be 0.05 to 3600 seconds, not {self.block_time_seconds:g}")
+        elif self.lockstep and self.block_time_seconds != int(self.block_time_seconds):
+            wrong.append(f"in lockstep the block time is a whole number of seconds, not {self.block_time_seconds:g}")
+        if not self.builders:
+            wrong.append("at least one builder is needed")
+        if len({builder.name for builder in self.builders}) != len(self.builders):
+            wrong.append("two builders have one name")
+        if self.lockstep_participants < 1:
+            wrong.append("lockstep needs at least one participant")
+        if not 0 <= self.port <= 65535:
+            wrong.append(f"there is no port {self.port}")
+        if wrong:
+            raise ConfigRefused("; ".join(wrong))

@@ -1,0 +1,183 @@
+"""Merges ranked bundles into one sequence: greedy by rank, each verified where it stands.
+
+A round runs what is accepted with everything still hoped for behind it. Up to the first bundle that spoils the
+sequence all is proven in its place, since nothing behind can change it, and so accepted; the spoilers leave, the rest
+is tried again behind what was accepted, and so are those that had no place beside a spoiler (the same transaction or
+nonce). Spoilers get one second chance at the end, as what they were in conflict with may be gone. Then:
+
+- No accepted bundle holds a revert that it does not allow, a transaction that another accepted one has, or a nonce out
+  of turn.
+- A bundle that pays less in its place than 70 % of what it pays alone counts as a spoiler (the threshold at which
+  flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its place
+  and is not ranked anew: ranking anew would run the whole search again for a few wei.
+- The search is bounded by 12 rounds, each one `eth_simulateV1` (and a binary search where the chain refuses the whole
+  request). A round accepts or throws out at least one bundle; all conflicts with one winner go in one round, so chains
+  of conflicts are what takes rounds, and 12 covers any that searchers bring about by chance. At the bound the rest is
+  dropped as SEARCH_BOUND: a block in time is worth more than its last bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from devnet.errors import ChainFailed
+from devnet.relay.context import BlockContext, Bundle, DropReason, PlacedBundle
+from devnet.relay.ranking import Candidate, advance, spoils
+from devnet.relay.simulation import Runs, SimulatedTransaction, Unexecutable, longest_executable
+from protocol.ethereum.transactions import SignedTransaction
+
+MAX_ROUNDS: Final = 12
+CHANCES: Final = 2
+FLOOR_PERCENT: Final = 70
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """An accepted bundle, as it ran in its place."""
+
+    candidate: Candidate
+    payment: int
+    gas_used: int
+
+
+@dataclass(slots=True)
+class Merged:
+    """The accepted bundles in order, what was dropped and why, and the state of gas and nonces behind them."""
+
+    nonces: dict[str, int]
+    gas_left: int
+    placed: list[PlacedBundle] = field(default_factory=list)
+    transactions: list[SignedTransaction] = field(default_factory=list)
+    dropped: list[tuple[Bundle, DropReason]] = field(default_factory=list)
+
+
+async def merge(
+    simulator: Runs, context: BlockContext, ranked: Sequence[Candidate], nonces: Mapping[str, int]
+) -> Merged:
+    """Return the merged sequence of `ranked`, best first. Raises `ChainFailed`."""
+    search = _Search(simulator, context, dict(nonces))
+    waiting = list(ranked)
+    for _ in range(CHANCES):
+        await search.extend(waiting)
+        waiting = [candidate for candidate in waiting if candidate.bundle.arrival in search.reasons]
+    return search.result(ranked)
+
+
+class _Search:
+    def __init__(self, simulator: Runs, context: BlockContext, nonces: dict[str, int]) -> None:
+        self._simulator = simulator
+        self._nonces = nonces
+        self._gas_limit = context.gas_limit
+        self._accepted: list[_Proven] = []
+        self._rounds = MAX_ROUNDS
+        self.reasons: dict[int, DropReason] = {}
+        """Why the bundle of an arrival is not accepted so far."""
+
+    async def extend(self, candidates: Sequence[Candidate]) -> None:
+        """Accept as many of `candidates` as go behind what is accepted. Each is run into at most one failure."""
+        waiting = list(candidates)
+        while hoped := self._fitting(waiting):
+            if not self._rounds:
+                self._drop(hoped, DropReason.SEARCH_BOUND)
+                return
+            self._rounds -= 1
+            settled = await self._round(hoped)
+            waiting = [candidate for candidate in waiting if candidate.bundle.arrival not in settled]
+
+    def result(self, ranked: Sequence[Candidate]) -> Merged:
+        merged = Merged(nonces=self._current_nonces(), gas_left=self._gas_limit)
+        for proven in self._accepted:
+            bundle = proven.candidate.bundle
+            merged.placed.append(PlacedBundle(bundle, len(merged.transactions), proven.payment, proven.gas_used))
+            merged.transactions.extend(bundle.transactions)
+            merged.gas_left -= proven.gas_used
+        for candidate in ranked:
+            if (reason := self.reasons.get(candidate.bundle.arrival)) is not None:
+                merged.dropped.append((candidate.bundle, reason))
+        return merged
+
+    async def _round(self, hoped: list[Candidate]) -> set[int]:
+        """Run the sequence once; accept its proven beginning. Return the arrivals of the accepted and the spoilers."""
+        order = [*(proven.candidate for proven in self._accepted), *hoped]
+        transactions = [one for candidate in order for one in candidate.bundle.transactions]
+        try:
+            results = await self._simulator.run(transactions)
+        except Unexecutable as error:
+            spoiler = await self._spoiler_of(order, transactions)
+            self._drop([spoiler], error.reason)
+            return {spoiler.bundle.arrival}
+        place = sum(len(proven.candidate.bundle.transactions) for proven in self._accepted)
+        gas_left = self._gas_limit - sum(proven.gas_used for proven in self._accepted)
+        settled: set[int] = set()
+        clean = True
+        for candidate in hoped:
+            own = results[place : place + len(candidate.bundle.transactions)]
+            place += len(own)
+            reason = _spoils_sequence(candidate, own, gas_left)
+            if reason is not None:
+                clean = False
+                self._drop([candidate], reason)
+            elif clean:
+                gas_used = sum(result.gas_used for result in own)
+                gas_left -= gas_used
+                self._accepted.append(_Proven(candidate, sum(result.payment for result in own), gas_used))
+                self.reasons.pop(candidate.bundle.arrival, None)
+            else:
+                continue
+            settled.add(candidate.bundle.arrival)
+        return settled
+
+    async def _spoiler_of(self, order: list[Candidate], transactions: list[SignedTransaction]) -> Candidate:
+        index = await longest_executable(self._simulator, transactions)
+        for position, candidate in enumerate(order):
+            index -= len(candidate.bundle.transactions)
+            if index < 0:
+                if position < len(self._accepted):
+                    raise ChainFailed("the chain refuses a sequence that it ran before")
+                return candidate
+        raise ChainFailed("the chain refuses a sequence, but none of its transactions")
+
+    def _fitting(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return what can go behind what is accepted and ahead of it in rank, as far as that shows without running."""
+        nonces = self._current_nonces()
+        taken = {one.hash for proven in self._accepted for one in proven.candidate.bundle.transactions}
+        fitting: list[Candidate] = []
+        for candidate in candidates:
+            transactions = candidate.bundle.transactions
+            if not taken.isdisjoint(one.hash for one in transactions):
+                self._drop([candidate], DropReason.DUPLICATE_TRANSACTION)
+                continue
+            after = advance(nonces, transactions)
+            if isinstance(after, DropReason):
+                self._drop([candidate], after)
+                continue
+            nonces = after
+            taken.update(one.hash for one in transactions)
+            fitting.append(candidate)
+        return fitting
+
+    def _current_nonces(self) -> dict[str, int]:
+        nonces = dict(self._nonces)
+        for proven in self._accepted:
+            for transaction in proven.candidate.bundle.transactions:
+                nonces[transaction.sender] = transaction.nonce + 1
+        return nonces
+
+    def _drop(self, candidates: Sequence[Candidate], reason: DropReason) -> None:
+        for candidate in candidates:
+            self.reasons[candidate.bundle.arrival] = reason
+
+
+def _spoils_sequence(candidate: Candidate, own: list[SimulatedTransaction], gas_left: int) -> DropReason | None:
+    """Return why a bundle cannot stay where it ran."""
+    if any(spoils(candidate.bundle, result) for result in own):
+        return DropReason.CONFLICT
+    if 100 * sum(result.payment for result in own) < FLOOR_PERCENT * candidate.payment:
+        return DropReason.UNDERPAYS
+    for result in own:  # a transaction must have room for its gas limit, and takes its gas used
+        if result.transaction.gas_limit > gas_left:
+            return DropReason.GAS_LIMIT
+        gas_left -= result.gas_used
+    return None

@@ -1,0 +1,121 @@
+"""Which bundles can be in a block at all, and in which order they are tried: by payment per gas at its top."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from devnet.relay.context import BlockContext, Bundle, DropReason
+from devnet.relay.simulation import SimulatedTransaction, Simulator, Unexecutable
+from protocol.ethereum.transactions import SignedTransaction
+
+_PRICE_SCALE: Final = 10**18
+CACHED_BUNDLES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A bundle that runs clean at the top of the block, with what it pays (wei) and takes (gas) there."""
+
+    bundle: Bundle
+    payment: int
+    gas_used: int
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Sort key: more wei per gas first, then the earlier arrival. Exact to 10⁻¹⁸ wei."""
+        return -(self.payment * _PRICE_SCALE // self.gas_used), self.bundle.arrival
+
+
+Verdict: TypeAlias = "Candidate | DropReason"
+
+
+class TopOfBlockCache:
+    """What bundles did at the top of a block, so that a block that is built again costs no simulation twice.
+
+    Keyed by bundle and context, so by parent hash. Bound: 4096 bundles, the oldest goes.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[BlockContext, int, bytes], Verdict] = OrderedDict()
+
+    def get(self, context: BlockContext, bundle: Bundle) -> Verdict | None:
+        """Return what is known of a bundle."""
+        return self._known.get((context, bundle.arrival, bundle.hash))
+
+    def put(self, context: BlockContext, bundle: Bundle, verdict: Verdict) -> None:
+        """Remember what a bundle did."""
+        self._known[context, bundle.arrival, bundle.hash] = verdict
+        if len(self._known) > CACHED_BUNDLES:
+            self._known.popitem(last=False)
+
+
+def advance(nonces: Mapping[str, int], transactions: Iterable[SignedTransaction]) -> dict[str, int] | DropReason:
+    """Return the nonces after `transactions`, or why they do not follow `nonces`. Unknown senders start at 0."""
+    after = dict(nonces)
+    for transaction in transactions:
+        expected = after.get(transaction.sender, 0)
+        if transaction.nonce < expected:
+            return DropReason.NONCE_TOO_LOW
+        if transaction.nonce > expected:
+            return DropReason.NONCE_TOO_HIGH
+        after[transaction.sender] = expected + 1
+    return after
+
+
+def spoils(bundle: Bundle, result: SimulatedTransaction) -> bool:
+    """Whether a transaction failed that may not."""
+    return not result.succeeded and result.transaction.hash not in bundle.reverting_hashes
+
+
+async def rank(
+    simulator: Simulator,
+    context: BlockContext,
+    bundles: Sequence[Bundle],
+    nonces: Mapping[str, int],
+    cache: TopOfBlockCache,
+) -> tuple[list[Candidate], list[tuple[Bundle, DropReason]]]:
+    """Run each bundle alone; return those that can be in the block, best first, and the others with why not."""
+    verdicts = {bundle.arrival: _screen(bundle, context, nonces) or cache.get(context, bundle) for bundle in bundles}
+    unknown = [bundle for bundle in bundles if verdicts[bundle.arrival] is None]
+    outcomes = await simulator.run_each([bundle.transactions for bundle in unknown])
+    for bundle, outcome in zip(unknown, outcomes, strict=True):
+        verdict = _judge(bundle, outcome)
+        verdicts[bundle.arrival] = verdict
+        cache.put(context, bundle, verdict)
+    ranked: list[Candidate] = []
+    dropped: list[tuple[Bundle, DropReason]] = []
+    for bundle in bundles:
+        verdict_now = verdicts[bundle.arrival]
+        if isinstance(verdict_now, Candidate):
+            ranked.append(verdict_now)
+        elif verdict_now is not None:
+            dropped.append((bundle, verdict_now))
+    ranked.sort(key=lambda candidate: candidate.rank)
+    return ranked, dropped
+
+
+def _screen(bundle: Bundle, context: BlockContext, nonces: Mapping[str, int]) -> DropReason | None:
+    """Return what a simulation need not tell, or would not."""
+    too_late = bundle.max_timestamp and context.timestamp > bundle.max_timestamp
+    if context.timestamp < bundle.min_timestamp or too_late:
+        return DropReason.TIMESTAMP
+    if any(transaction.max_fee_per_gas < context.base_fee for transaction in bundle.transactions):
+        return DropReason.FEE_TOO_LOW
+    if any(transaction.gas_limit > context.gas_limit for transaction in bundle.transactions):
+        return DropReason.GAS_LIMIT
+    after = advance(nonces, bundle.transactions)
+    return after if isinstance(after, DropReason) else None
+
+
+def _judge(bundle: Bundle, outcome: list[SimulatedTransaction] | Unexecutable) -> Verdict:
+    if isinstance(outcome, Unexecutable):
+        return outcome.reason
+    if any(spoils(bundle, result) for result in outcome):
+        return DropReason.REVERTED
+    payment = sum(result.payment for result in outcome)
+    if payment < 0:
+        return DropReason.UNDERPAYS
+    return Candidate(bundle, payment, sum(result.gas_used for result in outcome))
