@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 from typing import Final
 
 from devnet.accounts import account as named_account
@@ -34,6 +35,8 @@ _BACK_GAS_EXPECTED: Final = 110_000
 _TIP_GWEI: Final = Decimal("0.1")
 _HIGHEST_TIP: Final = 20_000 * 10**9
 _ROUNDS: Final = 48
+_VICTIMS_TRIED: Final = 4
+"""Of one pool and direction the largest are tried, in all combinations."""
 _ETHER: Final = Decimal(10**18)
 
 
@@ -72,7 +75,7 @@ class Sandwicher:
         plans = []
         for victims in groups.values():
             flash = victims[0].path[0].family != V3_FAMILY and dice.chance(self._parameters.flash_share)
-            if (plan := self._best(view, victims[: self._parameters.maximum_victims], flash)) is not None:
+            if (plan := self._best(view, victims, flash)) is not None:
                 plans.append((self._wei(view, plan), plan))
         plans.sort(key=lambda ranked: (-ranked[0], ranked[1].pool.name, ranked[1].token_in))
         bundles: list[BundleIntent] = []
@@ -89,12 +92,15 @@ class Sandwicher:
         return symbol == WETH or is_stable(self._market.tokens[symbol].usd_price_e8)
 
     def _best(self, view: View, victims: Sequence[PendingSwap], flash: bool) -> Plan | None:
-        """The best sandwich around the victims, fewer of them when one leaves no room; None when none pays."""
+        """The best sandwich around some of the victims, in their order; None when none pays."""
+        largest = sorted(victims, key=lambda swap: -swap.amount_in)[:_VICTIMS_TRIED]
+        tried = [swap for swap in victims if swap in largest]
         best: Plan | None = None
-        for count in range(1, len(victims) + 1):
-            plan = self._sized(view, tuple(victims[:count]), flash)
-            if plan is not None and (best is None or plan.profit > best.profit):
-                best = plan
+        for count in range(1, min(self._parameters.maximum_victims, len(tried)) + 1):
+            for chosen in combinations(tried, count):
+                plan = self._sized(view, chosen, flash)
+                if plan is not None and plan.profit > (best.profit if best is not None else 0):
+                    best = plan
         least = int(self._parameters.minimum_profit_eth * _ETHER) + _GAS_EXPECTED * view.base_fee
         return best if best is not None and self._wei(view, best) >= least else None
 

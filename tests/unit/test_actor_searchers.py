@@ -169,7 +169,7 @@ def test_a_swap_without_tolerance_or_of_a_token_without_price_is_left_alone() ->
 
 
 def test_several_victims_of_one_pool_are_taken_together() -> None:
-    targets = [victim(sender=f"trader-{n}", ether=5 + n) for n in range(5)]
+    targets = [victim(sender=f"trader-{n}", ether=2) for n in range(5)]
     (bundle,) = sandwich(*targets)
     foreign = [part for part in bundle.parts if isinstance(part, Foreign)]
     assert foreign == [target.transaction for target in targets[: ATTACKING.maximum_victims]]
@@ -178,7 +178,7 @@ def test_several_victims_of_one_pool_are_taken_together() -> None:
 
 def test_a_victim_that_leaves_no_room_does_not_spoil_the_others() -> None:
     generous, strict = victim(ether=40), victim(sender="trader-1", tolerance_percent=0)
-    (bundle,) = sandwich(generous, strict)
+    (bundle,) = sandwich(strict, generous)
     assert bundle.detail["victims"] == [generous.transaction.hash]
 
 
