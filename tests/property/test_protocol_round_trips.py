@@ -106,7 +106,7 @@ def double_accepts(draw: st.DrawFn) -> codec.DirectMessage:
     first, order_hash = draw(ACCEPTS), draw(HASHES)
     fields = {name: getattr(first, name) for name in first.__struct_fields__}
     if order_hash == first.order_hash:
-        order_hash = bytes(31) + bytes((first.order_hash[31] ^ 1,)) if any(first.order_hash[:31]) else b"\xff" * 32
+        order_hash = bytes(byte ^ 0xFF for byte in first.order_hash[:31]) + b"\x01"
     second = statements.Accept(**(fields | {"order_hash": order_hash}))
     pair = [
         messages.SignedAccept(accept=accept, signature=SignatureBytes(draw(SIGNATURES))) for accept in (first, second)
