@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
@@ -128,7 +129,7 @@ async def _until_lost(anvil: Anvil) -> None:
     raise anvil.failure()
 
 
-async def _cancel(tasks: set[asyncio.Task[object]]) -> None:
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

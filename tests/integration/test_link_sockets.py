@@ -216,7 +216,7 @@ async def fill(link: Link, clock: ManualClock, entries: list[LedgerEntry]) -> in
     for number, entry in enumerate(entries):
         sending = asyncio.create_task(link.send(entry, deadline_seconds=7.0))
         # When more than the high-water mark waits in the transport, the socket is full, and stays so.
-        while not sending.done() and transport.get_write_buffer_size() <= READ_BYTES:  # noqa: ASYNC110
+        while not sending.done() and transport.get_write_buffer_size() <= READ_BYTES:
             await asyncio.sleep(0)
         if not sending.done():
             await asyncio.wait([sending, asyncio.create_task(clock.until_asleep(7.0))], return_when="FIRST_COMPLETED")

@@ -33,7 +33,7 @@ DOMAINS = {
     for name, domain in FILES["statements"]["domains"].items()
 }
 KEYS = FILES["statements"]["keys"]
-GENERATOR: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "gen-vectors.py"), run_name="gen_vectors")
+GENERATOR: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "generate_vectors.py"), run_name="generate_vectors")
 
 
 def cases(file: str) -> pytest.MarkDecorator:
@@ -163,9 +163,9 @@ def test_what_must_be_refused_is_refused_for_its_reason(vector: dict[str, Any]) 
 def test_the_script_tells_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     main = GENERATOR["main"]
     monkeypatch.setitem(main.__globals__, "FOLDER", tmp_path / "vectors")
-    monkeypatch.setattr("sys.argv", ["gen-vectors.py"])
+    monkeypatch.setattr("sys.argv", ["generate_vectors.py"])
     assert main() == 0
-    monkeypatch.setattr("sys.argv", ["gen-vectors.py", "--check"])
+    monkeypatch.setattr("sys.argv", ["generate_vectors.py", "--check"])
     assert main() == 0
     (tmp_path / "vectors" / "direct.json").write_text("{}")
     assert main() == 1

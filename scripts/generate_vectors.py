@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes protocol/vectors/*.json, the protocol's own test vectors (format: docs/protocol.md). Same input, same bytes.
 
-scripts/gen-vectors.py           write them
-scripts/gen-vectors.py --check   exit 1 if the committed ones differ
+scripts/generate_vectors.py           write them
+scripts/generate_vectors.py --check   exit 1 if the committed ones differ
 """
 
 from __future__ import annotations
@@ -378,7 +378,7 @@ def main() -> int:
         path = FOLDER / name
         if "--check" in sys.argv[1:]:
             if not path.exists() or path.read_text() != text:
-                print(f"{path.name} differs from what scripts/gen-vectors.py writes", file=sys.stderr)
+                print(f"{path.name} differs from what scripts/generate_vectors.py writes", file=sys.stderr)
                 differs = 1
         else:
             path.parent.mkdir(exist_ok=True)
