@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from math import isqrt
 from typing import Final
 
 from devnet.actors.curves import PIPS, virtual_reserves
 from devnet.actors.market import WETH, Market, other_token
+from devnet.actors.randomness import Dice
 from devnet.actors.view import ConcentratedState, ConstantProductState, PoolState
 from devnet.manifest import Pool
 
@@ -49,12 +51,15 @@ class Opportunity:
 
 
 class CycleFinder:
-    """All two- and three-hop cycles from WETH of a market, enumerated once."""
+    """Two- and three-hop cycles from WETH of a market, enumerated once: all, or the `known` fraction of them.
 
-    def __init__(self, market: Market) -> None:
+    Which ones are known follows from their names alone.
+    """
+
+    def __init__(self, market: Market, known: Decimal = Decimal(1)) -> None:
         pools = [pool for pool in market.manifest.pools if market.is_followed(pool)]
         self.pools = tuple(pools)
-        self.cycles = _enumerate(pools)
+        self.cycles = tuple(cycle for cycle in _enumerate(pools) if _is_known(cycle, known))
         self._through: dict[str, list[tuple[Hop, ...]]] = {pool.name: [] for pool in pools}
         for cycle in self.cycles:
             for hop in cycle:
@@ -91,6 +96,10 @@ def disjoint(opportunities: list[Opportunity]) -> list[Opportunity]:
             taken |= opportunity.pools
             chosen.append(opportunity)
     return chosen
+
+
+def _is_known(cycle: tuple[Hop, ...], known: Decimal) -> bool:
+    return Dice(0, "known cycle", *(hop.pool.name for hop in cycle)).chance(known)
 
 
 def _enumerate(pools: list[Pool]) -> tuple[tuple[Hop, ...], ...]:

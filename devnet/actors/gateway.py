@@ -58,8 +58,13 @@ class Gateway:
     async def send_bundle(self, raws: Sequence[bytes], block: int, participant: str, signer: Account) -> dict[str, str]:
         """Send a bundle for one block to every builder; return the refusals, builder to reason."""
         bundle = {"txs": ["0x" + raw.hex() for raw in raws], "blockNumber": hex(block)}
-        sending = [self._offer(url, bundle, participant, signer) for url in self._builders.values()]
-        answers = [await one for one in sending] if self._lockstep else await asyncio.gather(*sending)
+        answers: list[str] = []
+        if self._lockstep:  # one after the other, so that the sequence is the order
+            for url in self._builders.values():
+                answers.append(await self._offer(url, bundle, participant, signer))  # noqa: PERF401
+        else:
+            offers = (self._offer(url, bundle, participant, signer) for url in self._builders.values())
+            answers = await asyncio.gather(*offers)
         refusals = {name: reason for name, reason in zip(self._builders, answers, strict=True) if reason}
         self.counts["bundles_offered"] += len(self._builders) - len(refusals)
         self.counts["bundles_refused"] += len(refusals)

@@ -134,6 +134,7 @@ class Borrowers:
 class Rival:
     """The competing searcher."""
 
+    knows: Annotated[Decimal, Within("0", "1")]
     sees: Annotated[Decimal, Within("0", "1")]
     bid: Annotated[Choices, Within("0", "1")]
     minimum_profit_eth: Annotated[Decimal, Within("0", "100")]
@@ -154,6 +155,7 @@ class Sandwicher:
     maximum_victims: Annotated[int, Within("1", "8")]
     sandwiches_per_block: Annotated[int, Within("0", "20")]
     flash_share: Annotated[Decimal, Within("0", "1")]
+    greedy_share: Annotated[Decimal, Within("0", "1")]
     acts_at: Annotated[Decimal, Within("0", "0.95")]
 
 

@@ -33,7 +33,7 @@ class Rival:
 
     def __init__(self, market: Market, parameters: settings.Rival, accounts: Sequence[str]) -> None:
         self._market, self._parameters, self._accounts = market, parameters, tuple(accounts)
-        self._finder = CycleFinder(market)
+        self._finder = CycleFinder(market, parameters.knows)
 
     def plan(self, view: View, pending: Sequence[PendingSwap], dice: Dice) -> list[BundleIntent]:
         """Return the bundles for the next block, one an account at most: they must not wait for each other's nonce."""

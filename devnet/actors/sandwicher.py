@@ -75,7 +75,8 @@ class Sandwicher:
         plans = []
         for victims in groups.values():
             flash = victims[0].path[0].family != V3_FAMILY and dice.chance(self._parameters.flash_share)
-            if (plan := self._best(view, victims, flash)) is not None:
+            greedy = dice.chance(self._parameters.greedy_share)
+            if (plan := self._best(view, victims, flash, greedy)) is not None:
                 plans.append((self._wei(view, plan), plan))
         plans.sort(key=lambda ranked: (-ranked[0], ranked[1].pool.name, ranked[1].token_in))
         bundles: list[BundleIntent] = []
@@ -91,18 +92,24 @@ class Sandwicher:
     def _has_a_price(self, symbol: str) -> bool:
         return symbol == WETH or is_stable(self._market.tokens[symbol].usd_price_e8)
 
-    def _best(self, view: View, victims: Sequence[PendingSwap], flash: bool) -> Plan | None:
-        """The best sandwich around some of the victims, in their order; None when none pays."""
+    def _best(self, view: View, victims: Sequence[PendingSwap], flash: bool, greedy: bool) -> Plan | None:
+        """The best sandwich around some of the victims, in their order; None when none pays.
+
+        The best brings most, or, if `greedy`, has most victims.
+        """
         largest = sorted(victims, key=lambda swap: -swap.amount_in)[:_VICTIMS_TRIED]
         tried = [swap for swap in victims if swap in largest]
-        best: Plan | None = None
+        least = int(self._parameters.minimum_profit_eth * _ETHER) + _GAS_EXPECTED * view.base_fee
+        best: tuple[int, int, Plan] | None = None
         for count in range(1, min(self._parameters.maximum_victims, len(tried)) + 1):
             for chosen in combinations(tried, count):
                 plan = self._sized(view, chosen, flash)
-                if plan is not None and plan.profit > (best.profit if best is not None else 0):
-                    best = plan
-        least = int(self._parameters.minimum_profit_eth * _ETHER) + _GAS_EXPECTED * view.base_fee
-        return best if best is not None and self._wei(view, best) >= least else None
+                if plan is None or self._wei(view, plan) < least:
+                    continue
+                rank = (count if greedy else 0, plan.profit)
+                if best is None or rank > best[:2]:
+                    best = (*rank, plan)
+        return None if best is None else best[2]
 
     def _sized(self, view: View, victims: tuple[PendingSwap, ...], flash: bool) -> Plan | None:
         token_in = victims[0].token_in
@@ -148,8 +155,12 @@ class Sandwicher:
         kind = "flash" if plan.flash else "v3" if plan.pool.family == V3_FAMILY else "classic"
         bid_tip = min(int(wei * self._parameters.bid) // _BACK_GAS_EXPECTED, _HIGHEST_TIP)
         token_out = other_token(plan.pool, plan.token_in)
-        front = self._leg(view, account, plan, plan.token_in, plan.front_in, plan.front_out, tip_of_gwei(_TIP_GWEI))
-        back = self._leg(view, account, plan, token_out, plan.front_out, plan.front_in, max(bid_tip, 1))
+        # Crossing a tick gives a little less than the closed form says; V2 gives just that.
+        least_front = plan.front_out * 999 // 1000 if kind == "v3" else plan.front_out
+        front = self._leg(view, account, plan, plan.token_in, plan.front_in, least_front, tip_of_gwei(_TIP_GWEI))
+        # Less than this and the bid would be paid out of the attacker's own pocket.
+        least_back = plan.front_in + int(plan.profit * self._parameters.bid)
+        back = self._leg(view, account, plan, token_out, plan.front_out, least_back, max(bid_tip, 1))
         detail: dict[str, str | int | list[str]] = {
             "variant": kind,
             "pool": plan.pool.name,
@@ -171,8 +182,7 @@ class Sandwicher:
             data = encode_call(_FLASH, pool.address, token_in == pool.tokens[0], amount, least, pool.fee_pips)
         elif pool.family == V3_FAMILY:
             to, gas = self._market.contract("uniswap_v3_router"), calls.GAS_V3_BASE + calls.GAS_V3_HOP
-            # Crossing a tick gives a little less than the closed form says.
-            data = calls.v3_exact_in(amount, least * 999 // 1000, tokens, [pool.fee_pips], recipient, deadline)
+            data = calls.v3_exact_in(amount, least, tokens, [pool.fee_pips], recipient, deadline)
         else:
             router = "sushi_router" if pool.family == "sushi_v2" else "uniswap_v2_router"
             to, gas = self._market.contract(router), calls.GAS_V2_BASE + calls.GAS_V2_HOP

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -60,9 +60,11 @@ class ValueReport:
         return Decimal(wei) / _ETHER * self.ether_usd / self.blocks
 
 
-async def measure(rpc: RpcClient, market: Market, blocks: int, actors: Mapping[str, str]) -> ValueReport:
-    """Measure the last `blocks` blocks; `actors` maps transaction hashes to names. Raises `ChainFailed`, `RpcError`."""
-    head = int(await rpc.call("eth_blockNumber"), 16)
+async def measure(rpc: RpcClient, market: Market, blocks: int, head: int, actors: Mapping[str, str]) -> ValueReport:
+    """Measure `blocks` blocks up to `head`; `actors` maps transaction hashes to names.
+
+    Raises `ChainFailed`, `RpcError`.
+    """
     first = max(market.manifest.block_number, head - blocks)
     borrowers = market.manifest.funded.get("borrower", ())
     reader = StateReader(rpc, market, [], providers=(), borrowers=borrowers, maximum_positions=0)
@@ -76,7 +78,7 @@ async def measure(rpc: RpcClient, market: Market, blocks: int, actors: Mapping[s
         view = await reader.read(number, 0, 0, prices)
         liquidation += _newly_liquidatable(before, view)
         before = view
-    if head == first:
+    if head <= first:
         raise ChainFailed("there are no blocks to measure yet")
     ether_usd = Decimal(before.feeds[WETH].answer_e8).scaleb(-8)
     return ValueReport(head - first, replay.accounts, ether_usd, Decimal(0), liquidation)
@@ -98,14 +100,17 @@ def _newly_liquidatable(before: View, after: View) -> Decimal:
     return usd
 
 
-def read_actors(folder: Path, market: Market) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Return transaction hash to actor, and the sandwiches, from a run's journals. Raises `ChainFailed`."""
+def read_actors(folder: Path) -> tuple[dict[str, str], int]:
+    """Return transaction hash to actor, and the last block that the journal tells of. Raises `ChainFailed`."""
     actors: dict[str, str] = {}
+    last = 0
     for entry in _journal(folder / "actors.jsonl"):
-        for transaction in [entry["hash"]] if "hash" in entry else entry.get("own", []):
-            actors.setdefault(transaction, entry["actor"])
-    known = {token.symbol for token in market.manifest.tokens}
-    return actors, [entry for entry in _journal(folder / "sandwiches.jsonl") if entry["token_in"] in known]
+        if "outcome" not in entry:
+            continue
+        last = max(last, entry["block"]) if entry["outcome"] != "refused" else last
+        for transaction in [entry["hash"]] if "hash" in entry else entry["own"]:
+            actors[transaction] = entry["actor"]
+    return actors, last
 
 
 def _journal(path: Path) -> list[dict[str, Any]]:
@@ -117,16 +122,15 @@ def _journal(path: Path) -> list[dict[str, Any]]:
 
 async def _report(manifest: Path, url: str, logs: Path, blocks: int) -> ValueReport:
     market = Market(load_manifest(manifest))
-    actors, sandwiches = read_actors(logs, market)
+    actors, head = read_actors(logs)
     async with RpcClient(url) as rpc:
-        report = await measure(rpc, market, blocks, actors)
-        head = int(await rpc.call("eth_blockNumber"), 16)
+        report = await measure(rpc, market, blocks, head, actors)
     prices = {token.symbol: token.usd_price_e8 for token in market.manifest.tokens}
     usd = Decimal(0)
-    for entry in sandwiches:
-        if entry["block"] > head - report.blocks:
+    for entry in _journal(logs / "sandwiches.jsonl"):
+        if head - report.blocks < entry["block"] <= head:
             usd += market.usd(entry["token_in"], int(entry["profit"]), prices)
-    return ValueReport(report.blocks, report.arbitrage, report.ether_usd, usd, report.liquidation_usd)
+    return replace(report, sandwiched_usd=usd)
 
 
 @click.command()

@@ -34,7 +34,7 @@ def test_every_parameter_of_the_file_has_a_comment_above_it_or_above_its_group()
 
 
 def test_all_faults_are_named_at_once() -> None:
-    text = changed("sees = 0.55", "sees = 7").replace("jump_chance = 0.01", "jump_chance = 'often'")
+    text = changed("knows = 0.6", "knows = 7").replace("jump_chance = 0.01", "jump_chance = 'often'")
     text = text.replace("heartbeat_blocks = 150", "heartbeat_blocks = 1.5\nsurprise = 1") + "\n[dragons]\n"
     with pytest.raises(ParametersInvalid) as caught:
         parse_parameters(text, "mine.toml")
@@ -43,7 +43,7 @@ def test_all_faults_are_named_at_once() -> None:
         "mine.toml: oracle.heartbeat_blocks must be a whole number",
         "mine.toml: oracle.jump_chance must be a number",
         "mine.toml: oracle.surprise is unknown",
-        "mine.toml: rival.sees = 7 is outside 0 to 1",
+        "mine.toml: rival.knows = 7 is outside 0 to 1",
         "mine.toml: unknown section [dragons]",
     ]
 

@@ -40,8 +40,8 @@ from tests.actors_scene import (
 
 MARKET = make_market()
 DEFAULTS = load_parameters()
-SEEING = replace(DEFAULTS.rival, sees=Decimal(1))
-ATTACKING = replace(DEFAULTS.sandwicher, sees=Decimal(1), flash_share=Decimal(0))
+SEEING = replace(DEFAULTS.rival, sees=Decimal(1), knows=Decimal(1))
+ATTACKING = replace(DEFAULTS.sandwicher, sees=Decimal(1), flash_share=Decimal(0), greedy_share=Decimal(0))
 
 
 def apart(percent: int) -> View:
@@ -80,6 +80,20 @@ def test_the_closed_form_gives_what_the_pools_give_and_no_other_size_gives_more(
         assert abs(profit(opportunity.amount_in) - opportunity.profit) < 10**11
         for other in (opportunity.amount_in * 9 // 10, opportunity.amount_in * 11 // 10):
             assert profit(other) < opportunity.profit
+
+
+def test_who_knows_fewer_cycles_finds_fewer_and_always_the_same() -> None:
+    some, again, everything = (len(CycleFinder(MARKET, Decimal(known)).cycles) for known in ("0.5", "0.5", "1"))
+    assert 0 < some == again < everything
+
+
+def test_a_greedy_attacker_takes_more_victims_for_less() -> None:
+    targets = [victim(ether=30), victim(sender="trader-1", ether=2, tolerance_percent=3)]
+    plans = [sandwich(*targets, parameters=replace(ATTACKING, greedy_share=Decimal(share)))[0] for share in (0, 1)]
+    taken = [len(plan.parts) - 2 for plan in plans]
+    profits = [int(str(plan.detail["expected_profit"])) for plan in plans]
+    assert taken[0] <= taken[1] == 2
+    assert profits[0] >= profits[1]
 
 
 def test_capital_bounds_the_size() -> None:
