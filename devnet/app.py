@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devnet.actors.cast import PARTICIPANTS
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
 from devnet.config import DevnetConfig
@@ -75,6 +76,7 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
         block_time_seconds=config.block_time_seconds,
         seed=config.seed,
         lockstep=config.lockstep,
+        lockstep_participants=max(1, (len(PARTICIPANTS) if config.actors else 0) + config.participants),
     )
     async with Anvil(anvil_binary, options, logs / "anvil.log") as anvil, Relay(relay_config, anvil.url) as relay:
         record = RunRecord(

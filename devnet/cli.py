@@ -56,6 +56,7 @@ def devnet() -> None:
 @click.option("--block-time", default=2.0, show_default=True, help="Seconds between blocks.")
 @click.option("--seed", default=1, show_default=True, help="What the actors do follows from it.")
 @click.option("--lockstep", is_flag=True, help="Build a block when every participant passed the barrier: reproducible.")
+@click.option("--participants", default=0, show_default=True, help="Lockstep: wait for so many besides the actors.")
 @click.option("--actors/--no-actors", default=True, show_default=True, help="Traders, whales, borrowers, rivals …")
 @click.option("--parameters", type=click.Path(path_type=Path), help="Actor parameters (TOML) instead of the built-in.")
 @click.option("--blocks", type=int, help="End by itself after so many blocks.")
@@ -68,6 +69,7 @@ def up(
     block_time: float,
     seed: int,
     lockstep: bool,
+    participants: int,
     actors: bool,
     parameters: Path | None,
     blocks: int | None,
@@ -81,6 +83,7 @@ def up(
         block_time_seconds=block_time,
         seed=seed,
         lockstep=lockstep,
+        participants=participants,
         actors=actors,
         actor_parameters=parameters,
         stop_after_blocks=blocks,

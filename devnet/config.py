@@ -19,6 +19,8 @@ class DevnetConfig:
     block_time_seconds: float = 2.0
     seed: int = 1
     lockstep: bool = False
+    participants: int = 0
+    """In lockstep: so many others than the actors must have joined before the first block."""
     actors: bool = True
     actor_parameters: Path | None = None
     stop_after_blocks: int | None = None
@@ -33,6 +35,10 @@ class DevnetConfig:
             faults.append(f"block time {self.block_time_seconds} s is below {MINIMUM_BLOCK_TIME_SECONDS} s")
         if self.lockstep and self.block_time_seconds != int(self.block_time_seconds):
             faults.append("in lockstep the block time is the step of the chain's clock: whole seconds only")
+        if self.participants < 0:
+            faults.append(f"{self.participants} participants are less than none")
+        if self.lockstep and not self.actors and not self.participants:
+            faults.append("lockstep without actors needs at least one participant")
         if not 0 <= self.seed < 2**64:
             faults.append(f"seed {self.seed} is not an unsigned 64-bit integer")
         if self.stop_after_blocks is not None and self.stop_after_blocks < 1:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from devnet.accounts import account as named_account
 from devnet.actors.announcements import Announcements, HeadAnnounced, StageAnnounced
-from devnet.actors.cast import FLOW_PARTICIPANT, Cast, Searcher
+from devnet.actors.cast import FLOW_PARTICIPANT, PARTICIPANTS, Cast, Searcher
 from devnet.actors.gateway import Gateway
 from devnet.actors.intents import MOMENTS
 from devnet.actors.market import Market
@@ -117,8 +117,7 @@ class Session:
         async with AsyncExitStack() as leaving:
             # Listening before joining: the first stage opens with the last participant's joining.
             announcements = await leaving.enter_async_context(Announcements(self._config.websocket_url, lockstep=True))
-            participants = [(FLOW_PARTICIPANT, 0), *((searcher.name, 1) for searcher in self._cast.searchers)]
-            for name, stage in participants:
+            for name, stage in PARTICIPANTS:
                 answer = await self._rpc.call("devnet_join", name, stage)
                 leaving.push_async_callback(self._leave, name)
                 if not answer.get("lockstep"):

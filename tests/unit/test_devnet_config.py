@@ -21,8 +21,24 @@ def test_all_faults_are_named_at_once() -> None:
             block_time_seconds=0.01,
             lockstep=True,
             seed=-1,
+            actors=False,
+            participants=-1,
             stop_after_blocks=0,
             actor_parameters=Path("/nonexistent/parameters.toml"),
         )
-    for word in ("port 70000", "block time", "whole seconds", "seed -1", "stop after", "no parameter file"):
+    for word in (
+        "port 70000",
+        "block time",
+        "whole seconds",
+        "seed -1",
+        "-1 participants",
+        "stop after",
+        "no parameter file",
+    ):
         assert word in str(caught.value)
+
+
+def test_lockstep_needs_somebody_to_wait_for() -> None:
+    with pytest.raises(ConfigInvalid, match="at least one participant"):
+        DevnetConfig(lockstep=True, actors=False)
+    assert DevnetConfig(lockstep=True, actors=False, participants=1).participants == 1
