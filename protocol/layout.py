@@ -123,7 +123,8 @@ class StructLayout:
             values[self.fields[index].attribute] = int.from_bytes(raw[index], "big")
         for field in self.fields:
             if field.enumeration is not None:
-                values[field.attribute] = _member(field, values[field.attribute], f"{path}.{field.wire_name}")
+                value = values[field.attribute]
+                values[field.attribute] = _member(field.enumeration, value, f"{path}.{field.wire_name}")
         return values
 
     def _first_difference(self, data: bytes, clean: bytes) -> str:
@@ -131,9 +132,8 @@ class StructLayout:
         return self.fields[first // WORD_BYTES].wire_name
 
 
-def _member(field: Field, value: int, where: str) -> IntEnum:
-    assert field.enumeration is not None
+def _member(enumeration: type[IntEnum], value: int, where: str) -> IntEnum:
     try:
-        return field.enumeration(value)
+        return enumeration(value)
     except ValueError:
-        raise UnknownKind(f"{field.enumeration.__name__} has no {value}", where) from None
+        raise UnknownKind(f"{enumeration.__name__} has no {value}", where) from None

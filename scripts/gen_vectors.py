@@ -1,0 +1,182 @@
+"""`scripts/gen-vectors`: writes protocol/vectors/*.json, the protocol's own test vectors (format: docs/protocol.md).
+
+The same code writes the same bytes. With `--check` it compares, and exits 1 if the committed ones differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from protocol import codec, messages, signing
+from protocol.errors import RemoteProtocolError
+from protocol.layout import wire_name
+from protocol.units import (
+    address_to_hex,
+    max_uint,
+)
+from tests.protocol_factories import (
+    ADDRESSES,
+    ALICE,
+    DEVNET,
+    DOMAINS,
+    KEYS,
+    SECRETS,
+    envelope,
+    heartbeat,
+    order,
+)
+from tests.protocol_refusals import refused_direct, refused_envelopes, refused_signatures
+from tests.protocol_samples import direct_messages, payloads, signed_statements
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
+EXACT_IN_JSON: Final = max_uint(53)
+
+
+def readable(value: object) -> Any:
+    """Return a value for JSON: bytes as 0x hex, an integer above 2^53 as decimal text, names as in Solidity."""
+    if isinstance(value, msgspec.Struct):
+        return {wire_name(name): readable(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, IntEnum):
+        return int(value)
+    return str(value) if isinstance(value, int) and value > EXACT_IN_JSON else value
+
+
+def statement_vectors() -> list[dict[str, Any]]:
+    """Return the vectors of what is signed by itself."""
+    vectors = []
+    for name, domain, signer, statement in signed_statements():
+        words = statement.words()
+        vectors.append(
+            {
+                "name": name,
+                "domain": domain,
+                "type": statement.LAYOUT.type_string,
+                "typeHash": readable(statement.LAYOUT.type_hash),
+                "message": readable(statement),
+                "words": readable(words),
+                "structHash": readable(statement.LAYOUT.hash_struct(words)),
+                "digest": readable(signing.digest(DOMAINS[domain], statement)),
+                "signer": signer,
+                "signature": readable(signing.sign(DOMAINS[domain], statement, KEYS[signer])),
+            }
+        )
+    return vectors
+
+
+def envelope_vectors() -> list[dict[str, Any]]:
+    """Return the vectors of what is gossiped."""
+    cases = [(name, "devnet", payload) for name, payload in payloads()]
+    cases.append(("heartbeat on another chain", "mainnet", heartbeat()))
+    vectors = []
+    for name, domain, payload in cases:
+        whole = envelope(payload, DOMAINS[domain])
+        vector = {
+            "name": name,
+            "domain": domain,
+            "kind": int(whole.kind),
+            "message": readable(whole),
+            "payload": readable(codec.encode_payload(payload)),
+            "digest": readable(signing.digest(DOMAINS[domain], whole)),
+            "signer": "alice",
+            "signature": readable(whole.signature),
+            "encoding": readable(codec.encode_envelope(whole, DOMAINS[domain].separator)),
+        }
+        if isinstance(payload, messages.SecurityAlert):
+            vector["alertId"] = readable(signing.alert_id(payload))
+        vectors.append(vector)
+    return vectors
+
+
+def direct_vectors() -> list[dict[str, Any]]:
+    """Return the vectors of what nodes send each other directly."""
+    return [
+        {"name": name, "message": readable(message), "encoding": readable(codec.encode_direct(message))}
+        for name, message in direct_messages()
+    ]
+
+
+def refused_vectors() -> list[dict[str, Any]]:
+    """Return what must be refused, with the error's name and the field where it lies."""
+    checks: tuple[tuple[str, Iterator[tuple[str, bytes]], Callable[[bytes], object]], ...] = (
+        ("envelope", refused_envelopes(), lambda data: codec.decode_envelope(data, DEVNET.separator)),
+        ("direct", refused_direct(), codec.decode_direct),
+        ("signature", refused_signatures(), lambda data: signing.verify(DEVNET, order(), data, ALICE)),
+    )
+    vectors = []
+    for what, cases, check in checks:
+        for name, data in cases:
+            try:
+                check(data)
+            except RemoteProtocolError as error:
+                found = {"error": type(error).__name__, "where": error.where}
+                vectors.append({"name": name, "decode": what, **found, "bytes": compact(data)})
+            else:
+                raise AssertionError(f"{what}, {name}: was not refused")
+    return vectors
+
+
+def compact(data: bytes) -> Any:
+    """Return the hex of `data`; if it holds a long run of zeros, its pieces: hex text, or a number of zero bytes."""
+    start = data.find(bytes(1024))
+    if start < 0:
+        return readable(data)
+    end = start
+    while end < len(data) and data[end] == 0:
+        end += 1
+    return [readable(data[:start]), end - start, readable(data[end:])]
+
+
+def documents() -> dict[str, str]:
+    """Return the text of each file, by name."""
+    common = {
+        "format": 1,
+        "keys": {
+            name: {"secret": readable(SECRETS[name]), "address": address_to_hex(ADDRESSES[name])} for name in KEYS
+        },
+        "domains": {
+            name: {
+                "name": signing.DOMAIN_NAME,
+                "version": signing.DOMAIN_VERSION,
+                "chainId": domain.chain_id,
+                "verifyingContract": address_to_hex(domain.registry),
+                "separator": readable(domain.separator),
+            }
+            for name, domain in DOMAINS.items()
+        },
+    }
+    files = {
+        "statements.json": statement_vectors(),
+        "envelopes.json": envelope_vectors(),
+        "direct.json": direct_vectors(),
+        "refused.json": refused_vectors(),
+    }
+    return {name: json.dumps({**common, "vectors": vectors}, indent=1) + "\n" for name, vectors in files.items()}
+
+
+def main() -> int:
+    """Write the files, or compare them with `--check`."""
+    differs = 0
+    for name, text in documents().items():
+        path = FOLDER / name
+        if "--check" in sys.argv[1:]:
+            if not path.exists() or path.read_text() != text:
+                print(f"{path.name} differs from what scripts/gen-vectors writes", file=sys.stderr)
+                differs = 1
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            print(f"{path.name}: {len(json.loads(text)['vectors'])} vectors")
+    return differs
+
+
+if __name__ == "__main__":
+    sys.exit(main())

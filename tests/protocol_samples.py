@@ -1,0 +1,110 @@
+"""One message of every kind and corner, by name: what the vectors are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from protocol import codec, kinds, messages, signing, statements
+from protocol.ethereum.keccak import keccak256
+from protocol.evidence import evidence_of
+from protocol.units import (
+    Address,
+    BasisPoints,
+    BlockNumber,
+    Hash32,
+    LegKey,
+    ProfitBucket,
+    TokenAmount,
+    UnixSeconds,
+    max_uint,
+)
+from tests.protocol_factories import (
+    BOB,
+    DEVNET,
+    KEYS,
+    accept,
+    alert,
+    attestation,
+    contradiction,
+    double_accept,
+    handover,
+    hash_of,
+    heartbeat,
+    opportunity,
+    order,
+)
+
+
+def signed_statements() -> Iterator[
+    tuple[str, str, str, statements.Order | statements.Accept | statements.Attestation]
+]:
+    """Yield name, domain, signer and statement."""
+    top64, ones = max_uint(64), Hash32(b"\xff" * 32)
+    yield "order", "devnet", "alice", order()
+    yield "order on another chain", "mainnet", "alice", order()
+    yield "order of another finder's key", "devnet", "bob", order()
+    yield "order that pays the floor only", "devnet", "alice", order(finder_bps=BasisPoints(0))
+    yield "order that takes everything", "devnet", "alice", order(finder_bps=BasisPoints(10_000))
+    yield "order with a floor of 1", "devnet", "alice", order(min_finder_wei=TokenAmount(1))
+    yield "order with all fields at their largest", "devnet", "alice", order(
+        finder=Address(b"\xff" * 20), executor=Address(b"\xff" * 20), target_block=BlockNumber(top64),
+        finder_bps=BasisPoints(10_000), min_finder_wei=TokenAmount(max_uint(128)), profit_token=Address(b"\xff" * 20),
+        pay_to=Address(b"\xff" * 20), primary_key=LegKey(ones), route_commit=ones,
+    )  # fmt: skip
+    yield "accept", "devnet", "bob", accept()
+    yield "accept on another chain", "mainnet", "bob", accept()
+    yield "accept of another order", "devnet", "bob", accept(order_hash=hash_of("another order"))
+    yield (
+        "accept with the smallest numbers",
+        "devnet",
+        "bob",
+        accept(target_block=BlockNumber(1), block_number=BlockNumber(1), timestamp=UnixSeconds(1)),
+    )
+    yield (
+        "accept with the largest numbers",
+        "devnet",
+        "bob",
+        accept(target_block=BlockNumber(top64), block_number=BlockNumber(top64), timestamp=UnixSeconds(top64)),
+    )
+    yield "attestation that confirms", "devnet", "carol", attestation()
+    yield "attestation that refutes", "devnet", "carol", attestation(verdict=kinds.Verdict.REFUTED)
+    yield "attestation on another chain", "mainnet", "carol", attestation()
+
+
+def payloads() -> Iterator[tuple[str, messages.Payload]]:
+    """Yield name and payload."""
+    for kind in kinds.OpportunityKind:
+        yield f"opportunity, {kind.name}", opportunity(kind=kind)
+    revealed = hash_of("salt") + b"what was found"
+    yield "opportunity, revealed", opportunity(commitment=Hash32(keccak256(revealed)), revealed=revealed)
+    yield "opportunity, largest bucket", opportunity(profit_bucket=ProfitBucket(128))
+    for alert_kind in kinds.AlertKind:
+        yield f"alert, {alert_kind.name}", alert(kind=alert_kind)
+    for severity in kinds.Severity:
+        yield f"alert, severity {severity.name}", alert(severity=severity)
+    evidence = b"transactions 4, 5 and 6 of that block"
+    yield "alert, with its evidence", alert(evidence_hash=Hash32(keccak256(evidence)), evidence=evidence)
+    for verdict in kinds.Verdict:
+        yield (
+            f"attestation, {verdict.name}",
+            signing.sign_attestation(DEVNET, attestation(verdict=verdict), KEYS["alice"]),
+        )
+    yield "heartbeat", heartbeat()
+    yield "heartbeat, nothing offered", heartbeat(capabilities=0)
+    yield "heartbeat, capabilities of a later version", heartbeat(capabilities=max_uint(32))
+
+
+def direct_messages() -> Iterator[tuple[str, codec.DirectMessage]]:
+    """Yield name and message."""
+    key = hash_of("ephemeral key")
+    yield (
+        "sealed order",
+        messages.SealedOrder(target_block=BlockNumber(21_000_000), ephemeral_key=key, box=b"sealed bytes"),
+    )
+    yield "order handover", handover()
+    yield "accept", double_accept()[0]
+    yield "have", messages.Have(order_hash=hash_of("order"))
+    for reason in kinds.DeclineReason:
+        yield f"decline, {reason.name}", messages.Decline(order_hash=hash_of("order"), reason=reason)
+    yield "evidence of a double accept", evidence_of(BOB, *double_accept())
+    yield "evidence of contradicting attestations", evidence_of(BOB, *contradiction())

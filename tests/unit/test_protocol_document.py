@@ -1,0 +1,64 @@
+"""docs/protocol.md says what the code does: types, hashes, sizes and numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from protocol import codec, messages, signing, statements
+from protocol.evidence import EVIDENCE_HEAD
+from protocol.statements import Message
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+WORDS = " ".join(TEXT.split())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        statements.Order,
+        statements.Accept,
+        statements.Attestation,
+        messages.Envelope,
+        messages.Opportunity,
+        messages.SecurityAlert,
+        messages.Heartbeat,
+        messages.SealedOrder,
+        messages.Have,
+        messages.Decline,
+    ],
+)
+def test_every_type_is_written_down(message: type[Message]) -> None:
+    assert f"`{message.LAYOUT.type_string}`" in TEXT
+
+
+@pytest.mark.parametrize(
+    "message",
+    [statements.Order, statements.Accept, statements.Attestation, messages.Envelope, messages.SecurityAlert],
+)
+def test_every_type_hash_that_is_used_is_written_down(message: type[Message]) -> None:
+    assert f"`0x{message.LAYOUT.type_hash.hex()}`" in TEXT
+
+
+def test_the_domain_is_written_down() -> None:
+    assert f"`{signing.DOMAIN_TYPE}`" in TEXT
+    assert f"name `{signing.DOMAIN_NAME}`, version `{signing.DOMAIN_VERSION}`" in WORDS
+
+
+def test_the_sizes_are_written_down() -> None:
+    evidence = EVIDENCE_HEAD.size + 2 * (statements.Accept.LAYOUT.size + 65) + 32
+    alert, find = messages.SecurityAlert.LAYOUT.size, messages.Opportunity.LAYOUT.size
+    for said in (
+        f"at most {messages.MAX_ENVELOPE_BYTES:,} bytes",
+        f"at most {codec.MAX_DIRECT_BYTES:,} bytes",
+        f"1 to {messages.MAX_BOX_BYTES:,} bytes",
+        f"1 to {messages.MAX_ROUTE_BYTES:,} bytes",
+        f"| {find} + {messages.MAX_REVEALED_BYTES:,} |",
+        f"| {alert} + {messages.MAX_EVIDENCE_BYTES:,} |",
+        f"**Evidence** ({evidence} bytes)",
+        f"by at most {messages.MAX_LIFETIME_MS:,}",
+        f"expiry + {messages.CLOCK_TOLERANCE_MS:,}",
+        f"**Order** ({statements.Order.LAYOUT.size} bytes)",
+    ):
+        assert said in WORDS, said
