@@ -36,6 +36,10 @@ MAX_HELD: Final = 4096
 """Arrivals of one participant that wait for their stage to close."""
 
 
+Place = tuple[int, int]
+"""The sequence number of a participant's request, and which of its calls."""
+
+
 class LockstepError(DevnetError):
     """The call does not fit the state of lockstep."""
 
@@ -85,8 +89,8 @@ Effect = Admit | StageOpened | Build | Dropped
 class _Participant:
     stage: int
     passed: bool = False
-    last_sequence: int = -1
-    held: dict[int, Any] = field(default_factory=dict)
+    last_place: Place = (-1, 0)
+    held: dict[Place, Any] = field(default_factory=dict)
 
 
 class Lockstep:
@@ -133,15 +137,15 @@ class Lockstep:
         del self._participants[name]
         return self._advance()
 
-    def hold(self, name: str, sequence: int, arrival: Any) -> None:
+    def hold(self, name: str, place: Place, arrival: Any) -> None:
         """Keep an arrival until its stage closes. Raises `LockstepError`."""
         participant = self._known(name)
         self._check_open(name, participant, self.block)
-        if sequence <= participant.last_sequence or sequence in participant.held:
-            raise LockstepError(f"{name} has used sequence {sequence} already, or passed it")
+        if place <= participant.last_place or place in participant.held:
+            raise LockstepError(f"{name} has used sequence {place[0]} already, or passed it")
         if len(participant.held) >= MAX_HELD:
             raise LockstepError(f"{name} has {MAX_HELD} arrivals waiting: pass the barrier first")
-        participant.held[sequence] = arrival
+        participant.held[place] = arrival
 
     def barrier(self, name: str, block: int, stage: int) -> list[Effect]:
         """Note that a participant is done with the open stage. Raises `LockstepError`."""
@@ -208,9 +212,9 @@ class Lockstep:
         taken: list[Any] = []
         for name in self.participants:
             participant = self._participants[name]
-            for sequence in sorted(participant.held):
-                taken.append(participant.held[sequence])
-                participant.last_sequence = sequence
+            for place in sorted(participant.held):
+                taken.append(participant.held[place])
+                participant.last_place = place
             participant.held.clear()
         return taken
 

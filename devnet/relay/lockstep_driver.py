@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from devnet.relay.lockstep import Admit, Build, Dropped, Effect, Lockstep, StageOpened
+from devnet.relay.lockstep import Admit, Build, Dropped, Effect, Lockstep, Place, StageOpened
 from devnet.relay.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
@@ -51,9 +51,9 @@ class LockstepDriver:
         """See `Lockstep.barrier`."""
         self._put(self.machine.barrier(name, block, stage))
 
-    def hold(self, name: str, sequence: int, arrival: Arrival) -> None:
+    def hold(self, name: str, place: Place, arrival: Arrival) -> None:
         """See `Lockstep.hold`; `arrival` is called when the stage closes."""
-        self.machine.hold(name, sequence, arrival)
+        self.machine.hold(name, place, arrival)
 
     async def await_stage(self, block: int, stage: int, timeout_seconds: float) -> Position:
         """Return the position once it is at or past this one, or when the time is up."""
