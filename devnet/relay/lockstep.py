@@ -101,6 +101,7 @@ class Lockstep:
         self.stage = 0
         self.phase = Phase.GATHERING
         self._expected = expected
+        self._started = False
         self._participants: dict[str, _Participant] = {}
         self._joining: dict[str, int] = {}
         self._dropped: dict[str, str] = {}
@@ -117,14 +118,18 @@ class Lockstep:
             return ()
         return tuple(name for name in self.participants if self._holds_up(self._participants[name]))
 
-    def join(self, name: str, stage: int) -> list[Effect]:
-        """Take in a participant. Raises `LockstepError`."""
+    def join(self, name: str, stage: int, at_least: int = 1) -> list[Effect]:
+        """Take in a participant. Before the start it may tell how many to wait for. Raises `LockstepError`."""
         if not 0 <= stage < STAGES:
             raise LockstepError(f"{name} cannot join stage {stage}: there are stages 0 to {STAGES - 1}")
         if name in self._participants or name in self._joining:
             raise LockstepError(f"{name} has joined already")
         if len(self._participants) + len(self._joining) >= MAX_PARTICIPANTS:
             raise LockstepError(f"{name} cannot join: there are {MAX_PARTICIPANTS} participants already")
+        if not 1 <= at_least <= MAX_PARTICIPANTS:
+            raise LockstepError(f"{name} cannot wait for {at_least} participants: 1 to {MAX_PARTICIPANTS} are possible")
+        if not self._started:
+            self._expected = max(self._expected, at_least)
         self._dropped.pop(name, None)
         self._joining[name] = stage
         return self._start() if self.phase is Phase.GATHERING else []
@@ -180,7 +185,7 @@ class Lockstep:
     def _start(self) -> list[Effect]:
         if len(self._participants) + len(self._joining) < self._expected:
             return []
-        self._expected = 1  # only the first start waits for all
+        self._expected, self._started = 1, True  # only the first start waits for all
         for name, stage in self._joining.items():
             self._participants[name] = _Participant(stage)
         self._joining.clear()

@@ -39,9 +39,9 @@ class LockstepDriver:
         finally:
             self._stop_timer()
 
-    def join(self, name: str, stage: int) -> None:
+    def join(self, name: str, stage: int, at_least: int) -> None:
         """See `Lockstep.join`."""
-        self._put(self.machine.join(name, stage))
+        self._put(self.machine.join(name, stage, at_least))
 
     def leave(self, name: str) -> None:
         """See `Lockstep.leave`."""

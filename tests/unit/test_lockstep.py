@@ -33,6 +33,16 @@ def test_the_first_block_waits_until_all_expected_have_joined() -> None:
     assert machine.join("bob", 1) == [StageOpened(1, 0)]
 
 
+def test_a_participant_may_tell_how_many_to_wait_for() -> None:
+    machine = Lockstep(1, expected=1)
+    assert machine.join("alice", 0, at_least=3) == []
+    assert machine.join("bob", 0, at_least=2) == []
+    assert machine.join("carol", 1) == [StageOpened(1, 0)]
+    assert machine.join("dave", 1, at_least=9) == []  # too late to keep anybody waiting
+    with pytest.raises(LockstepError, match="cannot wait for 65 participants"):
+        machine.join("erin", 0, at_least=65)
+
+
 def test_a_stage_closes_when_its_last_participant_has_passed() -> None:
     machine = started()
     assert machine.barrier("bob", 10, 0) == []
