@@ -1,7 +1,8 @@
 """A chain of a few rules in memory, for tests of merging and filling: it runs what a transaction's call data says.
 
 Call data is (kind, slot). A transaction takes half of its gas limit and pays its value to the coinbase. If its slot
-was used before, `TURNSTILE` reverts, `FADING` pays nothing, and `POOR` makes the chain refuse the whole request.
+was used before, `TURNSTILE` reverts, `FADING` pays nothing, `THRIVING` pays twice its value, and `POOR` makes the
+chain refuse the whole request, which `BROKEN` does always.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from devnet.relay.context import DropReason
 from devnet.relay.simulation import SimulatedTransaction, Unexecutable
 from protocol.ethereum.transactions import SignedTransaction
 
-PLAIN, TURNSTILE, FADING, POOR, BROKEN = range(5)
+PLAIN, TURNSTILE, FADING, THRIVING, POOR, BROKEN = range(6)
 
 
 class ModelChain:
@@ -40,7 +41,9 @@ class ModelChain:
             succeeded = not (kind == TURNSTILE and taken)
             if kind != PLAIN and succeeded:
                 used.add(slot)
-            pays = succeeded and not (kind == FADING and taken)
+            pays = transaction.value if succeeded and not (kind == FADING and taken) else 0
+            if kind == THRIVING and taken:
+                pays *= 2
             is_measured = measured is None or index < measured
             results.append(
                 SimulatedTransaction(
@@ -49,7 +52,7 @@ class ModelChain:
                     succeeded=succeeded,
                     output=b"",
                     logs=(),
-                    payment=transaction.value if pays and is_measured else 0,
+                    payment=pays if is_measured else 0,
                 )
             )
         return results

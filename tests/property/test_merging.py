@@ -11,10 +11,10 @@ from devnet.relay.ranking import Candidate, spoils
 from devnet.relay.simulation import Unexecutable
 from protocol.ethereum.transactions import SignedTransaction
 from tests.bundle_factories import COINBASE, bundle, transaction
-from tests.model_chain import FADING, PLAIN, POOR, TURNSTILE, ModelChain
+from tests.model_chain import FADING, PLAIN, POOR, THRIVING, TURNSTILE, ModelChain
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
-KINDS = (PLAIN, TURNSTILE, TURNSTILE, FADING, POOR)
+KINDS = (PLAIN, TURNSTILE, TURNSTILE, FADING, THRIVING, POOR)
 
 
 def context(gas_limit: int = 10**9) -> BlockContext:
