@@ -7,7 +7,7 @@ from devnet.relay.merging import MAX_ROUNDS, Merged, merge
 from devnet.relay.ranking import Candidate
 from protocol.ethereum.transactions import SignedTransaction
 from tests.bundle_factories import COINBASE, bundle, transaction
-from tests.model_chain import FADING, POOR, TURNSTILE, ModelChain
+from tests.model_chain import FADING, POOR, THRIVING, TURNSTILE, ModelChain
 
 CONTEXT = BlockContext(1, "0x" + "00" * 32, 1000, 7, COINBASE, 10**9)
 
@@ -40,9 +40,11 @@ async def test_bundles_without_conflict_are_merged_in_one_round() -> None:
 
 async def test_of_bundles_that_want_the_same_the_better_one_stays() -> None:
     best, *others = (bundle(takes(name, 1)) for name in ("alice", "bob", "carol"))
-    merged = await merged_of(best, *others)
+    chain = ModelChain()
+    merged = await merged_of(best, *others, chain=chain)
     assert placed_in(merged) == [best]
     assert merged.dropped == [(other, DropReason.CONFLICT) for other in others]
+    assert chain.runs == 1  # what reverts altogether leaves the state to the next as it was
 
 
 async def test_a_revert_that_is_allowed_does_not_drop_the_bundle() -> None:
@@ -58,6 +60,14 @@ async def test_what_failed_only_beside_a_spoiler_gets_a_second_chance() -> None:
     merged = await merged_of(best, spoiler, victim)
     assert placed_in(merged) == [best, victim]
     assert merged.dropped == [(spoiler, DropReason.CONFLICT)]
+
+
+async def test_what_ran_behind_a_spoiler_is_measured_again_without_it() -> None:
+    best = bundle(takes("alice", 1))
+    spoiler = bundle(takes("bob", 2), takes("carol", 1))
+    thriving = bundle(takes("dave", 2, kind=THRIVING))
+    merged = await merged_of(best, spoiler, thriving)
+    assert [placed.payment for placed in merged.placed] == [10, 10]
 
 
 async def test_a_shared_transaction_is_in_the_better_bundle() -> None:
