@@ -61,7 +61,6 @@ class AnvilOptions:
             "--chain-id": self.chain_id,
             "--hardfork": self.hardfork,
             "--gas-limit": self.gas_limit,
-            "--timestamp": self.timestamp,
             "--block-base-fee-per-gas": self.base_fee,
             "--prune-history": self.states_kept,
             "--transaction-block-keeper": self.blocks_kept,
@@ -74,6 +73,8 @@ class AnvilOptions:
             arguments.append("--auto-impersonate")
         if self.load_state is not None:
             arguments += ["--load-state", str(self.load_state)]
+        else:  # beside a loaded state it would be the next block's time, which is before its parent's
+            arguments += ["--timestamp", str(self.timestamp)]
         return arguments
 
 
@@ -179,14 +180,18 @@ class Anvil:
         self._port = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read_output(self._port))
         self.url = f"http://{self._options.host}:{await self._port}"
-        await self._check_version()
+        await self._prepare()
 
-    async def _check_version(self) -> None:
+    async def _prepare(self) -> None:
         async with RpcClient(self.url, deadline_seconds=self._options.start_seconds) as rpc:
             version = await rpc.call("web3_clientVersion")
             if version != f"anvil/v{ANVIL_VERSION}":
                 raise ChainFailed(f"{self._program} is {version}, but the devnet is made for anvil/v{ANVIL_VERSION}")
             await rpc.call("anvil_setLoggingEnabled", False)  # a line per call would only fill the disk
+            if self._options.load_state is not None:
+                # Chain time goes on where it stopped; else the next block would be stamped with the wall clock.
+                head = await rpc.call("eth_getBlockByNumber", "latest", False)
+                await rpc.call("evm_setTime", int(head["timestamp"], 16))
 
     async def _read_output(self, port: asyncio.Future[int]) -> None:
         process = self._process

@@ -38,6 +38,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     chain_id: int
     block_number: int
+    block_hash: str
     block_timestamp: int
     contracts: dict[str, str]
     """Name to address: `uniswap_v2_router`, `balancer_vault`, `aave_pool`, `multicall3`, `safe_singleton` …"""

@@ -8,7 +8,7 @@ from protocol.errors import BadSignature
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import Signature, recover_address
 from protocol.ethereum.transaction_errors import InvalidTransaction, Refusal
-from protocol.ethereum.transaction_fields import TransactionFields, signed_payload, signing_payload
+from protocol.ethereum.transaction_fields import TransactionFields, encode_signed, signing_payload
 
 
 class SignedTransaction(TransactionFields, frozen=True, kw_only=True, dict=True):
@@ -43,7 +43,7 @@ class SignedTransaction(TransactionFields, frozen=True, kw_only=True, dict=True)
 
     def encode(self) -> bytes:
         """Return the raw transaction, encoded anew from the fields; equal to `raw`."""
-        return signed_payload(self, self.signature)
+        return encode_signed(self, self.signature)
 
     def __repr__(self) -> str:
         return f"SignedTransaction(0x{self.hash.hex()}, type {self.type}, nonce {self.nonce}, {len(self.raw)} bytes)"

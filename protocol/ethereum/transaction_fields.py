@@ -166,7 +166,7 @@ def signing_payload(fields: TransactionFields) -> bytes:
     return _enveloped(fields, [rlp.encode_int(fields.chain_id), b"", b""])
 
 
-def signed_payload(fields: TransactionFields, signature: Signature) -> bytes:
+def encode_signed(fields: TransactionFields, signature: Signature) -> bytes:
     """Return the raw signed transaction, as the chain carries it."""
     r, s, v = signature
     if not fields.type:

@@ -15,7 +15,7 @@ from protocol.ethereum.transaction_fields import (
     Authorization,
     TransactionFields,
     TransactionType,
-    signed_payload,
+    encode_signed,
 )
 from protocol.ethereum.transactions import MAX_TRANSACTION_BYTES, decode_transaction, effective_priority_fee
 
@@ -45,7 +45,7 @@ def transaction_from_rpc(
     """
     if not isinstance(body, Mapping):
         raise FieldOutOfRange("a transaction is a JSON object")
-    raw = signed_payload(*_fields_and_signature(body))
+    raw = encode_signed(*_fields_and_signature(body))
     transaction = decode_transaction(raw, max_bytes=max_bytes, recover=recover)
     if _data(body, "hash") != transaction.hash:
         raise FieldOutOfRange(f"the fields hash to 0x{transaction.hash.hex()}", "hash")

@@ -23,8 +23,8 @@ from protocol.ethereum.transaction_fields import (
     TransactionFields,
     TransactionType,
     check_fields,
+    encode_signed,
     sign_authorization,
-    signed_payload,
     signing_payload,
 )
 from protocol.ethereum.transaction_rules import (
@@ -49,6 +49,7 @@ __all__ = [
     "check_transaction",
     "decode_transaction",
     "effective_priority_fee",
+    "encode_signed",
     "floor_gas",
     "intrinsic_gas",
     "sign_authorization",
@@ -108,13 +109,9 @@ def check_transaction(transaction: SignedTransaction, rules: ChainRules) -> None
 def sign_transaction(fields: TransactionFields, key: SigningKey) -> SignedTransaction:
     """Sign `fields` with `key`; raises InvalidField where they cannot be encoded as their type."""
     check_fields(fields)
-    signing_hash = keccak256(signing_payload(fields))
-    signature = key.sign_digest(signing_hash)
-    values = {name: getattr(fields, name) for name in TransactionFields.__struct_fields__}
-    if fields.to is not None:
-        values["to"] = fields.to.lower()
-    transaction = SignedTransaction(**values, signature=signature, raw=signed_payload(fields, signature))
-    transaction.__dict__.update(signing_hash=signing_hash, sender=key.address)
+    signature = key.sign_digest(keccak256(signing_payload(fields)))
+    transaction, _ = parse(encode_signed(fields, signature))
+    transaction.__dict__["sender"] = key.address
     return transaction
 
 
