@@ -9,9 +9,9 @@ another chance at the end, without that spoiler. Then:
 
 - No accepted bundle holds a revert that it does not allow, a transaction that another accepted one has, or a nonce out
   of turn.
-- A bundle that pays less in its place than 70 % of what it pays alone counts as a spoiler (the threshold at which
-  flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its place
-  and is not ranked anew: ranking anew would run the whole search again for a few wei.
+- A bundle that pays less per gas in its place than 70 % of what it pays alone counts as a spoiler (the threshold at
+  which flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its
+  place and is not ranked anew: ranking anew would run the whole search again for a few wei.
 - The search is bounded by 12 rounds, each one `eth_simulateV1` (and a binary search where the chain refuses the whole
   request). Every round settles at least one bundle, and all that lose to one winner go in one round, so only chains of
   spoilers that spoil each other take many. At the bound the rest is dropped as SEARCH_BOUND: a block in time is worth
@@ -208,7 +208,8 @@ def _spoils_sequence(candidate: Candidate, own: list[SimulatedTransaction], gas_
     """Return why a bundle cannot stay where it ran."""
     if any(spoils(candidate.bundle, result) for result in own):
         return DropReason.CONFLICT
-    if 100 * sum(result.payment for result in own) < FLOOR_PERCENT * candidate.payment:
+    payment, gas_used = sum(result.payment for result in own), sum(result.gas_used for result in own)
+    if 100 * payment * candidate.gas_used < FLOOR_PERCENT * candidate.payment * gas_used:
         return DropReason.UNDERPAYS
     for result in own:  # a transaction must have room for its gas limit, and takes its gas used
         if result.transaction.gas_limit > gas_left:
