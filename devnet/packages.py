@@ -25,7 +25,7 @@ from typing import Final
 
 from devnet.errors import StorageFailed, ToolMissing
 from devnet.home import Home
-from devnet.storage import exclusive_lock, storage_errors
+from devnet.storage import exclusive_lock, keep_newest, storage_errors
 
 Progress = Callable[[str], None]
 """Takes one line for the user each time something slow begins or ends."""
@@ -35,6 +35,7 @@ NODE_REQUIREMENTS: Final = Path(__file__).parent.parent / "requirements" / "node
 MINIMUM_NODE: Final = 18
 _LOCKED_FILES: Final = (".npmrc", "package-lock.json", "package.json")
 _INSTALL_SECONDS: Final = 600
+_INSTALLATIONS_KEPT: Final = 3
 _UNREACHABLE: Final = (
     "ENOTFOUND",
     "ECONNREFUSED",
@@ -186,6 +187,7 @@ def _install(target: Path, node: Node, progress: Progress) -> None:
         _adopt(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    keep_newest(target.parent, "[!.]*", _INSTALLATIONS_KEPT)
     progress("npm packages: installed")
 
 

@@ -20,10 +20,11 @@ from devnet.artifacts import Artifact
 from devnet.errors import DevnetError, StateCorrupt, ToolMissing
 from devnet.home import Home
 from devnet.packages import NPM_FOLDER, Packages, Progress, find_node
-from devnet.storage import checksum, read_checked, write_checked
+from devnet.storage import checksum, keep_newest, read_checked, write_checked
 
 CONTRACTS_FOLDER: Final = Path(__file__).parent / "contracts"
 _COMPILE_SECONDS: Final = 180
+_BUILDS_KEPT: Final = 50
 
 
 class CompileError(DevnetError):
@@ -78,6 +79,7 @@ def compile_build(packages: Packages, home: Home, build: Build, progress: Progre
         progress(f"compiling {build.title} with {build.compiler} (the first time only)")
         compiled = _wanted(build, _compile(find_node(home, progress).program, request))
         write_checked(path, json.dumps(compiled).encode())
+        keep_newest(home.builds, "*.json", _BUILDS_KEPT)
     return {
         name: Artifact(name, bytes.fromhex(code["creation"]), bytes.fromhex(code["runtime"]))
         for name, code in compiled.items()

@@ -17,9 +17,11 @@ import msgspec
 from devnet.errors import StateCorrupt
 from devnet.manifest import Manifest
 from devnet.packages import Progress
-from devnet.storage import exclusive_lock, read_checked, storage_errors, write_checked
+from devnet.storage import exclusive_lock, keep_newest, read_checked, write_checked
 
 _BUILD_SECONDS: Final = 600.0
+_WORLDS_KEPT: Final = 4
+"""Other versions of hftnode may share the home; what older ones left goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,12 @@ class StateStore:
     def load(self, progress: Progress) -> StoredState | None:
         """Return the stored world, or None if there is none or it is damaged, which is said."""
         try:
-            with storage_errors(self._folder):
-                manifest = _decode(read_checked_or_missing(self.manifest_path))
-                read_checked_or_missing(self.state_path)
+            manifest = _decode(read_checked(self.manifest_path))
+            read_checked(self.state_path)
+        except FileNotFoundError:
+            return None
         except StateCorrupt as error:
             progress(f"{error}; building it again")
-            return None
-        except _Missing:
             return None
         return StoredState(manifest, self.state_path)
 
@@ -61,19 +62,8 @@ class StateStore:
         """Store a built world: the state first, the manifest last, so that a manifest means that all is there."""
         write_checked(self.state_path, gzip.decompress(dump))
         write_checked(self.manifest_path, msgspec.json.format(msgspec.json.encode(manifest)))
+        keep_newest(self._folder.parent, "*", _WORLDS_KEPT)
         return StoredState(manifest, self.state_path)
-
-
-class _Missing(Exception):
-    """The file was never written."""
-
-
-def read_checked_or_missing(path: Path) -> bytes:
-    """As `read_checked`, but a file that is not there raises `_Missing`, which is no I/O error."""
-    try:
-        return read_checked(path)
-    except FileNotFoundError as error:
-        raise _Missing from error
 
 
 def _decode(data: bytes) -> Manifest:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` about `path` into a `StorageFailed` that says what to do."""
     try:
         yield
+    except FileNotFoundError:
+        raise  # that something is not there is for the caller to judge
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageFailed(
@@ -65,6 +68,21 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def keep_newest(folder: Path, pattern: str, count: int) -> None:
+    """Delete all but the `count` newest entries of `folder` that match, with what belongs to them (`<name>.sha256`).
+
+    What cannot be deleted stays: this only bounds what old versions leave behind.
+    """
+    entries = sorted(folder.glob(pattern), key=_modified, reverse=True)
+    for path in entries[count:]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+                _checksum_path(path).unlink(missing_ok=True)
+
+
 def checksum(data: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -77,12 +95,17 @@ def write_checked(path: Path, data: bytes) -> None:
 
 
 def read_checked(path: Path) -> bytes:
-    """Read what `write_checked` wrote. Raises `FileNotFoundError`, or `StateCorrupt` if it is altered."""
-    data = path.read_bytes()
-    try:
+    """Read what `write_checked` wrote.
+
+    Raises `FileNotFoundError`, `StateCorrupt` if it is altered, `StorageFailed` if it cannot be read.
+    """
+    with storage_errors(path):
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        data = path.read_bytes()
+        if not _checksum_path(path).exists():
+            raise StateCorrupt(f"{path} has no checksum: it was not written to its end")
         want = _checksum_path(path).read_text("ascii", errors="replace").strip()
-    except FileNotFoundError as error:
-        raise StateCorrupt(f"{path} has no checksum: it was not written to its end") from error
     if checksum(data) != want:
         raise StateCorrupt(f"{path} does not match its checksum: it was cut short or altered")
     return data
@@ -117,6 +140,13 @@ def _await_lock(handle: int, path: Path, purpose: str, deadline_seconds: float) 
             time.sleep(_POLL_SECONDS)
         else:
             return
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # gone meanwhile
 
 
 def _checksum_path(path: Path) -> Path:

@@ -52,7 +52,8 @@ def world_key(packages: Packages) -> str:
     """Return the hash over everything that decides the world's content."""
     digest = hashlib.sha256(f"{packages.key} {ANVIL_VERSION} {HARDFORK}".encode())
     files = [
-        _FOLDER / name for name in ("accounts.py", "anvil.py", "manifest.py", "world.py", "solidity.py", "state.py")
+        _FOLDER / name
+        for name in ("accounts.py", "anvil.py", "artifacts.py", "manifest.py", "world.py", "solidity.py", "state.py")
     ]
     files += sorted((_FOLDER / "protocols").glob("*.py")) + sorted((_FOLDER / "contracts").glob("*.sol"))
     for path in files:

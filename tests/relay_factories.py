@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import orjson
 
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.relay.builders import BuilderConfig
 from devnet.relay.config import RelayConfig
+from devnet.relay.flashbots_signature import HEADER, sign_body
 from devnet.rpc import RpcClient
 from protocol.ethereum.transactions import DynamicFeeFields, SignedTransaction, decode_transaction, sign_dynamic_fee
 
@@ -109,3 +111,14 @@ async def open_socket(url: str) -> AsyncIterator[Socket]:
     """Open a WebSocket to a relay."""
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as websocket:
         yield Socket(websocket)
+
+
+async def post_signed(
+    url: str, method: str, params: list[Any], *, signer: str = "searcher", headers: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Send a signed request to a builder's relay; return the whole answer."""
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    signed = {HEADER: sign_body(body, account(signer).key), **(headers or {})}
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=signed) as response:
+        answer: dict[str, Any] = orjson.loads(await response.read())
+        return answer

@@ -119,7 +119,7 @@ class Session:
             announcements = await leaving.enter_async_context(Announcements(self._config.websocket_url, lockstep=True))
             participants = [(FLOW_PARTICIPANT, 0), *((searcher.name, 1) for searcher in self._cast.searchers)]
             for name, stage in participants:
-                answer = await self._rpc.call("devnet_join", name, stage)
+                answer = await self._rpc.call("devnet_join", name, stage, len(participants))
                 leaving.push_async_callback(self._leave, name)
                 if not answer.get("lockstep"):
                     raise ChainFailed("the devnet runs in real time: start it in lockstep, or the actors without it")

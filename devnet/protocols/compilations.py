@@ -1,7 +1,10 @@
 """The contracts that come as sources: which compiler, which settings, and the few words that are changed and why.
 
-WETH9 and Multicall3 come out byte for byte as on mainnet; Sushi and the Chainlink feeds are their packages' sources,
-compiled here. The tokens are ours.
+WETH9, Multicall3 and Sushi's pair come out byte for byte as on mainnet; Sushi's factory and router and the Chainlink
+feeds are their packages' sources, compiled here. The tokens are ours.
+
+Code ends with a hash of the compilation's metadata, which covers the path of the file on the deployer's machine. That
+cannot be derived from a package, and it never runs: where all else is equal, mainnet's is put in.
 """
 
 from __future__ import annotations
@@ -15,17 +18,8 @@ from devnet.home import Home
 from devnet.packages import Packages, Progress
 from devnet.protocols import searchers
 from devnet.solidity import Build, compile_build, own_sources, package_sources
-from protocol.ethereum.keccak import keccak256
 
-SUSHI_MAINNET_INIT_HASH: Final = "e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303"
-OWN_CONTRACTS: Final = (
-    "DevnetToken",
-    "FeeOnTransferToken",
-    "RebasingToken",
-    "RevertingToken",
-    "FlashLoanProbe",
-    *searchers.CONTRACTS,
-)
+OWN_CONTRACTS: Final = ("DevnetToken", "FeeOnTransferToken", "RebasingToken", "RevertingToken", "FlashLoanProbe")
 """Ours: the tokens, and a borrower of flash loans that only tests deploy."""
 
 # canonical-weth rewrote mainnet's source for newer compilers; these put mainnet's words back.
@@ -35,9 +29,10 @@ _WETH_MAINNET_WORDS: Final = (
     ("function() external payable", "function() public payable"),
     ("address(this).balance", "this.balance"),
 )
-_SWARM_HASH: Final = bytes.fromhex("a165627a7a72305820")
-_WETH_MAINNET_SWARM_HASH: Final = bytes.fromhex("deb4c2ccab3c2fdca32ab3f46728389c2fe2c165d5fafa07661e4e004f6c344a")
-"""Hash of mainnet's metadata, at the end of its code: data that never runs, not derivable from the package."""
+_SWARM: Final = bytes.fromhex("a165627a7a72305820")
+_WETH_MAINNET_METADATA: Final = bytes.fromhex("deb4c2ccab3c2fdca32ab3f46728389c2fe2c165d5fafa07661e4e004f6c344a")
+_IPFS: Final = bytes.fromhex("a2646970667358221220")
+_SUSHI_MAINNET_METADATA: Final = bytes.fromhex("713a8bf21df06433f34b5c9abf186abb737e72524583bdf420105a289791e248")
 
 
 def compile_all(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
@@ -61,13 +56,17 @@ def _weth(packages: Packages, home: Home, progress: Progress) -> dict[str, Artif
         optimizer_runs=None,
     )
     compiled = compile_build(packages, home, build, progress)["WETH9"]
-    creation, runtime = _with_mainnet_metadata(compiled.creation), _with_mainnet_metadata(compiled.runtime)
-    return {"WETH9": replace(compiled, creation=creation, runtime=runtime)}
+    return {"WETH9": _with_metadata(compiled, _SWARM, _WETH_MAINNET_METADATA)}
 
 
-def _with_mainnet_metadata(code: bytes) -> bytes:
-    start = code.rindex(_SWARM_HASH) + len(_SWARM_HASH)
-    return code[:start] + _WETH_MAINNET_SWARM_HASH + code[start + 32 :]
+def _with_metadata(artifact: Artifact, marker: bytes, metadata: bytes) -> Artifact:
+    """Put another metadata hash behind the last `marker` of the artifact's code."""
+
+    def changed(code: bytes) -> bytes:
+        start = code.rindex(marker) + len(marker)
+        return code[:start] + metadata + code[start + len(metadata) :]
+
+    return replace(artifact, creation=changed(artifact.creation), runtime=changed(artifact.runtime))
 
 
 def _multicall(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
@@ -99,33 +98,35 @@ def _feeds(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
 
 def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     build = Build(
-        title="SushiSwap's factory",
+        title="SushiSwap",
         compiler="solc-0.6",
-        sources=package_sources(packages, "@sushiswap/core/contracts/uniswapv2", ["UniswapV2Factory.sol"]),
-        contracts=("UniswapV2Factory", "UniswapV2Pair"),
+        sources=package_sources(
+            packages, "@sushiswap/core/contracts/uniswapv2", ["UniswapV2Factory.sol", "UniswapV2Router02.sol"]
+        ),
+        contracts=("UniswapV2Factory", "UniswapV2Pair", "UniswapV2Router02"),
         evm_version="istanbul",
         optimizer_runs=200,
     )
     compiled = compile_build(packages, home, build, progress)
-    # The router finds pairs by the hash of their creation code, which covers the metadata of mainnet's own build.
-    init_hash = keccak256(compiled["UniswapV2Pair"].creation).hex()
-    sources = {
-        unit: text.replace(SUSHI_MAINNET_INIT_HASH, init_hash)
-        for unit, text in package_sources(
-            packages, "@sushiswap/core/contracts/uniswapv2", ["UniswapV2Router02.sol"]
-        ).items()
+    pair = _with_metadata(compiled["UniswapV2Pair"], _IPFS, _SUSHI_MAINNET_METADATA)
+    factory = compiled["UniswapV2Factory"]
+    with_pair = {
+        part: code.replace(compiled["UniswapV2Pair"].creation, pair.creation)
+        for part, code in (("creation", factory.creation), ("runtime", factory.runtime))
     }
-    router = replace(build, title="SushiSwap's router", sources=sources, contracts=("UniswapV2Router02",))
-    compiled |= compile_build(packages, home, router, progress)
-    return {name.replace("UniswapV2", "Sushi"): artifact for name, artifact in compiled.items()}
+    return {
+        "SushiPair": pair,
+        "SushiFactory": replace(factory, creation=with_pair["creation"], runtime=with_pair["runtime"]),
+        "SushiRouter02": compiled["UniswapV2Router02"],
+    }
 
 
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     build = Build(
-        title="the devnet's tokens and searchers",
+        title="the devnet's tokens",
         compiler="solc",
-        sources=own_sources(packages, [f"{name}.sol" for name in OWN_CONTRACTS]),
-        contracts=OWN_CONTRACTS,
+        sources=own_sources(packages, [f"{name}.sol" for name in (*OWN_CONTRACTS, *searchers.CONTRACTS)]),
+        contracts=(*OWN_CONTRACTS, *searchers.CONTRACTS),
         evm_version="prague",
         optimizer_runs=200,
     )

@@ -1,4 +1,4 @@
-"""Uniswap V2 (package bytecode, mainnet's pair) and SushiSwap (package source, own pair hash): the same interface."""
+"""Uniswap V2 (package bytecode) and SushiSwap (package source): the same interface, both with mainnet's pair code."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 """Merges ranked bundles into one sequence: greedy by rank, each verified where it stands.
 
 A round runs what is accepted with everything still hoped for behind it. Up to the first bundle that spoils the
-sequence all is proven in its place, since nothing behind can change it, and so accepted; the spoilers leave, the rest
-is tried again behind what was accepted, and so are those that had no place beside a spoiler (the same transaction or
-nonce). Spoilers get one second chance at the end, as what they were in conflict with may be gone. Then:
+sequence all is proven in its place, since nothing behind can change it, and so accepted; what spoils leaves, and the
+rest is tried again behind what was accepted, together with those that had no place beside a spoiler (the same
+transaction or nonce). A bundle that spoils behind nothing but clean or wholly reverted ones is in conflict with the
+accepted ones and dropped for good. One that spoils behind a spoiler which changed the state is only a suspect: it gets
+another chance at the end, without that spoiler. Then:
 
 - No accepted bundle holds a revert that it does not allow, a transaction that another accepted one has, or a nonce out
   of turn.
@@ -11,9 +13,9 @@ nonce). Spoilers get one second chance at the end, as what they were in conflict
   flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its place
   and is not ranked anew: ranking anew would run the whole search again for a few wei.
 - The search is bounded by 12 rounds, each one `eth_simulateV1` (and a binary search where the chain refuses the whole
-  request). A round accepts or throws out at least one bundle; all conflicts with one winner go in one round, so chains
-  of conflicts are what takes rounds, and 12 covers any that searchers bring about by chance. At the bound the rest is
-  dropped as SEARCH_BOUND: a block in time is worth more than its last bundle.
+  request). Every round settles at least one bundle, and all that lose to one winner go in one round, so only chains of
+  spoilers that spoil each other take many. At the bound the rest is dropped as SEARCH_BOUND: a block in time is worth
+  more than its last bundle.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ from devnet.relay.simulation import Runs, SimulatedTransaction, Unexecutable, lo
 from protocol.ethereum.transactions import SignedTransaction
 
 MAX_ROUNDS: Final = 12
-CHANCES: Final = 2
 FLOOR_PERCENT: Final = 70
 
 
@@ -59,10 +60,17 @@ async def merge(
     """Return the merged sequence of `ranked`, best first. Raises `ChainFailed`."""
     search = _Search(simulator, context, dict(nonces))
     waiting = list(ranked)
-    for _ in range(CHANCES):
-        await search.extend(waiting)
-        waiting = [candidate for candidate in waiting if candidate.bundle.arrival in search.reasons]
+    while waiting:
+        waiting = await search.extend(waiting)
     return search.result(ranked)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one run told: bundles whose fate is known, and those that may have failed for a spoiler's sake."""
+
+    settled: list[Candidate] = field(default_factory=list)
+    suspects: list[Candidate] = field(default_factory=list)
 
 
 class _Search:
@@ -75,16 +83,21 @@ class _Search:
         self.reasons: dict[int, DropReason] = {}
         """Why the bundle of an arrival is not accepted so far."""
 
-    async def extend(self, candidates: Sequence[Candidate]) -> None:
-        """Accept as many of `candidates` as go behind what is accepted. Each is run into at most one failure."""
+    async def extend(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Accept of `candidates` what goes behind what is accepted; return what deserves another chance."""
         waiting = list(candidates)
+        suspects: list[Candidate] = []
         while hoped := self._fitting(waiting):
             if not self._rounds:
-                self._drop(hoped, DropReason.SEARCH_BOUND)
-                return
+                self._drop([*hoped, *suspects], DropReason.SEARCH_BOUND)
+                return []
             self._rounds -= 1
-            settled = await self._round(hoped)
-            waiting = [candidate for candidate in waiting if candidate.bundle.arrival not in settled]
+            outcome = await self._round(hoped)
+            suspects += outcome.suspects
+            done = {candidate.bundle.arrival for candidate in (*outcome.settled, *outcome.suspects)}
+            waiting = [candidate for candidate in waiting if candidate.bundle.arrival not in done]
+        # What waits now had no place; it may have one behind a suspect.
+        return sorted([*suspects, *waiting], key=lambda candidate: candidate.rank) if suspects else []
 
     def result(self, ranked: Sequence[Candidate]) -> Merged:
         merged = Merged(nonces=self._current_nonces(), gas_left=self._gas_limit)
@@ -98,41 +111,54 @@ class _Search:
                 merged.dropped.append((candidate.bundle, reason))
         return merged
 
-    async def _round(self, hoped: list[Candidate]) -> set[int]:
-        """Run the sequence once; accept its proven beginning. Return the arrivals of the accepted and the spoilers."""
+    async def _round(self, hoped: list[Candidate]) -> _Round:
+        """Run the sequence once and accept its proven beginning."""
         order = [*(proven.candidate for proven in self._accepted), *hoped]
-        transactions = [one for candidate in order for one in candidate.bundle.transactions]
+        transactions = _transactions(order)
         try:
             results = await self._simulator.run(transactions)
         except Unexecutable as error:
-            spoiler = await self._spoiler_of(order, transactions)
-            self._drop([spoiler], error.reason)
-            return {spoiler.bundle.arrival}
-        place = sum(len(proven.candidate.bundle.transactions) for proven in self._accepted)
+            return await self._without_refused(hoped, order, error.reason)
+        return self._judge(hoped, results[len(transactions) - sum(map(_length, hoped)) :])
+
+    async def _without_refused(self, hoped: list[Candidate], order: list[Candidate], reason: DropReason) -> _Round:
+        """The chain refuses the request: find the bundle it is for, and judge those ahead of it."""
+        spoiler = await self._spoiler_of(order)
+        self._drop([spoiler], reason)
+        ahead = hoped[: hoped.index(spoiler)]
+        if not ahead:
+            return _Round(settled=[spoiler])
+        transactions = _transactions(order[: order.index(spoiler)])
+        results = await self._simulator.run(transactions)
+        outcome = self._judge(ahead, results[len(transactions) - sum(map(_length, ahead)) :])
+        alone_at_fault = self._accepted[-1].candidate is ahead[-1]
+        (outcome.settled if alone_at_fault else outcome.suspects).append(spoiler)
+        return outcome
+
+    def _judge(self, hoped: list[Candidate], results: list[SimulatedTransaction]) -> _Round:
         gas_left = self._gas_limit - sum(proven.gas_used for proven in self._accepted)
-        settled: set[int] = set()
-        clean = True
+        outcome = _Round()
+        clean, polluted = True, False
         for candidate in hoped:
-            own = results[place : place + len(candidate.bundle.transactions)]
-            place += len(own)
+            own, results = results[: _length(candidate)], results[_length(candidate) :]
             reason = _spoils_sequence(candidate, own, gas_left)
             if reason is not None:
-                clean = False
                 self._drop([candidate], reason)
+                (outcome.suspects if polluted else outcome.settled).append(candidate)
+                clean = False
+                polluted = polluted or any(result.succeeded for result in own)
             elif clean:
                 gas_used = sum(result.gas_used for result in own)
                 gas_left -= gas_used
                 self._accepted.append(_Proven(candidate, sum(result.payment for result in own), gas_used))
                 self.reasons.pop(candidate.bundle.arrival, None)
-            else:
-                continue
-            settled.add(candidate.bundle.arrival)
-        return settled
+                outcome.settled.append(candidate)
+        return outcome
 
-    async def _spoiler_of(self, order: list[Candidate], transactions: list[SignedTransaction]) -> Candidate:
-        index = await longest_executable(self._simulator, transactions)
+    async def _spoiler_of(self, order: list[Candidate]) -> Candidate:
+        index = await longest_executable(self._simulator, _transactions(order))
         for position, candidate in enumerate(order):
-            index -= len(candidate.bundle.transactions)
+            index -= _length(candidate)
             if index < 0:
                 if position < len(self._accepted):
                     raise ChainFailed("the chain refuses a sequence that it ran before")
@@ -168,6 +194,14 @@ class _Search:
     def _drop(self, candidates: Sequence[Candidate], reason: DropReason) -> None:
         for candidate in candidates:
             self.reasons[candidate.bundle.arrival] = reason
+
+
+def _length(candidate: Candidate) -> int:
+    return len(candidate.bundle.transactions)
+
+
+def _transactions(candidates: Sequence[Candidate]) -> list[SignedTransaction]:
+    return [one for candidate in candidates for one in candidate.bundle.transactions]
 
 
 def _spoils_sequence(candidate: Candidate, own: list[SimulatedTransaction], gas_left: int) -> DropReason | None:

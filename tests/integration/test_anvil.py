@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from devnet import anvil as module
 from devnet.anvil import ANVIL_VERSION, GENESIS_BASE_FEE, GENESIS_TIMESTAMP, Anvil, AnvilOptions
 from devnet.errors import ChainFailed, PortTaken, ToolMissing
 from devnet.packages import NPM_FOLDER, Packages
@@ -111,6 +112,30 @@ async def test_one_that_never_answers_is_given_up(tmp_path: Path) -> None:
     program = script(tmp_path / "anvil", "echo still thinking; exec sleep 60")
     with pytest.raises(ChainFailed, match=r"within 0\.3 s.*still thinking"):
         async with Anvil(program, AnvilOptions(start_seconds=0.3), tmp_path / "log"):
+            pass
+
+
+async def test_one_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STOP_SECONDS", 0.1)
+    program = script(tmp_path / "anvil", f"trap '' TERM; echo $$ > {tmp_path / 'pid'}; while :; do sleep 0.05; done")
+    with pytest.raises(ChainFailed, match="did not answer"):
+        async with Anvil(program, AnvilOptions(start_seconds=0.3), tmp_path / "log"):
+            pass
+    assert is_gone(int((tmp_path / "pid").read_text()))
+
+
+async def test_one_that_dies_later_is_noticed(packages: Packages, tmp_path: Path) -> None:
+    async with Anvil(packages.anvil, AnvilOptions(), tmp_path / "log") as anvil:
+        os.kill(anvil.pid, signal.SIGKILL)
+        await anvil.wait()
+        assert not anvil.alive
+        assert "ended with code -9" in str(anvil.failure())
+
+
+async def test_another_version_is_refused(packages: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANVIL_VERSION", "9.9.9")
+    with pytest.raises(ChainFailed, match=r"made for anvil/v9\.9\.9"):
+        async with Anvil(packages.anvil, AnvilOptions(), tmp_path / "log"):
             pass
 
 

@@ -12,7 +12,7 @@ from devnet.home import Home
 from devnet.manifest import Pool
 from devnet.packages import Packages
 from devnet.protocols import multicall3
-from devnet.protocols.compilations import SUSHI_MAINNET_INIT_HASH, compile_all
+from devnet.protocols.compilations import compile_all
 from devnet.protocols.tokens import SPENDERS
 from devnet.world import World
 from protocol.ethereum.abi import encode
@@ -23,7 +23,7 @@ from tests.conftest import quiet
 
 pytestmark = pytest.mark.anvil
 
-# Published by github.com/safe-global/safe-deployments (codeHash of v1.4.1) and as EXTCODEHASH of mainnet's WETH9 and Multicall3.
+# Published by github.com/safe-global/safe-deployments (v1.4.1); WETH9's and Multicall3's are mainnet's EXTCODEHASH.
 MAINNET_RUNTIME_HASHES = {
     "weth": "d0a06b12ac47863b5c7be4185c2deaad1c61557033f56c7d4ea74429cbb25e23",
     "multicall3": multicall3.RUNTIME_HASH,
@@ -35,6 +35,7 @@ MAINNET_RUNTIME_HASHES = {
     "safe": "d7d408ebcd99b2b70be43e20253d6d92a8ea8fab29bd3be7f55b10032331fb4c",
 }
 UNISWAP_V2_PAIR_INIT_HASH = "96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f"
+SUSHI_PAIR_INIT_HASH = "e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303"
 UNISWAP_V3_POOL_INIT_HASH = "e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54"
 
 BALANCER = "@balancer-labs/v2-deployments/dist/tasks"
@@ -133,18 +134,34 @@ def test_every_uniswap_v3_pool_is_created_by_mainnets_pool_code(world: World) ->
         assert create2_address(factory, salt, bytes.fromhex(UNISWAP_V3_POOL_INIT_HASH)) == pool.address, pool.name
 
 
-async def test_every_sushi_pair_is_the_packages_source_and_its_router_finds_it(
-    world: World, packages: Packages, home: Home, code: Callable[[str], Any]
+async def test_every_sushi_pair_is_created_by_mainnets_pair_code(world: World, untouched_chain: Chain) -> None:
+    factory = world.manifest.contracts["sushi_factory"]
+    found = await untouched_chain.read(factory, "pairCodeHash()", ["bytes32"])
+    assert found[0].hex() == SUSHI_PAIR_INIT_HASH
+    pools = pools_of(world, "sushi_v2")
+    assert len(pools) >= 8
+    for pool in pools:
+        salt = keccak256(b"".join(bytes.fromhex(address[2:]) for address in addresses(world, pool)))
+        assert create2_address(factory, salt, bytes.fromhex(SUSHI_PAIR_INIT_HASH)) == pool.address, pool.name
+
+
+@pytest.mark.parametrize(("name", "contract"), [("sushi_factory", "SushiFactory"), ("sushi_router", "SushiRouter02")])
+def test_it_is_created_by_its_packages_source_as_compiled(
+    name: str, contract: str, world: World, packages: Packages, home: Home, creations: dict[str, bytes]
+) -> None:
+    compiled = compile_all(packages, home, quiet)[contract]
+    assert creations[world.manifest.contracts[name]].startswith(compiled.creation)
+
+
+async def test_every_feed_is_the_packages_source_as_compiled(
+    world: World, packages: Packages, home: Home, creations: dict[str, bytes]
 ) -> None:
     compiled = compile_all(packages, home, quiet)
-    init_hash = keccak256(compiled["SushiPair"].creation)
-    assert init_hash.hex() != SUSHI_MAINNET_INIT_HASH  # its metadata holds a path of the deployer's machine
-    router = await code(world.manifest.contracts["sushi_router"])
-    assert init_hash in router
-    assert bytes.fromhex(SUSHI_MAINNET_INIT_HASH) not in router
-    for pool in pools_of(world, "sushi_v2"):
-        salt = keccak256(b"".join(bytes.fromhex(address[2:]) for address in addresses(world, pool)))
-        assert create2_address(world.manifest.contracts["sushi_factory"], salt, init_hash) == pool.address
+    assert len(world.manifest.feeds) == len(world.manifest.aggregators) == 9
+    for address in world.manifest.feeds.values():
+        assert creations[address].startswith(compiled["EACAggregatorProxy"].creation)
+    for address in world.manifest.aggregators.values():
+        assert creations[address].startswith(compiled["FluxAggregator"].creation)
 
 
 @pytest.mark.parametrize("name", PACKAGE_ARTIFACTS)

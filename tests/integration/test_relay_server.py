@@ -64,6 +64,12 @@ async def post(http: aiohttp.ClientSession, url: str, body: bytes) -> tuple[int,
         return response.status, orjson.loads(text) if text else None
 
 
+async def fault_struck(admin: RpcClient) -> None:
+    """Return once a fault has done its work on somebody."""
+    while not (await admin.call("devnet_stats"))["faults_used"]:
+        pass  # the call itself lets the others run
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -150,8 +156,23 @@ async def test_a_relay_without_its_anvil_or_on_another_chain_does_not_start(anvi
 
 
 def test_settings_that_do_not_fit_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigRefused, match="whole number of seconds.*at least one builder.*no port 70000"):
+    with pytest.raises(ConfigRefused, match=r"whole number of seconds.*at least one builder.*no port 70000"):
         RelayConfig(lockstep=True, block_time_seconds=0.5, builders=(), port=70_000)
+
+
+async def test_more_requests_at_once_than_the_limit_are_turned_away(anvil: Anvil) -> None:
+    config = blocks_on_demand(server=ServerLimits(calls_at_once=1, stop_seconds=0.1))
+    async with Relay(config, anvil.url) as relay, RpcClient(relay.public_url) as rpc:
+        relay.parts.faults.set("public", "hang", now=0, block=0, count=1)
+        hanging = asyncio.create_task(rpc.call("eth_chainId"))
+        while not relay.parts.faults.used:  # noqa: ASYNC110 - the one request that may be in flight must be the hanging one
+            await asyncio.sleep(0)
+        with pytest.raises(RpcError, match="too many requests at once"):
+            await rpc.call("eth_chainId")
+        relay.parts.faults.clear()
+        with pytest.raises(RpcError, match="the endpoint hung"):
+            await hanging
+        assert await rpc.call("eth_chainId") == "0x7a69"
 
 
 async def test_websockets_and_their_subscriptions_are_bounded(relay: Relay, http: aiohttp.ClientSession) -> None:
@@ -231,8 +252,7 @@ async def test_a_fault_of_garbage_answers_with_what_is_not_json(relay: Relay, ad
 async def test_a_hang_with_a_duration_ends_with_devnet_time(admin: RpcClient, rpc: RpcClient) -> None:
     await admin.call("devnet_setFault", {"endpoint": "public", "kind": "hang", "seconds": 1000})
     hanging = asyncio.create_task(rpc.call("eth_chainId"))
-    while not (await admin.call("devnet_stats"))["faults_used"]:
-        await asyncio.sleep(0)
+    await fault_struck(admin)
     await admin.call("devnet_warp", 1000)
     with pytest.raises(RpcError, match="the endpoint hung"):
         await hanging
@@ -242,8 +262,7 @@ async def test_a_hang_with_a_duration_ends_with_devnet_time(admin: RpcClient, rp
 async def test_a_hang_that_is_cleared_ends_for_its_victims_too(admin: RpcClient, rpc: RpcClient) -> None:
     fault = await admin.call("devnet_setFault", {"endpoint": "public", "kind": "hang", "count": 1})
     hanging = asyncio.create_task(rpc.call("eth_chainId"))
-    while not (await admin.call("devnet_stats"))["faults_used"]:
-        await asyncio.sleep(0)
+    await fault_struck(admin)
     assert await admin.call("devnet_faults") == []  # used up: the next call is served
     assert not hanging.done()
     assert await admin.call("devnet_clearFaults", fault["id"]) == 1

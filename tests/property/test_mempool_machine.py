@@ -22,6 +22,16 @@ from tests.relay_factories import GWEI, transfer
 
 NAMES = ("alice", "bob", "carol")
 LIMIT = 8
+POSSIBLE = (
+    None,
+    Reason.ALREADY_KNOWN,
+    Reason.NONCE_TOO_LOW,
+    Reason.NONCE_TOO_HIGH,
+    Reason.INSUFFICIENT_FUNDS,
+    Reason.REPLACEMENT_UNDERPRICED,
+    Reason.UNDERPRICED,
+    Reason.POOL_FULL,
+)
 COST = 21_000 * 10 * GWEI
 
 
@@ -49,24 +59,18 @@ class MempoolMachine(RuleBasedStateMachine):
     def send(self, name: str, nonce: int, tip: int, fee_cap: int, *, public: bool) -> None:
         transaction = signed(name, nonce, tip, fee_cap)
         known = self.mempool.get(transaction.hash)
+        refused: Reason | None = None
         try:
             admission = self.mempool.add(
                 transaction, self.accounts[transaction.sender], public=public, base_fee=5 * GWEI
             )
         except Refused as error:
-            assert error.reason in (
-                Reason.ALREADY_KNOWN,
-                Reason.NONCE_TOO_LOW,
-                Reason.NONCE_TOO_HIGH,
-                Reason.INSUFFICIENT_FUNDS,
-                Reason.REPLACEMENT_UNDERPRICED,
-                Reason.UNDERPRICED,
-                Reason.POOL_FULL,
-            )
+            refused = error.reason
         else:
             assert admission.announce == public
             self.admitted += known is None
             assert self.mempool.get(transaction.hash) is admission.pooled
+        assert refused in POSSIBLE
 
     @rule(taken=st.integers(0, 4), base_fee=st.integers(1, 8))
     def mine(self, taken: int, base_fee: int) -> None:
