@@ -118,7 +118,7 @@ class Session:
             # Listening before joining: the first stage opens with the last participant's joining.
             announcements = await leaving.enter_async_context(Announcements(self._config.websocket_url, lockstep=True))
             for name, stage in PARTICIPANTS:
-                answer = await self._rpc.call("devnet_join", name, stage)
+                answer = await self._rpc.call("devnet_join", name, stage, len(PARTICIPANTS))
                 leaving.push_async_callback(self._leave, name)
                 if not answer.get("lockstep"):
                     raise ChainFailed("the devnet runs in real time: start it in lockstep, or the actors without it")

@@ -130,10 +130,10 @@ def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
 
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     build = Build(
-        title="the devnet's tokens and searchers",
+        title="the devnet's tokens",
         compiler="solc",
-        sources=own_sources(packages, [f"{name}.sol" for name in OWN_CONTRACTS]),
-        contracts=OWN_CONTRACTS,
+        sources=own_sources(packages, [f"{name}.sol" for name in (*OWN_CONTRACTS, *searchers.CONTRACTS)]),
+        contracts=(*OWN_CONTRACTS, *searchers.CONTRACTS),
         evm_version="prague",
         optimizer_runs=200,
     )
