@@ -9,7 +9,14 @@ from __future__ import annotations
 import msgspec
 
 from node.pipeline.amm.errors import ArithmeticRevert, InsufficientInput, InsufficientLiquidity
-from node.pipeline.amm.solidly import MAX_ROUNDS, ONE, less_fee_rounding_up, newton_step, stable_invariant
+from node.pipeline.amm.solidly import (
+    MAX_ROUNDS,
+    ONE,
+    checked_difference,
+    less_fee_rounding_up,
+    newton_step,
+    stable_invariant,
+)
 from node.pipeline.amm.units import UINT256_MAX, TokenAmount
 
 
@@ -38,10 +45,7 @@ def quote_exact_in(pool: CamelotStablePool, zero_for_one: bool, amount_in: Token
         reserve_in, reserve_out, unit_in, unit_out, fee = x1, x0, pool.unit1, pool.unit0, pool.fee1
     balance_in = reserve_in + less_fee_rounding_up(amount_in, fee, pool.fee_scale) * ONE // unit_in
     invariant = stable_invariant(pool.reserve0, pool.reserve1, pool.unit0, pool.unit1)
-    gained = reserve_out - stable_balance(balance_in, invariant, reserve_out)
-    if gained < 0:
-        raise ArithmeticRevert("ds-math-sub-underflow", "the output would be negative")
-    return gained * unit_out // ONE
+    return checked_difference(reserve_out, stable_balance(balance_in, invariant, reserve_out)) * unit_out // ONE
 
 
 def stable_curve(x: int, y: int) -> int:
@@ -58,9 +62,7 @@ def stable_balance(x: int, invariant: int, y: int) -> int:
     for _ in range(MAX_ROUNDS):
         value = stable_curve(x, y)
         step = newton_step(abs(value - invariant), x, y)
-        y = y + step if value < invariant else y - step
-        if y < 0:
-            raise ArithmeticRevert("", "the balance falls below zero")
+        y = y + step if value < invariant else checked_difference(y, step)
         if step <= 1:
             return y
     return y

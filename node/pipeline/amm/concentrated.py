@@ -223,10 +223,8 @@ def _walk(
             fee -= protocol_share
             protocol_fee += protocol_share
         if liquidity:
-            gain = (fee << 128) // liquidity
-            if gain > UINT256_MAX:
-                raise ArithmeticRevert("", "the fee growth of one step overflows")
-            growth += gain
+            # A step takes less than liquidity * 2**84, so that the quotient stays in its word; the sum may wrap.
+            growth += (fee << 128) // liquidity
         if price != next_price:
             # The amount is spent or the limit is reached, so that this was the last step.
             within_range = price != start_price

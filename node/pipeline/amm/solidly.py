@@ -146,9 +146,7 @@ def stable_balance(x: int, invariant: int, y: int, unit0: int, unit1: int) -> in
                 if value == invariant or stable_curve(x, y - 1) < invariant:
                     return y
                 step = 1
-            y -= step
-            if y < 0:
-                raise ArithmeticRevert("", "the balance falls below zero")
+            y = checked_difference(y, step)
     raise NotConverged("!y")
 
 
@@ -161,6 +159,13 @@ def newton_step(error: int, x: int, y: int) -> int:
     return numerator // slope
 
 
+def checked_difference(a: int, b: int) -> int:
+    """a - b. Raises ArithmeticRevert below zero."""
+    if b > a:
+        raise ArithmeticRevert("", f"{a} less {b}")
+    return a - b
+
+
 def _stable_out(pool: SolidlyPool, zero_for_one: bool, less_fee: TokenAmount) -> TokenAmount:
     invariant = stable_invariant(pool.reserve0, pool.reserve1, pool.unit0, pool.unit1)
     x0, x1 = pool.reserve0 * ONE // pool.unit0, pool.reserve1 * ONE // pool.unit1
@@ -169,10 +174,8 @@ def _stable_out(pool: SolidlyPool, zero_for_one: bool, less_fee: TokenAmount) ->
     else:
         reserve_in, reserve_out, unit_in, unit_out = x1, x0, pool.unit1, pool.unit0
     balance_in = reserve_in + less_fee * ONE // unit_in
-    gained = reserve_out - stable_balance(balance_in, invariant, reserve_out, pool.unit0, pool.unit1)
-    if gained < 0:
-        raise ArithmeticRevert("", "the output would be negative")
-    return gained * unit_out // ONE
+    balance_out = stable_balance(balance_in, invariant, reserve_out, pool.unit0, pool.unit1)
+    return checked_difference(reserve_out, balance_out) * unit_out // ONE
 
 
 def _in_out(pool: SolidlyPool, zero_for_one: bool) -> tuple[TokenAmount, TokenAmount]:

@@ -56,11 +56,11 @@ def sqrt_ratio_at_tick(tick: Tick) -> SqrtPriceX96:
         raise TickInvalid("T", f"tick {tick} is out of range")
     ratio_x128 = 1 << 128
     for inverse_power in _INVERSE_SQRT_POWERS_X128:
+        if not remaining_bits:
+            break
         if remaining_bits & 1:
             ratio_x128 = (ratio_x128 * inverse_power) >> 128
         remaining_bits >>= 1
-        if not remaining_bits:
-            break
     if tick > 0:
         ratio_x128 = UINT256_MAX // ratio_x128
     return (ratio_x128 + 0xFFFFFFFF) >> 32

@@ -13,7 +13,7 @@ import msgspec
 from node.pipeline.amm.errors import LiquidityInvalid, PoolStateInvalid, TickInvalid
 from node.pipeline.amm.tick_bitmap import flip_ticks
 from node.pipeline.amm.tick_math import MAX_TICK, MIN_TICK
-from node.pipeline.amm.units import INT128_MAX, UINT128_MAX, Liquidity, LiquidityDelta, Tick
+from node.pipeline.amm.units import UINT128_MAX, Liquidity, LiquidityDelta, Tick
 
 
 class TickTable(msgspec.Struct, frozen=True, gc=False):
@@ -94,10 +94,8 @@ def table_with_position(table: TickTable, lower: Tick, upper: Tick, delta: Liqui
         gross_after = add_liquidity_delta(gross_before, delta)
         if gross_after > limit:
             raise LiquidityInvalid("LO", f"tick {tick} would carry {gross_after}")
-        net_after = net.get(tick, 0) + net_delta
-        if abs(net_after) > INT128_MAX:
-            raise LiquidityInvalid("", f"net liquidity of tick {tick} leaves int128")
-        gross[tick], net[tick] = gross_after, net_after
+        # Net liquidity stays within gross, whose limit is far below int128.
+        gross[tick], net[tick] = gross_after, net.get(tick, 0) + net_delta
         if not gross_after or not gross_before:
             flipped.append(tick)
         if not gross_after:
