@@ -143,6 +143,7 @@ def test_a_table_from_the_chain_ignores_ticks_without_liquidity() -> None:
         (60, {61: (1, 1)}),
         (1, {MAX_TICK + 1: (1, 1)}),
         (60, {60: (1, 2)}),
+        (60, {60: (2, 1)}),
         (60, {60: (UINT128_MAX + 1, 0)}),
     ],
 )

@@ -2,73 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 from node.pipeline.amm import balancer_fixed_point as fixed_point
 from node.pipeline.amm import balancer_log_exp as log_exp
 from node.pipeline.amm import balancer_stable, weighted
 from node.pipeline.amm.balancer_fixed_point import ONE, PowVersion
 from node.pipeline.amm.balancer_stable import BalancerStablePool, InvariantVersion
-from tests.vectors.case import REFUSED, Case, Json, answer_or_refusal
+from tests.vectors.cases import Case, Malformed, differs, must_be, number
+from tests.vectors.pools import REFUSED, answer_or_refusal, stated_answer
 
 
-def _fee(text: str) -> int:
-    fee = Fraction(text) * ONE
-    if fee.denominator != 1:
-        raise ValueError(f"a fee of {text} has more than 18 decimals")
-    return fee.numerator
-
-
-def _answers(
-    document: Json, exact_in: Callable[[int, int, int], int], exact_out: Callable[[int, int, int], int]
-) -> Iterator[Case]:
-    for number, quote in enumerate(document["quotes"]):
-        ask = exact_in if quote["mode"] == "GIVEN_IN" else exact_out
-        index_in, index_out, amount = int(quote["index_in"]), int(quote["index_out"]), int(quote["amount"])
-        expected = int(quote["expected"]) if quote.get("expected") is not None else REFUSED
-        name = f"{number} {quote['mode']} {index_in}->{index_out} {amount}"
-        yield Case(name, answer_or_refusal(ask, index_in, index_out, amount), expected)
-
-
-def balancer_v2_weighted_quotes(document: Json) -> Iterator[Case]:
-    """Recorded swap queries of a weighted pool."""
-    state = document["pool"]
+def check_weighted_quote(case: dict[str, Any]) -> Iterator[str]:
+    """The swap query of a weighted pool."""
+    state = case["pool"]
     pool = weighted.weighted_pool(
-        [int(balance) for balance in state["balances"]],
-        [int(weight) for weight in state["weights"]],
-        [int(token["decimals"]) for token in state["tokens"]],
+        [number(balance) for balance in state["balances"]],
+        [number(weight) for weight in state["weights"]],
+        [number(token["decimals"]) for token in state["tokens"]],
         _fee(state["fee"]),
         PowVersion(state["pow_version"]),
     )
-    return _answers(
-        document,
-        lambda index_in, index_out, amount: weighted.quote_exact_in(pool, index_in, index_out, amount),
-        lambda index_in, index_out, amount: weighted.quote_exact_out(pool, index_in, index_out, amount),
-    )
+    ask = {"GIVEN_IN": weighted.quote_exact_in, "GIVEN_OUT": weighted.quote_exact_out}
+    yield from _quote_differs(ask, pool, case["quote"])
 
 
-def balancer_v2_stable_quotes(document: Json) -> Iterator[Case]:
-    """Recorded swap queries of a stable pool, with the rates of its block in the scaling factors."""
-    state = document["pool"]
+def check_stable_quote(case: dict[str, Any]) -> Iterator[str]:
+    """The swap query of a stable pool, with the rates of its block in the scaling factors."""
+    state = case["pool"]
     pool = BalancerStablePool(
-        tuple(int(balance) for balance in state["balances"]),
-        tuple(int(factor) for factor in state["resolved_scaling_factors"]),
-        int(state["amp"]),
+        tuple(number(balance) for balance in state["balances"]),
+        tuple(number(factor) for factor in state["resolved_scaling_factors"]),
+        number(state["amp"]),
         _fee(state["fee"]),
-        None if state["bpt_idx"] is None else int(state["bpt_idx"]),
-        InvariantVersion(int(state["invariant_version"])),
+        None if state["bpt_idx"] is None else number(state["bpt_idx"]),
+        InvariantVersion(number(state["invariant_version"])),
     )
-    return _answers(
-        document,
-        lambda index_in, index_out, amount: balancer_stable.quote_exact_in(pool, index_in, index_out, amount),
-        lambda index_in, index_out, amount: balancer_stable.quote_exact_out(pool, index_in, index_out, amount),
-    )
+    ask = {"GIVEN_IN": balancer_stable.quote_exact_in, "GIVEN_OUT": balancer_stable.quote_exact_out}
+    yield from _quote_differs(ask, pool, case["quote"])
+
+
+def _quote_differs(ask: Mapping[str, Callable[..., int]], pool: object, quote: dict[str, Any]) -> Iterator[str]:
+    indices = number(quote["index_in"]), number(quote["index_out"])
+    answer = answer_or_refusal(ask[quote["mode"]], pool, *indices, number(quote["amount"]))
+    yield from differs(quote["mode"], answer, stated_answer(quote))
+
+
+def _fee(text: object) -> int:
+    """A fee stated as a fraction, in 18 decimals."""
+    fee = Fraction(must_be("fee", str, text)) * ONE
+    if fee.denominator != 1:
+        raise Malformed(f"a fee of {text} has more than 18 decimals")
+    return fee.numerator
+
+
+def split_fixed_point(content: bytes) -> Iterator[Case]:
+    """Split the text into its lines: function, arguments, " = ", answer or ERROR:reason."""
+    for place, line in enumerate(content.decode().splitlines(), start=1):
+        if line.strip():
+            yield Case(f"line {place} {line.split()[0]}", line)
+
+
+def check_fixed_point(case: str) -> Iterator[str]:
+    """A port's answer to the arguments of one line."""
+    question, separator, stated = must_be("a line", str, case).rpartition(" = ")
+    if not separator:
+        raise Malformed("a line without an answer")
+    name, *words = question.split()
+    arguments = [_argument(word) for word in words]
+    answer = answer_or_refusal(_FUNCTIONS[name], *arguments)
+    if name == "fp_mul_down" and answer == REFUSED:
+        # The port multiplies unbounded integers here, where the contract's mulDown reverts beyond 256 bits.
+        answer = answer_or_refusal(_unbounded_mul_down, *arguments)
+    yield from differs(name, answer, REFUSED if stated.startswith("ERROR") else number(stated))
+
+
+def _argument(word: str) -> int | list[int] | PowVersion:
+    if word.startswith("["):
+        return [number(part) for part in word.strip("[]").split(",") if part]
+    return PowVersion(word.lower()) if word.startswith("V") else number(word)
 
 
 def _unbounded_mul_down(a: int, b: int) -> int:
-    """The port multiplies unbounded integers here, where the contract's `mulDown` reverts beyond 256 bits."""
     return a * b // ONE
+
+
+def _invariant_by_product_down(amplification: int, balances: list[int]) -> int:
+    return balancer_stable.invariant_by_product(amplification, balances, rounding_up=False)
+
+
+def _invariant_by_product_up(amplification: int, balances: list[int]) -> int:
+    return balancer_stable.invariant_by_product(amplification, balances, rounding_up=True)
 
 
 _FUNCTIONS: dict[str, Callable[..., int]] = {
@@ -91,34 +117,8 @@ _FUNCTIONS: dict[str, Callable[..., int]] = {
     "wm_sub_fee": weighted.less_fee_rounding_down,
     "wm_add_fee": weighted.with_fee_rounding_up,
     "sm_invariant_d_p": balancer_stable.invariant_rounding_down,
-    "sm_invariant_p_d_down": lambda amp, balances: balancer_stable.invariant_by_product(
-        amp, balances, rounding_up=False
-    ),
-    "sm_invariant_p_d_up": lambda amp, balances: balancer_stable.invariant_by_product(amp, balances, rounding_up=True),
+    "sm_invariant_p_d_down": _invariant_by_product_down,
+    "sm_invariant_p_d_up": _invariant_by_product_up,
     "sm_out_given_in": balancer_stable.out_given_in_rounding_down,
     "sm_in_given_out": balancer_stable.in_given_out_rounding_up,
 }
-
-
-def balancer_fixed_point_math(text: str) -> Iterator[Case]:
-    """A port's answers, one line each: function, arguments, " = ", answer or ERROR:reason."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        question, _, expected = line.rpartition(" = ")
-        function, *arguments = question.split()
-        if function not in _FUNCTIONS:
-            yield Case(f"line {number} {question}", "an unknown function", expected)
-            continue
-        parsed = [_argument(argument) for argument in arguments]
-        wanted = REFUSED if expected.startswith("ERROR") else int(expected)
-        actual = answer_or_refusal(_FUNCTIONS[function], *parsed)
-        if function == "fp_mul_down" and actual == REFUSED:
-            actual = _unbounded_mul_down(*(int(argument) for argument in arguments))
-        yield Case(f"line {number} {question}", actual, wanted)
-
-
-def _argument(text: str) -> int | list[int] | PowVersion:
-    if text.startswith("["):
-        return [int(number) for number in text.strip("[]").split(",") if number]
-    return PowVersion(text.lower()) if text.startswith("V") else int(text)

@@ -35,14 +35,15 @@ def empty_tick_table(spacing: int) -> TickTable:
 def tick_table(spacing: int, liquidity: Mapping[Tick, tuple[Liquidity, LiquidityDelta]]) -> TickTable:
     """A table from tick -> (gross, net), as the chain's `ticks` answers. Ticks with gross 0 are not initialised.
 
-    Raises PoolStateInvalid for a tick off the spacing or out of range, or a net beyond the gross liquidity.
+    Raises PoolStateInvalid for a tick off the spacing or out of range, or a net that its gross liquidity cannot have.
     """
     empty = empty_tick_table(spacing)
     initialised = {tick: entry for tick, entry in sorted(liquidity.items()) if entry[0]}
     for tick, (gross, net) in initialised.items():
         if not MIN_TICK <= tick <= MAX_TICK or tick % spacing:
             raise PoolStateInvalid(f"tick {tick} with spacing {spacing}")
-        if not abs(net) <= gross <= UINT128_MAX:
+        # Gross is what enters plus what leaves, net is what enters less what leaves: both odd or both even.
+        if not abs(net) <= gross <= UINT128_MAX or (gross - net) % 2:
             raise PoolStateInvalid(f"tick {tick} has gross liquidity {gross} and net {net}")
     return TickTable(
         spacing,
