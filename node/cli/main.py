@@ -1,17 +1,55 @@
-"""The entry point of `hftnode`: collects the command groups and turns user errors into one clear line."""
+"""The entry point of `hftnode`: collects the command groups and turns every failure into one clear line.
+
+Exit codes: 0 done, 1 the user can mend it (the line says how), 2 used wrongly, 70 a fault of hftnode itself; a command
+documents its own others. Commands report what a user can mend as `click.ClickException`.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
+from typing import Any
 
 import click
 
+COMMANDS = "hftnode.commands"
+INTERNAL_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class InternalFault(click.ClickException):
+    """An error that no command foresaw: a fault of hftnode, not of its user."""
+
+    exit_code = INTERNAL_FAULT
+
+    def __init__(self, error: Exception) -> None:
+        told = " ".join(str(error).split())
+        super().__init__(
+            f"{type(error).__name__}{': ' if told else ''}{told}. This is a fault of hftnode; "
+            "HFTNODE_DEBUG=1 shows where, for a report"
+        )
+
+
+class CommandLine(click.Group):
+    """A command group that shows a traceback only with HFTNODE_DEBUG=1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; raise `InternalFault` in place of what it did not foresee."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get("HFTNODE_DEBUG"):
+                raise
+            raise InternalFault(error) from error
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(importlib.metadata.version("hftnode"), prog_name="hftnode")
 def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
 
-for _entry in importlib.metadata.entry_points(group="hftnode.commands"):
+# Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).
+for _entry in sorted(importlib.metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):
     main.add_command(_entry.load(), _entry.name)

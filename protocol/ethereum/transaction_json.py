@@ -10,6 +10,7 @@ from typing import Any, Final
 from protocol.errors import FieldOutOfRange
 from protocol.ethereum.keys import Signature
 from protocol.ethereum.signed_transaction import SignedTransaction
+from protocol.ethereum.transaction_codec import MAX_TRANSACTION_BYTES, decode_transaction
 from protocol.ethereum.transaction_fields import (
     AccessListEntry,
     Authorization,
@@ -17,7 +18,7 @@ from protocol.ethereum.transaction_fields import (
     TransactionType,
     encode_signed,
 )
-from protocol.ethereum.transactions import MAX_TRANSACTION_BYTES, decode_transaction, effective_priority_fee
+from protocol.ethereum.transaction_rules import effective_priority_fee
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*\Z")

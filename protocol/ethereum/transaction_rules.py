@@ -57,6 +57,11 @@ def floor_gas(fields: TransactionFields) -> int:
     return BASE_GAS + FLOOR_GAS_PER_TOKEN * (zeros + 4 * (len(fields.data) - zeros))
 
 
+def effective_priority_fee(transaction: TransactionFields, base_fee: int) -> int:
+    """Return what the block's builder gets per gas, in wei (EIP-1559); negative if the base fee is not covered."""
+    return min(transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas - base_fee)
+
+
 def check_type(kind: int, fork: Fork) -> None:
     """Raise InvalidTransaction if `fork` does not know the type yet."""
     if fork < _SINCE[TransactionType(kind)]:

@@ -44,7 +44,8 @@ def check_create2(case: dict[str, Any]) -> Iterator[str]:
     if "initCode" in case:
         yield from differs("initCodeHash", keccak256(unhex(case["initCode"])), init_code_hash)
     sender = must_be("sender", str, case["sender"])
-    yield from differs("sender's checksum", checksum_address(sender), sender)
+    if sender != sender.lower():
+        yield from differs("sender's checksum", checksum_address(sender), sender)
     address = create2_address(sender, unhex(case["salt"]), init_code_hash)
     yield from differs("address", checksum_address(address), case["address"])
 
@@ -73,7 +74,7 @@ def _abi_value(part: dict[str, Any]) -> Any:
     if kind == "string":
         return must_be(kind, str, value)
     if kind == "address":
-        if checksum_address(value) != value:
+        if value not in (value.lower(), checksum_address(value)):
             raise Malformed(f"the address {value} has a wrong checksum")
         return value.lower()
     raise Malformed(f"unknown part {kind!r}")

@@ -13,7 +13,8 @@ from tests.vectors.cases import Malformed, differs, unhex
 def check_ethers(case: dict[str, Any]) -> Iterator[str]:
     """`encoded` (type hash and words of the message), `digest`, and where given the `signature`."""
     types, primary_type = case["types"], case["primaryType"]
-    document = {"types": types, "primaryType": primary_type, "domain": case["domain"], "message": case["data"]}
+    domain = {name: value for name, value in case["domain"].items() if value is not None}  # null is absent for ethers
+    document = {"types": types, "primaryType": primary_type, "domain": domain, "message": case["data"]}
     data = TypedData.from_document(document)
     digest = unhex(case["digest"])
     encoded = TypedDataEncoder(data.types).encode_data(data.primary_type, data.message)
