@@ -109,6 +109,16 @@ STABLE = {
     "bpt_idx": None,
     "invariant_version": 1,
 }
+CURVE = {
+    "balances": [str(10**24), str(10**12)],
+    "tokens": [{"decimals": 18}, {"decimals": 6}],
+    "a_coefficient": 200,
+    "fee": 4_000_000,
+    "admin_fee": 0,
+    "use_lending": [False, False],
+    "lp_token_total_supply": str(2 * 10**24),
+    "strategies": {"d_variant": 1, "swap_style": 1},
+}
 GIVEN = {"index_in": 0, "index_out": 1, "amount": str(10**21)}
 DELTA = {"sqrt_ratio_a_x96": str(1 << 96), "sqrt_ratio_b_x96": "87150978765690771352898345369", "liquidity": ONE}
 GET_OUT = {"fn": "getAmountOut", "zero_for_one": True, "amount": ONE}
@@ -131,6 +141,19 @@ SAMPLES: dict[str, Any] = {
         GIVEN | {"mode": "GIVEN_OUT", "expected": "1011112122223234343435"},
         GIVEN | {"mode": "GIVEN_IN", "amount": str(10**24), "expected_revert": "BAL#304"},
     ),
+    "curve_plain_liquidity_quotes": quotes(
+        CURVE,
+        {"fn": "calc_token_amount", "mode": "deposit", "index_in": 0, "amount": ONE, "expected": "999999998756219527"},
+        {
+            "fn": "calc_token_amount",
+            "mode": "withdraw",
+            "index_in": 1,
+            "amount": "1000000",
+            "expected": "1000000001243781717",
+        },
+        {"fn": "calc_withdraw_one_coin", "index_in": 1, "amount": ONE, "expected": "999799"},
+    ),
+    "curve_plain_quotes": quotes(CURVE, GIVEN | {"fn": "get_dy", "expected": "999595026"}),
     "solidly_math": {
         "calc_f": [{"args": [ONE, ONE], "result": "2000000000000000000"}],
         "get_y_camelot": [{"args": [ONE, "2000000000000000000", ONE, "18", "18"], "result": ONE}],
@@ -289,6 +312,8 @@ def test_a_refusal_where_an_answer_is_stated_is_noticed(tmp_path: Path) -> None:
         ("balancer_fixed_point_math", "fp_add 1 2"),
         ("balancer_fixed_point_math", "fp_root 1 2 = 3"),
         ("balancer_v2_weighted_quotes", quotes(WEIGHTED | {"fee": "1/3"}, GIVEN | {"mode": "GIVEN_IN"})),
+        ("curve_plain_quotes", quotes(CURVE, GIVEN | {"fn": "magic", "expected": "1"})),
+        ("curve_plain_quotes", quotes(CURVE | {"use_lending": [True, False]}, GIVEN | {"fn": "get_dy"})),
         ("solidly_math", {"calc_g": [{"args": [], "result": "1"}]}),
         ("solidly_stable_quotes", quotes(RESERVES, GET_OUT | {"fn": "getAmountIn", "expected": "1"})),
         ("v2_pair_swaps", {"vectors": [PAIR_SWAP | {"kind": "magic"}]}),

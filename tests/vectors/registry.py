@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.vectors import balancer, concentrated, constant_product, encodings, transactions, typed_data
+from tests.vectors import balancer, concentrated, constant_product, curve, encodings, transactions, typed_data
 from tests.vectors.cases import Checker, json_list
 from tests.vectors.pools import split_quotes
 
@@ -14,6 +14,8 @@ CHECKERS: Final[dict[str, Checker]] = {
     "balancer_v2_stable_quotes": Checker(split_quotes, balancer.check_stable_quote),
     "balancer_v2_weighted_quotes": Checker(split_quotes, balancer.check_weighted_quote),
     "create2": Checker(encodings.split_create2, encodings.check_create2),
+    "curve_plain_liquidity_quotes": Checker(split_quotes, curve.check_plain_quote),
+    "curve_plain_quotes": Checker(split_quotes, curve.check_plain_quote),
     "eip712_eth_account": Checker(json_list("id"), typed_data.check_eth_account),
     "eip712_ethers": Checker(json_list("name"), typed_data.check_ethers),
     "solidly_math": Checker(constant_product.split_solidly_math, constant_product.check_solidly_math),
