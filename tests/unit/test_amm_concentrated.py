@@ -97,6 +97,10 @@ def test_nothing_in_or_out_leaves_the_price() -> None:
     assert sqrt_price_math.sqrt_price_after_output(Q96, 1, 0, True) == Q96
 
 
+def test_an_input_whose_product_leaves_the_word_moves_the_price_by_the_rougher_formula() -> None:
+    assert sqrt_price_math.sqrt_price_after_input(Q96, 1, (1 << 255) - 1, True) == 1
+
+
 def test_amounts_between_two_prices_do_not_depend_on_their_order() -> None:
     low, high = Q96, Q96 * 2
     for amount in (
