@@ -184,6 +184,14 @@ def test_a_stable_swap_trades_near_one_for_one_whatever_the_decimals(version: In
     assert 0 <= 10**21 - amount_in < 10**15
 
 
+def test_the_weighted_invariant_is_the_weighted_mean_of_equal_balances() -> None:
+    half = ONE // 2
+
+    invariant = weighted.invariant_rounding_down([half, half], [7 * ONE, 7 * ONE], PowVersion.V2)
+
+    assert 0 < 7 * ONE - invariant < 10**6
+
+
 def test_an_empty_stable_pool_has_no_invariant() -> None:
     assert balancer_stable.invariant_rounding_down(200_000, [0, 0]) == 0
     assert balancer_stable.invariant_by_product(200_000, [0, 0], rounding_up=True) == 0
