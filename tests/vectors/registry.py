@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.vectors import encodings, transactions, typed_data
+from tests.vectors import balancer, concentrated, constant_product, curve, encodings, transactions, typed_data
 from tests.vectors.cases import Checker, json_list
+from tests.vectors.pools import split_quotes
 
 CHECKERS: Final[dict[str, Checker]] = {
     "abi_codec": Checker(json_list("name"), encodings.check_abi),
+    "balancer_fixed_point_math": Checker(balancer.split_fixed_point, balancer.check_fixed_point),
+    "balancer_v2_stable_quotes": Checker(split_quotes, balancer.check_stable_quote),
+    "balancer_v2_weighted_quotes": Checker(split_quotes, balancer.check_weighted_quote),
     "create2": Checker(encodings.split_create2, encodings.check_create2),
+    "curve_plain_liquidity_quotes": Checker(split_quotes, curve.check_plain_quote),
+    "curve_plain_quotes": Checker(split_quotes, curve.check_plain_quote),
     "eip712_eth_account": Checker(json_list("id"), typed_data.check_eth_account),
     "eip712_ethers": Checker(json_list("name"), typed_data.check_ethers),
+    "solidly_math": Checker(constant_product.split_solidly_math, constant_product.check_solidly_math),
+    "solidly_stable_quotes": Checker(split_quotes, constant_product.check_solidly_quote),
     "tx_eth_account_typed_transactions": Checker(json_list("id"), transactions.check_eth_account),
     "tx_ethereum_tests_transactions": Checker(transactions.split_by_fork, transactions.check_fork),
     "tx_ethers_private_key_addresses": Checker(json_list("name"), encodings.check_private_key),
     "tx_ethers_rlp": Checker(json_list("name"), encodings.check_rlp),
     "tx_ethers_signed_transactions": Checker(json_list("id"), transactions.check_ethers),
+    "v2_pair_swaps": Checker(constant_product.split_pair_swaps, constant_product.check_pair_swap),
+    "v2_pair_unit": Checker(json_list("fn"), constant_product.check_pair_unit),
+    "v2_quotes_aerodrome": Checker(split_quotes, constant_product.check_solidly_quote),
+    "v2_quotes_pancake": Checker(split_quotes, constant_product.check_pancake_quote),
+    "v3_pool_swaps": Checker(json_list("id"), concentrated.check_pool_swap),
+    "v3_quotes": Checker(split_quotes, concentrated.check_v3_quote),
+    "v3_quotes_aerodrome_cl": Checker(split_quotes, concentrated.check_v3_quote),
+    "v3_sqrt_price_math": Checker(json_list("fn"), concentrated.check_sqrt_price_math),
+    "v3_swap_step": Checker(json_list("note"), concentrated.check_swap_step),
+    "v3_tick_bitmap": Checker(concentrated.split_tick_bitmap, concentrated.check_tick_bitmap),
+    "v3_tick_math": Checker(json_list("fn"), concentrated.check_tick_math),
+    "v4_quotes": Checker(split_quotes, concentrated.check_v4_quote),
 }
