@@ -19,14 +19,7 @@ from devnet.packages import Packages, Progress
 from devnet.protocols import searchers
 from devnet.solidity import Build, compile_build, own_sources, package_sources
 
-OWN_CONTRACTS: Final = (
-    "DevnetToken",
-    "FeeOnTransferToken",
-    "RebasingToken",
-    "RevertingToken",
-    "FlashLoanProbe",
-    *searchers.CONTRACTS,
-)
+OWN_CONTRACTS: Final = ("DevnetToken", "FeeOnTransferToken", "RebasingToken", "RevertingToken", "FlashLoanProbe")
 """Ours: the tokens, and a borrower of flash loans that only tests deploy."""
 
 # canonical-weth rewrote mainnet's source for newer compilers; these put mainnet's words back.

@@ -193,7 +193,7 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
         await until(lambda: actors.counts["failures"] > 0 and actors.counts["blocks"] >= before + 4)
         report = await measure(rpc, Market(world.manifest), 5, int(await rpc.call("eth_blockNumber"), 16), {})
     assert report.blocks == 5
-    assert report.arbitrage["others"].transactions > 20
+    assert report.arbitrage["others"].transactions > 0, "play went on after the garbage"
     assert any("others" in line for line in report.lines())
 
 
