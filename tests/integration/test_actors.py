@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from devnet.accounts import account
 from devnet.actors.app import ActorsOptions, ActorsRefused, wire
@@ -19,6 +20,7 @@ from devnet.actors.gateway import Gateway
 from devnet.actors.market import STABLE_FAMILY, V2_FAMILIES, V3_FAMILY, WETH, Market
 from devnet.actors.parameters import load_parameters
 from devnet.actors.reading import Holdings, StateReader
+from devnet.actors.value import main as print_value
 from devnet.actors.value import measure
 from devnet.actors.view import View
 from devnet.errors import ChainFailed
@@ -27,7 +29,7 @@ from devnet.relay.config import RelayConfig
 from devnet.rpc import RpcClient
 from devnet.world import World
 from tests.chain import Chain
-from tests.devnet_run import Recorded, devnet, playing, reach, record_lockstep, session, until
+from tests.devnet_run import PARTICIPANTS, Recorded, devnet, playing, reach, record_lockstep, session, until
 
 pytestmark = pytest.mark.anvil
 
@@ -195,6 +197,27 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
     assert report.blocks == 5
     assert report.arbitrage["others"].transactions > 0, "play went on after the garbage"
     assert any("others" in line for line in report.lines())
+
+
+async def test_the_tool_prints_what_each_actor_made(packages: Packages, world: World, tmp_path: Path) -> None:
+    config = RelayConfig(lockstep=True, lockstep_participants=PARTICIPANTS, seed=SEED)
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(world.manifest))
+    async with (
+        devnet(packages, world, tmp_path, config) as relay,
+        session(relay, world, tmp_path, config, SEED) as actors,
+        RpcClient(relay.public_url) as rpc,
+    ):
+        async with playing(actors) as task:
+            await reach(rpc, world.manifest.block_number + 7, task)
+        options = ["--manifest", str(tmp_path / "manifest.json"), "--url", relay.public_url, "--logs", str(tmp_path)]
+        result = await asyncio.to_thread(CliRunner().invoke, print_value, [*options, "--blocks", "5"])
+    assert result.exit_code == 0, result.output
+    table = {line.split()[0]: line.split() for line in result.output.splitlines()}
+    assert float(table["traders"][1]) > 20
+    assert float(table["traders"][2]) > 0
+    assert float(table["rival"][4]) > 0
+    assert "others" not in table
+    assert {"sandwiches:", "liquidations:"} < set(table)
 
 
 async def test_another_chain_than_the_worlds_is_refused(untouched_chain: Chain, world: World, tmp_path: Path) -> None:
