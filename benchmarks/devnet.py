@@ -30,7 +30,7 @@ from devnet.home import Home
 from devnet.manifest import Manifest
 from devnet.packages import ensure_packages
 from devnet.relay.app import Relay
-from devnet.relay.config import RelayConfig
+from devnet.relay.config import DEFAULT_BUILDERS, RelayConfig
 from devnet.relay.flashbots_signature import HEADER, sign_body
 from devnet.rpc import RpcClient
 from devnet.world import World, ensure_world
@@ -49,7 +49,11 @@ SIMULATIONS = 100
 GWEI = 10**9
 SWAP_WEI = 10**15
 SWAP_GAS = 250_000
-SEARCHER = "finder-0"
+SEARCHER = "benchmark-searcher"
+BIDDERS = (SEARCHER, *(f"benchmark-bidder-{i}" for i in range(BUNDLES)))
+"""Whose transactions come in bundles; the public ones are others'."""
+_CUT_OFF_SECONDS = 0.1 + max(builder.delay_ms for builder in DEFAULT_BUILDERS) / 1000
+"""What arrives later than a builder's delay before the block is not in it."""
 
 
 async def run() -> list[Row]:
@@ -77,7 +81,7 @@ def _say(line: str) -> None:
 
 
 def _cold_start(home: Home) -> Row:
-    """From an empty home to the banner: npm packages, compilers, deployment. One sample: it is minutes, not noise."""
+    """From an empty home to the banner: npm packages, compilers, deployment. One sample: it is long, and not noisy."""
     with tempfile.TemporaryDirectory() as folder:
         return duration_row("cold start, empty home", "s", [_start_once(Path(folder))])
 
@@ -98,7 +102,7 @@ async def _warm_start(home: Home, anvil: Path, world: World) -> Row:
 
 def _start_once(home: Path) -> float:
     """Return the seconds from the command to its readiness, then end it."""
-    command = [sys.executable, "-m", "node.cli.main", "devnet", "up", "--port", "0", "--json"]
+    command = [Path(sys.executable).with_name("hftnode"), "devnet", "up", "--port", "0", "--json"]
     begun = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "HFTNODE_HOME": str(home)}
@@ -136,7 +140,14 @@ async def _sides(anvil: Path, world: World, logs: Path) -> AsyncIterator[tuple[_
         options = AnvilOptions(load_state=world.state_path)
         behind = await stack.enter_async_context(Anvil(anvil, options, logs / "behind.log"))
         beside = await stack.enter_async_context(Anvil(anvil, options, logs / "beside.log"))
-        config = RelayConfig(chain_id=world.manifest.chain_id, block_time_seconds=3600)
+        for url in (behind.url, beside.url):
+            async with RpcClient(url) as rpc:
+                for result in await rpc.batch(
+                    [("anvil_setBalance", (account(name).address, hex(10**21))) for name in BIDDERS]
+                ):
+                    _checked(result)
+        only = DEFAULT_BUILDERS[:1]
+        config = RelayConfig(chain_id=world.manifest.chain_id, block_time_seconds=3600, builders=only)
         relay = await stack.enter_async_context(Relay(config, behind.url))
         rpc = await stack.enter_async_context(RpcClient(relay.public_url))
         admin = await stack.enter_async_context(RpcClient(relay.admin_url))
@@ -157,9 +168,9 @@ class _Wallets:
 
     async def read_nonces(self, rpc: RpcClient) -> None:
         """Take the nonces from the chain; the same on both sides, which loaded the same world."""
-        calls = [("eth_getTransactionCount", (account(name).address, "latest")) for name in (*self._names, SEARCHER)]
-        found = await rpc.batch(calls)
-        for name, nonce in zip((*self._names, SEARCHER), found, strict=True):
+        names = (*self._names, *BIDDERS)
+        found = await rpc.batch([("eth_getTransactionCount", (account(name).address, "latest")) for name in names])
+        for name, nonce in zip(names, found, strict=True):
             self._nonces[name] = int(_checked(nonce), 16)
 
     def transfer(self, tip: int) -> bytes:
@@ -259,7 +270,7 @@ async def _building(ours: _Ours, bare: _Bare) -> list[Row]:
     mine: Samples = []
     async with aiohttp.ClientSession() as session:
         for block in range(BLOCKS + 1):
-            bundles = [wallets.swap((10 + i) * GWEI) for i in range(BUNDLES)]
+            bundles = [wallets.swap((10 + i) * GWEI, name) for i, name in enumerate(BIDDERS[1:])]
             public = [wallets.swap((1 + i % 7) * GWEI // 2) for i in range(PUBLIC)]
             ours_seconds = await _build_ours(session, ours, bundles, public)
             bare_seconds = await _mine_bare(bare, bundles + public)
@@ -279,6 +290,7 @@ async def _build_ours(
         await _send_bundle(session, ours, "eth_sendBundle", params)
     for result in await ours.rpc.batch([("eth_sendRawTransaction", (_hex(raw),)) for raw in public]):
         _checked(result)
+    await asyncio.sleep(_CUT_OFF_SECONDS)
     begun = time.perf_counter()
     await ours.admin.call("devnet_mine")
     seconds = time.perf_counter() - begun
