@@ -44,6 +44,7 @@ class Parts:
     intake: Intake
     flashbots: FlashbotsApi
     subscriptions: Subscriptions
+    faults: Faults
     producer: Producer
     server: Server
     lockstep: LockstepDriver | None
@@ -120,7 +121,7 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
         clock=clock,
         counts=stats.counts,
     )
-    return Parts(clock, chain, intake, flashbots, subscriptions, producer, server, lockstep)
+    return Parts(clock, chain, intake, flashbots, subscriptions, faults, producer, server, lockstep)
 
 
 class Relay:
@@ -142,7 +143,7 @@ class Relay:
             deadline = self._config.server.read_seconds
             reading = await stack.enter_async_context(RpcClient(self._anvil_url, deadline_seconds=deadline))
             chain = Chain(building)
-            await chain.start()
+            await chain.start(self._config.gas_limit)
             if chain.chain_id != self._config.chain_id:
                 raise ChainFailed(f"{self._anvil_url} is chain {chain.chain_id}, not {self._config.chain_id}")
             parts = wire(self._config, chain, building, reading)

@@ -61,9 +61,9 @@ class BuilderEndpoints:
         if self._lockstep is not None and method in _HELD:
             try:
                 ticket = require_ticket()
-                self._lockstep.hold(ticket.participant, ticket.sequence, _nothing)
+                self._lockstep.hold(ticket.participant, ticket.next_place(), _nothing)
             except LockstepError as error:
-                return HttpAnswer(200, jsonrpc.error_body(JsonRpcError(str(error))))
+                return HttpAnswer(400, jsonrpc.error_body(JsonRpcError(str(error))))
         answer = await self._flashbots.handle(builder, headers, body)
         if method == "eth_sendBundle" and answer.status == 200:
             self._taken(builder, ticket, bundle, answer)

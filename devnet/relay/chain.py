@@ -14,6 +14,8 @@ from devnet.relay.mempool_rules import AccountState
 from devnet.rpc import RpcClient
 
 _ACCOUNTS_KEPT: Final = 4096
+_ACCOUNTS_REFRESHED: Final = 256
+_ATTEMPTS: Final = 8
 RECENT_BLOCKS: Final = 64
 """How many blocks are remembered, so how deep a reorg can go; Anvil keeps as many states."""
 
@@ -72,11 +74,17 @@ class Chain:
         self.chain_id = 0
         self.recent: OrderedDict[int, PublishedBlock] = OrderedDict()
 
-    async def start(self) -> None:
-        """Read where the chain stands. Raises `ChainFailed`."""
-        chain_id, block = await self._rpc.batch([("eth_chainId", []), ("eth_getBlockByNumber", ["latest", False])])
-        if isinstance(chain_id, RpcError) or isinstance(block, RpcError):
-            raise ChainFailed(f"the chain does not tell its head: {chain_id} {block}")
+    async def start(self, gas_limit: int) -> None:
+        """Pin the gas limit of the blocks to come, and read where the chain stands. Raises `ChainFailed`."""
+        chain_id, block, pinned = await self._rpc.batch(
+            [
+                ("eth_chainId", []),
+                ("eth_getBlockByNumber", ["latest", False]),
+                ("evm_setBlockGasLimit", [hex(gas_limit)]),
+            ]
+        )
+        if isinstance(chain_id, RpcError) or isinstance(block, RpcError) or isinstance(pinned, RpcError):
+            raise ChainFailed(f"the chain does not tell its head: {chain_id} {block} {pinned}")
         self.chain_id = int(chain_id, 16)
         self._head = Head.from_block(block)
         self.recent[self._head.number] = PublishedBlock(self._head, (), ())
@@ -105,16 +113,22 @@ class Chain:
         self._accounts = OrderedDict()
         return orphans
 
+    def recently_asked(self) -> tuple[str, ...]:
+        """Return the accounts that were asked for last, at most 256: those who will probably send again."""
+        return tuple(self._accounts)[-_ACCOUNTS_REFRESHED:]
+
     async def account(self, address: str) -> AccountState:
         """Return an account at the head, from memory where it was asked for since the last block."""
-        known = self._accounts.get(address)
-        if known is not None:
-            return known
-        while True:
-            head = self.head
-            state = (await self.accounts_at(head.number, (address,)))[address]
-            if head is self._head:  # else a block came meanwhile: at most one every block time
+        state = self._accounts.pop(address, None)
+        for _ in range(_ATTEMPTS):
+            if state is not None:
                 break
+            head = self.head
+            told = (await self.accounts_at(head.number, (address,)))[address]
+            if head is self._head:  # else a block came meanwhile
+                state = told
+        if state is None:
+            raise ChainFailed(f"blocks come faster than the chain tells the account {address}")
         self._accounts[address] = state
         if len(self._accounts) > _ACCOUNTS_KEPT:
             self._accounts.popitem(last=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from devnet.accounts import account
-from devnet.anvil import CHAIN_ID
+from devnet.anvil import BLOCK_GAS_LIMIT, CHAIN_ID
 from devnet.errors import DevnetError
 from devnet.relay.builders import BuilderConfig
 from devnet.relay.mempool_rules import MempoolLimits
@@ -63,6 +63,8 @@ class RelayConfig:
     chain_id: int = CHAIN_ID
     """Checked against the chain at the start."""
     block_time_seconds: float = 2.0
+    """Below a second the chain's time runs ahead of the clock: timestamps rise by at least one."""
+    gas_limit: int = BLOCK_GAS_LIMIT
     seed: int = 0
     builders: tuple[BuilderConfig, ...] = DEFAULT_BUILDERS
     lockstep: bool = False

@@ -1,7 +1,8 @@
 """The devnet's own methods: lockstep and time for everybody, faults, warps and reorgs on /admin.
 
 Everywhere:
-- `devnet_join(name, stage)`: `{"block", "lockstep"}`, the block in the making; `devnet_leave(name)`: true
+- `devnet_join(name, stage, participants?)`: `{"block", "lockstep"}`, the block in the making; the first stage opens
+  when so many have joined (the highest number given counts); `devnet_leave(name)`: true
 - `devnet_barrier(name, block, stage)`: true
 - `devnet_awaitStage(block, stage, timeout_seconds)`: `{"block", "stage"}` that is open: this one or a later; an earlier
   one when the time is up (stage -1: none has opened yet)
@@ -85,9 +86,10 @@ class ControlRpc:
 
     async def _join(self, call: Call) -> dict[str, Any]:
         name, stage = _name(call), parameters.integer(parameters.at(call, 1, "stage"), "stage")
+        at_least = parameters.integer(call.params[2], "participants") if len(call.params) > 2 else 1
         if self._lockstep is None:
             return {"block": self._chain.head.number + 1, "lockstep": False}
-        self._lockstep.join(name, stage)
+        self._lockstep.join(name, stage, at_least)
         return {"block": self._lockstep.machine.block, "lockstep": True}
 
     async def _leave(self, call: Call) -> bool:

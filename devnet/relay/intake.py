@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from devnet.relay.chain import Chain
 from devnet.relay.config import RelayConfig
 from devnet.relay.context import PooledTransaction
-from devnet.relay.lockstep import LockstepError
+from devnet.relay.lockstep import LockstepError, Place
 from devnet.relay.lockstep_driver import LockstepDriver
 from devnet.relay.mempool import Mempool
 from devnet.relay.mempool_rules import AccountState, Refused, check_account, read_transaction
@@ -25,6 +26,11 @@ class Ticket:
 
     participant: str
     sequence: int
+    _calls: itertools.count[int] = field(default_factory=itertools.count, repr=False, compare=False)
+
+    def next_place(self) -> Place:
+        """Return the place of the request's next call that sends something; a batch may have several."""
+        return self.sequence, next(self._calls)
 
 
 current_ticket: Final[ContextVar[Ticket | None]] = ContextVar("current_ticket", default=None)
@@ -45,6 +51,7 @@ class Intake:
         lockstep: LockstepDriver | None,
     ) -> None:
         self._limits = config.mempool
+        self._gas_limit = config.gas_limit
         self._chain = chain
         self._mempool = mempool
         self._subscriptions = subscriptions
@@ -59,7 +66,7 @@ class Intake:
         """
         self._stats.counts["transactions_seen"] += 1
         try:
-            transaction = read_transaction(raw, self._chain.chain_id, self._chain.head.gas_limit, self._limits)
+            transaction = read_transaction(raw, self._chain.chain_id, self._gas_limit, self._limits)
             account = await self._chain.account(transaction.sender)
             if self._lockstep is None:
                 self._admit(transaction, account, public=public)
@@ -71,7 +78,7 @@ class Intake:
         if self._lockstep is not None:
             ticket = require_ticket()
             arrival = partial(self._admit_late, transaction, public=public)
-            self._lockstep.hold(ticket.participant, ticket.sequence, arrival)
+            self._lockstep.hold(ticket.participant, ticket.next_place(), arrival)
         return transaction.hash
 
     def leak(self, raw: bytes) -> None:

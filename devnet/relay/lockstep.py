@@ -36,6 +36,10 @@ MAX_HELD: Final = 4096
 """Arrivals of one participant that wait for their stage to close."""
 
 
+Place = tuple[int, int]
+"""The sequence number of a participant's request, and which of its calls."""
+
+
 class LockstepError(DevnetError):
     """The call does not fit the state of lockstep."""
 
@@ -85,8 +89,8 @@ Effect = Admit | StageOpened | Build | Dropped
 class _Participant:
     stage: int
     passed: bool = False
-    last_sequence: int = -1
-    held: dict[int, Any] = field(default_factory=dict)
+    last_place: Place = (-1, 0)
+    held: dict[Place, Any] = field(default_factory=dict)
 
 
 class Lockstep:
@@ -97,6 +101,7 @@ class Lockstep:
         self.stage = 0
         self.phase = Phase.GATHERING
         self._expected = expected
+        self._started = False
         self._participants: dict[str, _Participant] = {}
         self._joining: dict[str, int] = {}
         self._dropped: dict[str, str] = {}
@@ -113,14 +118,18 @@ class Lockstep:
             return ()
         return tuple(name for name in self.participants if self._holds_up(self._participants[name]))
 
-    def join(self, name: str, stage: int) -> list[Effect]:
-        """Take in a participant. Raises `LockstepError`."""
+    def join(self, name: str, stage: int, at_least: int = 1) -> list[Effect]:
+        """Take in a participant. Before the start it may tell how many to wait for. Raises `LockstepError`."""
         if not 0 <= stage < STAGES:
             raise LockstepError(f"{name} cannot join stage {stage}: there are stages 0 to {STAGES - 1}")
         if name in self._participants or name in self._joining:
             raise LockstepError(f"{name} has joined already")
         if len(self._participants) + len(self._joining) >= MAX_PARTICIPANTS:
             raise LockstepError(f"{name} cannot join: there are {MAX_PARTICIPANTS} participants already")
+        if not 1 <= at_least <= MAX_PARTICIPANTS:
+            raise LockstepError(f"{name} cannot wait for {at_least} participants: 1 to {MAX_PARTICIPANTS} are possible")
+        if not self._started:
+            self._expected = max(self._expected, at_least)
         self._dropped.pop(name, None)
         self._joining[name] = stage
         return self._start() if self.phase is Phase.GATHERING else []
@@ -133,15 +142,15 @@ class Lockstep:
         del self._participants[name]
         return self._advance()
 
-    def hold(self, name: str, sequence: int, arrival: Any) -> None:
+    def hold(self, name: str, place: Place, arrival: Any) -> None:
         """Keep an arrival until its stage closes. Raises `LockstepError`."""
         participant = self._known(name)
         self._check_open(name, participant, self.block)
-        if sequence <= participant.last_sequence or sequence in participant.held:
-            raise LockstepError(f"{name} has used sequence {sequence} already, or passed it")
+        if place <= participant.last_place or place in participant.held:
+            raise LockstepError(f"{name} has used sequence {place[0]} already, or passed it")
         if len(participant.held) >= MAX_HELD:
             raise LockstepError(f"{name} has {MAX_HELD} arrivals waiting: pass the barrier first")
-        participant.held[sequence] = arrival
+        participant.held[place] = arrival
 
     def barrier(self, name: str, block: int, stage: int) -> list[Effect]:
         """Note that a participant is done with the open stage. Raises `LockstepError`."""
@@ -176,7 +185,7 @@ class Lockstep:
     def _start(self) -> list[Effect]:
         if len(self._participants) + len(self._joining) < self._expected:
             return []
-        self._expected = 1  # only the first start waits for all
+        self._expected, self._started = 1, True  # only the first start waits for all
         for name, stage in self._joining.items():
             self._participants[name] = _Participant(stage)
         self._joining.clear()
@@ -208,9 +217,9 @@ class Lockstep:
         taken: list[Any] = []
         for name in self.participants:
             participant = self._participants[name]
-            for sequence in sorted(participant.held):
-                taken.append(participant.held[sequence])
-                participant.last_sequence = sequence
+            for place in sorted(participant.held):
+                taken.append(participant.held[place])
+                participant.last_place = place
             participant.held.clear()
         return taken
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from devnet.relay.lockstep import Admit, Build, Dropped, Effect, Lockstep, StageOpened
+from devnet.relay.lockstep import Admit, Build, Dropped, Effect, Lockstep, Place, StageOpened
 from devnet.relay.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ class LockstepDriver:
         finally:
             self._stop_timer()
 
-    def join(self, name: str, stage: int) -> None:
+    def join(self, name: str, stage: int, at_least: int) -> None:
         """See `Lockstep.join`."""
-        self._put(self.machine.join(name, stage))
+        self._put(self.machine.join(name, stage, at_least))
 
     def leave(self, name: str) -> None:
         """See `Lockstep.leave`."""
@@ -51,9 +51,9 @@ class LockstepDriver:
         """See `Lockstep.barrier`."""
         self._put(self.machine.barrier(name, block, stage))
 
-    def hold(self, name: str, sequence: int, arrival: Arrival) -> None:
+    def hold(self, name: str, place: Place, arrival: Arrival) -> None:
         """See `Lockstep.hold`; `arrival` is called when the stage closes."""
-        self.machine.hold(name, sequence, arrival)
+        self.machine.hold(name, place, arrival)
 
     async def await_stage(self, block: int, stage: int, timeout_seconds: float) -> Position:
         """Return the position once it is at or past this one, or when the time is up."""

@@ -110,6 +110,19 @@ class Mempool:
         self._insert(pooled, account)
         return Admission(pooled, announce=public)
 
+    def give_back(self, pooled: PooledTransaction, account: AccountState, *, base_fee: int) -> None:
+        """Admit again what a reorg took out of its block; the sender's later nonces make room for it.
+
+        It was announced before, or is private. Raises `Refused`.
+        """
+        transaction = pooled.transaction
+        queue = self._queues.get(transaction.sender)
+        while queue is not None and queue.by_nonce and queue.last().transaction.nonce > transaction.nonce:
+            if queue.total_cost + cost(transaction) <= account.balance:
+                break
+            self._remove(queue.last(), Removal.UNFUNDED)
+        self.add(transaction, account, public=pooled.public, base_fee=base_fee)
+
     def ready(self, base_fee: int) -> list[PooledTransaction]:
         """Return what a block of that base fee can take, by effective tip, then arrival; a sender's nonces in order."""
         walks: dict[str, Iterator[PooledTransaction]] = {}

@@ -148,11 +148,8 @@ class Producer:
         accounts = await self._chain.accounts_at(head.number, senders)
         self._mempool.rewind(head.number, accounts)
         for pooled in returned:
-            transaction = pooled.transaction
             try:
-                self._mempool.add(
-                    transaction, accounts[transaction.sender], public=pooled.public, base_fee=head.next_base_fee
-                )
+                self._mempool.give_back(pooled, accounts[pooled.transaction.sender], base_fee=head.next_base_fee)
                 self._stats.counts["transactions_returned"] += 1
             except Refused as error:
                 self._stats.refused[f"returned_{error.reason.name.lower()}"] += 1
@@ -184,7 +181,7 @@ class Producer:
             timestamp=timestamp,
             base_fee=head.next_base_fee,
             coinbase=coinbase,
-            gas_limit=head.gas_limit,
+            gas_limit=self._config.gas_limit,
         )
 
     async def _make(
@@ -243,8 +240,10 @@ class Producer:
             self._mempool.drop(plan.transactions[index].hash, Removal.UNEXECUTABLE)
         mined = frozenset(sealed.block["transactions"])
         included = [transaction for transaction in plan.transactions if "0x" + transaction.hash.hex() in mined]
-        senders = dict.fromkeys((*self._mempool.senders(), *(transaction.sender for transaction in included)))
-        accounts = await self._chain.accounts_at(head.number, senders)
+        senders = (*self._mempool.senders(), *(transaction.sender for transaction in included))
+        # Also who was active lately, so that their next transactions need not wait for Anvil while it mines.
+        wanted = dict.fromkeys((*self._chain.recently_asked(), *senders))
+        accounts = await self._chain.accounts_at(head.number, wanted)
         taken = self._mempool.apply_block(head.number, [transaction.hash for transaction in included], accounts)
         block = PublishedBlock(head, sealed.logs, tuple(taken))
         self._chain.publish(block, accounts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -237,6 +238,41 @@ async def test_a_private_transaction_is_mined_without_having_been_seen(
     await admin.call("devnet_mine")
     assert (await socket.next())[0] == "newHeads"
     assert await mined(rpc) == [hex_of(hidden.hash)]
+
+
+async def test_the_pool_is_told_by_sender_and_nonce(rpc: RpcClient) -> None:
+    await send(rpc, transfer("alice", 0), transfer("alice", 2))
+    content = await rpc.call("txpool_content")
+    alice = account("alice").address
+    assert content["pending"][alice]["0"]["hash"] == hex_of(transfer("alice", 0).hash)
+    assert list(content["queued"][alice]) == ["2"]
+    assert await rpc.call("txpool_status") == {"pending": "0x1", "queued": "0x1"}
+
+
+async def test_what_comes_back_in_a_reorg_goes_before_its_senders_later_transactions(
+    rpc: RpcClient, admin: RpcClient
+) -> None:
+    first, later = transfer("alice", 0), transfer("alice", 1, value=1000 * ETHER - 10**15, fee_cap=2 * GWEI)
+    await send(rpc, first)
+    await admin.call("devnet_mine")
+    await send(rpc, later)  # with all that alice has: she cannot pay for both at their fee caps
+    await admin.call("devnet_reorg", 1)
+    assert await mined(rpc) == [hex_of(first.hash)]
+    stats = await admin.call("devnet_stats")
+    assert (stats["transactions_returned"], stats["mempool_removed"]["unfunded"]) == (1, 1)
+
+
+async def test_what_was_used_by_another_transaction_meanwhile_does_not_come_back(
+    relay: Relay, rpc: RpcClient, admin: RpcClient
+) -> None:
+    await send(rpc, transfer("alice", 0))
+    await admin.call("devnet_mine")
+    # As if alice's nonce had been used before the block that is taken back.
+    block = relay.parts.chain.recent[relay.parts.chain.head.number]
+    odd = dataclasses.replace(block.from_mempool[0], transaction=transfer("alice", 99))
+    relay.parts.chain.recent[block.head.number] = dataclasses.replace(block, from_mempool=(odd,))
+    await admin.call("devnet_reorg", 1)
+    assert (await admin.call("devnet_stats"))["transactions_refused"] == {"returned_nonce_too_high": 1}
 
 
 async def test_no_read_sees_a_block_before_it_is_published(rpc: RpcClient, admin: RpcClient, socket: Socket) -> None:

@@ -215,6 +215,22 @@ async def test_in_lockstep_what_the_mempool_refuses_late_is_counted(anvil: Anvil
         assert stats["transactions_mined"] == 1
 
 
+async def test_a_batch_of_one_request_keeps_its_order_in_lockstep(anvil: Anvil) -> None:
+    await fund(anvil.url, "alice")
+    async with lockstep(anvil.url, lockstep_participants=1) as relay, open_socket(relay.ws_url) as socket:
+        await socket.subscribe("newPendingTransactions")
+        alice = Participant(relay, "alice", 0)
+        block = await alice.join()
+        await alice.await_stage(block)
+        sent = [transfer("alice", nonce) for nonce in (2, 0, 1)]
+        async with alice.rpc() as rpc:
+            await rpc.batch([("eth_sendRawTransaction", [hex_of(one.raw)]) for one in sent])
+            answers = await rpc.batch([("eth_sendRawTransaction", [hex_of(sent[0].raw)])])
+        assert "used sequence" in str(answers[0])
+        await alice.barrier(block)
+        assert [(await socket.next())[1] for _ in sent] == [hex_of(one.hash) for one in sent]
+
+
 async def test_in_real_time_there_is_nothing_to_keep_step_with(anvil: Anvil) -> None:
     async with Relay(blocks_on_demand(), anvil.url) as relay, RpcClient(relay.public_url) as rpc:
         head = int(await rpc.call("eth_blockNumber"), 16)

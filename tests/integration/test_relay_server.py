@@ -160,6 +160,21 @@ def test_settings_that_do_not_fit_are_named_all_at_once() -> None:
         RelayConfig(lockstep=True, block_time_seconds=0.5, builders=(), port=70_000)
 
 
+async def test_more_requests_at_once_than_the_limit_are_turned_away(anvil: Anvil) -> None:
+    config = blocks_on_demand(server=ServerLimits(calls_at_once=1, stop_seconds=0.1))
+    async with Relay(config, anvil.url) as relay, RpcClient(relay.public_url) as rpc:
+        relay.parts.faults.set("public", "hang", now=0, block=0, count=1)
+        hanging = asyncio.create_task(rpc.call("eth_chainId"))
+        while not relay.parts.faults.used:  # noqa: ASYNC110 - the one request that may be in flight must be the hanging one
+            await asyncio.sleep(0)
+        with pytest.raises(RpcError, match="too many requests at once"):
+            await rpc.call("eth_chainId")
+        relay.parts.faults.clear()
+        with pytest.raises(RpcError, match="the endpoint hung"):
+            await hanging
+        assert await rpc.call("eth_chainId") == "0x7a69"
+
+
 async def test_websockets_and_their_subscriptions_are_bounded(relay: Relay, http: aiohttp.ClientSession) -> None:
     async with open_socket(relay.ws_url) as first, open_socket(relay.ws_url):
         await first.subscribe("newHeads")
