@@ -168,6 +168,7 @@ class _Search:
     def _fitting(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return what can go behind what is accepted and ahead of it in rank, as far as that shows without running."""
         nonces = self._current_nonces()
+        gas_left = self._gas_limit - sum(proven.gas_used for proven in self._accepted)
         taken = {one.hash for proven in self._accepted for one in proven.candidate.bundle.transactions}
         fitting: list[Candidate] = []
         for candidate in candidates:
@@ -175,10 +176,14 @@ class _Search:
             if not taken.isdisjoint(one.hash for one in transactions):
                 self._drop([candidate], DropReason.DUPLICATE_TRANSACTION)
                 continue
+            if candidate.gas_used > gas_left:
+                self._drop([candidate], DropReason.GAS_LIMIT)
+                continue
             after = advance(nonces, transactions)
             if isinstance(after, DropReason):
                 self._drop([candidate], after)
                 continue
+            gas_left -= candidate.gas_used
             nonces = after
             taken.update(one.hash for one in transactions)
             fitting.append(candidate)
