@@ -22,12 +22,14 @@ class ModelChain:
     def __init__(self, nonces: Mapping[str, int] | None = None) -> None:
         self._nonces = dict(nonces or {})
         self.runs = 0
+        self.longest = 0
 
     async def run(
         self, transactions: Sequence[SignedTransaction], *, measured: int | None = None
     ) -> list[SimulatedTransaction]:
         """See `Simulator.run`."""
         self.runs += 1
+        self.longest = max(self.longest, len(transactions))
         nonces = dict(self._nonces)
         used: set[int] = set()
         results = []
@@ -56,3 +58,15 @@ class ModelChain:
                 )
             )
         return results
+
+    async def run_each(
+        self, sequences: Sequence[Sequence[SignedTransaction]]
+    ) -> list[list[SimulatedTransaction] | Unexecutable]:
+        """See `Simulator.run_each`."""
+        outcomes: list[list[SimulatedTransaction] | Unexecutable] = []
+        for sequence in sequences:
+            try:
+                outcomes.append(await self.run(sequence))
+            except Unexecutable as error:
+                outcomes.append(error)
+        return outcomes

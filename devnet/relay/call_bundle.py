@@ -17,7 +17,7 @@ from devnet.relay.bundles import bundle_hash, read_block_number, read_transactio
 from devnet.relay.chain import Head
 from devnet.relay.context import BlockContext
 from devnet.relay.jsonrpc import InvalidParams, JsonRpcError
-from devnet.relay.ranking import advance
+from devnet.relay.ranking import BUNDLE_BLOCKS, advance, gas_wanted
 from devnet.relay.simulation import SimulatedTransaction, Simulator, Unexecutable, longest_executable
 from devnet.rpc import RpcClient
 from protocol.ethereum.abi import decode
@@ -80,7 +80,8 @@ async def call_bundle(chain: RpcClient, head: Head, call: BundleCall, coinbase: 
 async def _check(simulator: Simulator, context: BlockContext, transactions: Sequence[SignedTransaction]) -> None:
     """Check what the chain's simulation lets through: nonces, fees, the block's gas limit."""
     nonces = await simulator.nonces(tuple(dict.fromkeys(one.sender for one in transactions)))
-    gas_left = context.gas_limit
+    if gas_wanted(transactions) > BUNDLE_BLOCKS * context.gas_limit:
+        raise JsonRpcError(f"err: gas limit reached: all together ask for more than {BUNDLE_BLOCKS} blocks have")
     for transaction in transactions:
         name = f"txhash 0x{transaction.hash.hex()}"
         after = advance(nonces, (transaction,))
@@ -91,7 +92,7 @@ async def _check(simulator: Simulator, context: BlockContext, transactions: Sequ
         if transaction.max_fee_per_gas < context.base_fee:
             fees = f"maxFeePerGas: {transaction.max_fee_per_gas} baseFee: {context.base_fee}"
             raise JsonRpcError(f"err: max fee per gas less than block base fee: {fees}; {name}")
-        if transaction.gas_limit > gas_left:
+        if transaction.gas_limit > context.gas_limit:
             raise JsonRpcError(f"err: gas limit reached; {name}")
         nonces = after
 

@@ -70,7 +70,7 @@ class DropReason(Enum):
     REVERTED = "a transaction reverts at the top of the block and is not in revertingTxHashes"
     CONFLICT = "a transaction reverts, or lacks funds, behind the better paying bundles that are ahead of it"
     DUPLICATE_TRANSACTION = "a better paying bundle holds one of its transactions"
-    UNDERPAYS = "it takes from the builder, or pays less than 70 % of its bid behind the better paying bundles"
+    UNDERPAYS = "it takes from the builder, or pays less than 70 % of its bid per gas behind others"
     GAS_LIMIT = "the block has no room for its gas"
     UNEXECUTABLE = "the chain refuses a transaction for another reason"
     SEARCH_BOUND = "the bounded search for a clean order ended before its turn"

@@ -3,6 +3,8 @@
 They run once behind the bundles to learn their gas, since the block's limit holds for gas used (and for each
 transaction's gas limit against what is left). One that does not fit is left out with its sender's later ones, and the
 rest runs again, as its gas may have changed; likewise one that the chain refuses. After 8 rounds what is proven stays.
+Of a long queue only as many run as ask for four times the gas that is left: more would hardly fit, and running costs
+time.
 Contract creations cannot be simulated (`simulation.py`): they and their senders' later transactions come last and
 count with their gas limits.
 """
@@ -19,6 +21,8 @@ from devnet.relay.simulation import Runs, SimulatedTransaction, Unexecutable, lo
 from protocol.ethereum.transactions import SignedTransaction, effective_priority_fee
 
 MAX_ROUNDS: Final = 8
+QUEUE_FACTOR: Final = 4
+"""Gas limits of what is run, as a multiple of the gas that is left: users ask for two or three times what they take."""
 
 
 def by_tip(public: Sequence[PooledTransaction], base_fee: int, nonces: Mapping[str, int]) -> list[SignedTransaction]:
@@ -48,7 +52,7 @@ async def fill(
 ) -> list[SignedTransaction]:
     """Return the transactions to go behind the merged bundles, in order. Raises `ChainFailed`."""
     ordered = by_tip(public, base_fee, merged.nonces)
-    simulated, unsimulated = _split_creations(ordered)
+    simulated, unsimulated = _split_creations(_front(ordered, merged.gas_left))
     chosen, gas_left = await _fit(simulator, merged, simulated)
     return [*chosen, *_within_limits(unsimulated, gas_left)]
 
@@ -73,6 +77,21 @@ async def _fit(
         proven, candidates = _common_start(candidates, kept), kept
     chosen = _within_limits(proven, merged.gas_left)
     return chosen, merged.gas_left - sum(transaction.gas_limit for transaction in chosen)
+
+
+def _front(ordered: Sequence[SignedTransaction], gas_left: int) -> list[SignedTransaction]:
+    """Return the beginning of `ordered` that is worth running, without what asks for more than all the gas left."""
+    gas, left_out = QUEUE_FACTOR * gas_left, set[str]()
+    front: list[SignedTransaction] = []
+    for transaction in ordered:
+        if transaction.sender in left_out or transaction.gas_limit > gas_left:
+            left_out.add(transaction.sender)
+            continue
+        gas -= transaction.gas_limit
+        if gas < 0:
+            break
+        front.append(transaction)
+    return front
 
 
 def _split_creations(

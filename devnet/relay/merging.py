@@ -9,9 +9,9 @@ another chance at the end, without that spoiler. Then:
 
 - No accepted bundle holds a revert that it does not allow, a transaction that another accepted one has, or a nonce out
   of turn.
-- A bundle that pays less in its place than 70 % of what it pays alone counts as a spoiler (the threshold at which
-  flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its place
-  and is not ranked anew: ranking anew would run the whole search again for a few wei.
+- A bundle that pays less per gas in its place than 70 % of what it pays alone counts as a spoiler (the threshold at
+  which flashbots/builder's greedy algorithm discards): the rank it was given would be a lie. Above that it keeps its
+  place and is not ranked anew: ranking anew would run the whole search again for a few wei.
 - The search is bounded by 12 rounds, each one `eth_simulateV1` (and a binary search where the chain refuses the whole
   request). Every round settles at least one bundle, and all that lose to one winner go in one round, so only chains of
   spoilers that spoil each other take many. At the bound the rest is dropped as SEARCH_BOUND: a block in time is worth
@@ -168,6 +168,7 @@ class _Search:
     def _fitting(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return what can go behind what is accepted and ahead of it in rank, as far as that shows without running."""
         nonces = self._current_nonces()
+        gas_left = self._gas_limit - sum(proven.gas_used for proven in self._accepted)
         taken = {one.hash for proven in self._accepted for one in proven.candidate.bundle.transactions}
         fitting: list[Candidate] = []
         for candidate in candidates:
@@ -175,10 +176,14 @@ class _Search:
             if not taken.isdisjoint(one.hash for one in transactions):
                 self._drop([candidate], DropReason.DUPLICATE_TRANSACTION)
                 continue
+            if candidate.gas_used > gas_left:
+                self._drop([candidate], DropReason.GAS_LIMIT)
+                continue
             after = advance(nonces, transactions)
             if isinstance(after, DropReason):
                 self._drop([candidate], after)
                 continue
+            gas_left -= candidate.gas_used
             nonces = after
             taken.update(one.hash for one in transactions)
             fitting.append(candidate)
@@ -208,7 +213,8 @@ def _spoils_sequence(candidate: Candidate, own: list[SimulatedTransaction], gas_
     """Return why a bundle cannot stay where it ran."""
     if any(spoils(candidate.bundle, result) for result in own):
         return DropReason.CONFLICT
-    if 100 * sum(result.payment for result in own) < FLOOR_PERCENT * candidate.payment:
+    payment, gas_used = sum(result.payment for result in own), sum(result.gas_used for result in own)
+    if 100 * payment * candidate.gas_used < FLOOR_PERCENT * candidate.payment * gas_used:
         return DropReason.UNDERPAYS
     for result in own:  # a transaction must have room for its gas limit, and takes its gas used
         if result.transaction.gas_limit > gas_left:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from devnet.relay.context import BlockContext, Bundle, DropReason
-from devnet.relay.simulation import SimulatedTransaction, Simulator, Unexecutable
+from devnet.relay.simulation import SimulatedTransaction, Unexecutable
 from protocol.ethereum.transactions import SignedTransaction
 
 _PRICE_SCALE: Final = 10**18
 CACHED_BUNDLES: Final = 4096
+BUNDLE_BLOCKS: Final = 2
+"""So many blocks' gas a bundle's gas limits may add up to: limits are generous, but not without end."""
+SIMULATED_BLOCKS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,27 @@ def advance(nonces: Mapping[str, int], transactions: Iterable[SignedTransaction]
     return after
 
 
+def gas_wanted(transactions: Iterable[SignedTransaction]) -> int:
+    """Return the sum of gas limits: the most that running `transactions` can cost."""
+    return sum(transaction.gas_limit for transaction in transactions)
+
+
 def spoils(bundle: Bundle, result: SimulatedTransaction) -> bool:
     """Whether a transaction failed that may not."""
     return not result.succeeded and result.transaction.hash not in bundle.reverting_hashes
 
 
+class RunsEach(Protocol):
+    """What ranking needs of a `Simulator`."""
+
+    async def run_each(
+        self, sequences: Sequence[Sequence[SignedTransaction]]
+    ) -> list[list[SimulatedTransaction] | Unexecutable]:
+        """Run each sequence alone; see `Simulator.run_each`."""
+
+
 async def rank(
-    simulator: Simulator,
+    simulator: RunsEach,
     context: BlockContext,
     bundles: Sequence[Bundle],
     nonces: Mapping[str, int],
@@ -80,8 +97,10 @@ async def rank(
     """Run each bundle alone; return those that can be in the block, best first, and the others with why not."""
     verdicts = {bundle.arrival: _screen(bundle, context, nonces) or cache.get(context, bundle) for bundle in bundles}
     unknown = [bundle for bundle in bundles if verdicts[bundle.arrival] is None]
-    outcomes = await simulator.run_each([bundle.transactions for bundle in unknown])
-    for bundle, outcome in zip(unknown, outcomes, strict=True):
+    affordable, others = _within_budget(unknown, SIMULATED_BLOCKS * context.gas_limit)
+    verdicts.update({bundle.arrival: DropReason.SEARCH_BOUND for bundle in others})
+    outcomes = await simulator.run_each([bundle.transactions for bundle in affordable])
+    for bundle, outcome in zip(affordable, outcomes, strict=True):
         verdict = _judge(bundle, outcome)
         verdicts[bundle.arrival] = verdict
         cache.put(context, bundle, verdict)
@@ -97,6 +116,16 @@ async def rank(
     return ranked, dropped
 
 
+def _within_budget(bundles: Sequence[Bundle], gas: int) -> tuple[list[Bundle], list[Bundle]]:
+    """Split off what may be run for `gas` in all: the modest first, then the earlier."""
+    affordable: list[Bundle] = []
+    others: list[Bundle] = []
+    for bundle in sorted(bundles, key=lambda one: (gas_wanted(one.transactions), one.arrival)):
+        gas -= gas_wanted(bundle.transactions)
+        (affordable if gas >= 0 else others).append(bundle)
+    return affordable, others
+
+
 def _screen(bundle: Bundle, context: BlockContext, nonces: Mapping[str, int]) -> DropReason | None:
     """Return what a simulation need not tell, or would not."""
     too_late = bundle.max_timestamp and context.timestamp > bundle.max_timestamp
@@ -105,6 +134,8 @@ def _screen(bundle: Bundle, context: BlockContext, nonces: Mapping[str, int]) ->
     if any(transaction.max_fee_per_gas < context.base_fee for transaction in bundle.transactions):
         return DropReason.FEE_TOO_LOW
     if any(transaction.gas_limit > context.gas_limit for transaction in bundle.transactions):
+        return DropReason.GAS_LIMIT
+    if gas_wanted(bundle.transactions) > BUNDLE_BLOCKS * context.gas_limit:
         return DropReason.GAS_LIMIT
     after = advance(nonces, bundle.transactions)
     return after if isinstance(after, DropReason) else None

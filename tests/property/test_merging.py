@@ -73,13 +73,14 @@ async def test_a_merged_sequence_is_clean_and_every_bundle_has_one_fate(made: li
         assert result.transaction.gas_limit <= gas_left
         gas_left -= result.gas_used
     assert gas_left == merged.gas_left
-    promised = {candidate.bundle.arrival: candidate.payment for candidate in ranked}
+    promised = {candidate.bundle.arrival: candidate for candidate in ranked}
     for placed in merged.placed:
         own = results[placed.first_index : placed.first_index + len(placed.bundle.transactions)]
         assert tuple(result.transaction for result in own) == placed.bundle.transactions
         assert not any(spoils(placed.bundle, result) for result in own)
         assert placed.payment == sum(result.payment for result in own)
-        assert 100 * placed.payment >= FLOOR_PERCENT * promised[placed.bundle.arrival]
+        assert placed.gas_used == promised[placed.bundle.arrival].gas_used  # always so in the model
+        assert 100 * placed.payment >= FLOOR_PERCENT * promised[placed.bundle.arrival].payment
 
     fates = [placed.bundle.arrival for placed in merged.placed] + [one.arrival for one, _ in merged.dropped]
     assert sorted(fates) == sorted(promised)

@@ -85,6 +85,19 @@ async def test_creations_come_last_and_count_with_their_gas_limits() -> None:
     assert await filled(creation, behind, plain, gas_left=249_999) == [plain, creation]
 
 
+async def test_of_a_long_queue_only_the_front_is_run() -> None:
+    chain = ModelChain()
+    crowd = pooled(*(transaction("alice", nonce) for nonce in range(100)))
+    chosen = await fill(chain, behind_nothing(gas_left=1_000_000), crowd, BASE_FEE)
+    assert len(chosen) == 19
+    assert chain.longest == 40
+
+
+async def test_one_that_asks_for_more_than_all_is_not_in_the_way_of_others() -> None:
+    big, small = transaction("alice", gas_limit=16_000_000, tip=9), transaction("bob")
+    assert await filled(big, small, gas_left=300_000) == [small]
+
+
 async def test_an_empty_mempool_costs_no_run() -> None:
     chain = ModelChain()
     assert await fill(chain, behind_nothing(), [], BASE_FEE) == []
