@@ -40,7 +40,11 @@ class Outcomes:
             )
 
     def settle(self, block: int, hashes: Sequence[str], receipts: Receipts) -> list[str]:
-        """Take a block in; return the accounts whose nonces have to be read again."""
+        """Take a block in; return the accounts whose nonces have to be read again.
+
+        These are the ones of what was lost, and of bundles that missed: perhaps a reorg took an earlier one back.
+        """
+        doubtful: set[str] = set()
         for signed in self._wallet.mined(hashes):
             receipt = receipts[signed.hash]
             outcome = "mined" if int(receipt["status"], 16) else "reverted"
@@ -49,16 +53,16 @@ class Outcomes:
         for bundle in waiting:
             if bundle.block > block:
                 self._bundles.append(bundle)
-            else:
-                self._settle_bundle(bundle, block, hashes, receipts)
+            elif not self._settle_bundle(bundle, block, hashes, receipts):
+                doubtful |= {signed.intent.account for signed in bundle.own}
         lost = self._wallet.lost(block)
         for signed in lost:
             self._write(signed, block, "lost", {})
         self._journal.flush()
         self._sandwiches.flush()
-        return sorted({signed.intent.account for signed in lost})
+        return sorted(doubtful | {signed.intent.account for signed in lost})
 
-    def _settle_bundle(self, bundle: SignedBundle, block: int, hashes: Sequence[str], receipts: Receipts) -> None:
+    def _settle_bundle(self, bundle: SignedBundle, block: int, hashes: Sequence[str], receipts: Receipts) -> bool:
         landed = bundle.block == block and all(signed.hash in receipts for signed in bundle.own)
         outcome = "landed" if landed else "missed"
         intent = bundle.intent
@@ -66,11 +70,11 @@ class Outcomes:
         entry = {"block": bundle.block, "actor": intent.actor, "action": intent.action, "outcome": outcome}
         own = [signed.hash for signed in bundle.own]
         self._journal.write({**entry, "hashes": list(bundle.hashes), "own": own, **intent.detail})
-        if not landed:
-            return
-        self._wallet.landed(bundle)
-        if intent.actor == Sandwicher.name:
-            self._sandwiches.write(self._truth(bundle, block, hashes, receipts))
+        if landed:
+            self._wallet.landed(bundle)
+            if intent.actor == Sandwicher.name:
+                self._sandwiches.write(self._truth(bundle, block, hashes, receipts))
+        return landed
 
     def _truth(self, bundle: SignedBundle, block: int, hashes: Sequence[str], receipts: Receipts) -> dict[str, Any]:
         """One sandwich as it was mined; amounts in smallest units of `token_in`, fees in wei."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections import Counter
@@ -197,6 +198,31 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
     assert report.blocks == 5
     assert report.arbitrage["others"].transactions > 0, "play went on after the garbage"
     assert any("others" in line for line in report.lines())
+
+
+async def test_the_searchers_land_again_after_a_reorg_took_their_bundles(
+    packages: Packages, world: World, tmp_path: Path
+) -> None:
+    config = RelayConfig(block_time_seconds=QUICK_SECONDS)
+
+    def landed(after: int) -> list[int]:
+        entries = [json.loads(line) for line in (tmp_path / "actors.jsonl").read_text().splitlines()]
+        wanted = [entry for entry in entries if entry["actor"] == "rival" and entry.get("outcome") == "landed"]
+        return [entry["block"] for entry in wanted if entry["block"] > after]
+
+    async with (
+        devnet(packages, world, tmp_path, config) as relay,
+        session(relay, world, tmp_path, config, SEED) as actors,
+        RpcClient(relay.public_url) as rpc,
+        RpcClient(relay.admin_url) as admin,
+        playing(actors) as task,
+    ):
+        await reach(rpc, world.manifest.block_number + 4, task)
+        await until(lambda: len(landed(0)) >= 2)
+        top = max(landed(0))
+        depth = int(await rpc.call("eth_blockNumber"), 16) - min(landed(0)) + 1
+        await admin.call("devnet_reorg", depth)
+        await until(lambda: len(landed(top + 2)) >= 2)
 
 
 async def test_the_tool_prints_what_each_actor_made(packages: Packages, world: World, tmp_path: Path) -> None:

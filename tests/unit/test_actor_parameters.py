@@ -34,7 +34,7 @@ def test_every_parameter_of_the_file_has_a_comment_above_it_or_above_its_group()
 
 
 def test_all_faults_are_named_at_once() -> None:
-    text = changed("knows = 0.6", "knows = 7").replace("jump_chance = 0.01", "jump_chance = 'often'")
+    text = changed("knows = 0.45", "knows = 7").replace("jump_chance = 0.01", "jump_chance = 'often'")
     text = text.replace("heartbeat_blocks = 150", "heartbeat_blocks = 1.5\nsurprise = 1") + "\n[dragons]\n"
     with pytest.raises(ParametersInvalid) as caught:
         parse_parameters(text, "mine.toml")
@@ -60,7 +60,7 @@ def test_all_faults_are_named_at_once() -> None:
         ("bid = [[0.5, 20], [0.7, 40], [0.9, 40]]", "bid = [[1.5, 1]]", "rival.bid = 1.5 is outside 0 to 1"),
         ("bid = [[0.5, 20], [0.7, 40], [0.9, 40]]", "", "rival.bid is missing"),
         ("maximum_victims = 3", "maximum_victims = true", "sandwicher.maximum_victims must be a whole number"),
-        ("volatile_volatility = 0.0012", "volatile_volatility = nan", "oracle.volatile_volatility must be a number"),
+        ("volatile_volatility = 0.0016", "volatile_volatility = nan", "oracle.volatile_volatility must be a number"),
         ("[whales]", "[[whales]]", "section [whales] is missing"),
     ],
 )

@@ -181,7 +181,7 @@ def test_a_landed_sandwich_is_written_down_with_what_it_really_brought(tmp_path:
     )
     missed = purse.sign_bundle(intent, 11, 1)
     outcomes.offered(missed, {"slow": "too late"})
-    outcomes.settle(11, [], {})
+    assert outcomes.settle(11, [], {}) == ["sandwicher-0"]
     landed = purse.sign_bundle(intent, 12, 1)
     outcomes.offered(landed, {})
     attacker, pool = account("sandwicher-0").address, V2_USDC.address
