@@ -22,7 +22,7 @@ from devnet.relay.context import BlockContext, BlockPlan, Bundle, PooledTransact
 from devnet.relay.faults import PUBLIC, FaultKind, Faults
 from devnet.relay.gate import HeadGate
 from devnet.relay.mempool import Mempool, Removal
-from devnet.relay.mempool_rules import Refused
+from devnet.relay.mempool_rules import AccountState, Refused
 from devnet.relay.sealing import Mismatch, Sealed, Sealer
 from devnet.relay.stats import RelayStats
 from devnet.relay.subscriptions import Subscriptions
@@ -143,9 +143,8 @@ class Producer:
 
     async def _take_back(self, orphans: Sequence[PublishedBlock]) -> None:
         returned = [pooled for orphan in orphans for pooled in orphan.from_mempool]
-        senders = dict.fromkeys((*self._mempool.senders(), *(pooled.transaction.sender for pooled in returned)))
         head = self._chain.head
-        accounts = await self._chain.accounts_at(head.number, senders)
+        accounts = await self._accounts_at(head.number, [pooled.transaction.sender for pooled in returned])
         self._mempool.rewind(head.number, accounts)
         for pooled in returned:
             try:
@@ -240,10 +239,9 @@ class Producer:
             self._mempool.drop(plan.transactions[index].hash, Removal.UNEXECUTABLE)
         mined = frozenset(sealed.block["transactions"])
         included = [transaction for transaction in plan.transactions if "0x" + transaction.hash.hex() in mined]
-        senders = (*self._mempool.senders(), *(transaction.sender for transaction in included))
         # Also who was active lately, so that their next transactions need not wait for Anvil while it mines.
-        wanted = dict.fromkeys((*self._chain.recently_asked(), *senders))
-        accounts = await self._chain.accounts_at(head.number, wanted)
+        wanted = [*self._chain.recently_asked(), *(transaction.sender for transaction in included)]
+        accounts = await self._accounts_at(head.number, wanted)
         taken = self._mempool.apply_block(head.number, [transaction.hash for transaction in included], accounts)
         block = PublishedBlock(head, sealed.logs, tuple(taken))
         self._chain.publish(block, accounts)
@@ -252,6 +250,13 @@ class Producer:
         self._count(block, plan, len(included))
         self._bundles.block_published(block, plan, builder)
         return block
+
+    async def _accounts_at(self, number: int, wanted: Sequence[str]) -> dict[str, AccountState]:
+        """Ask for these accounts and for all who wait in the mempool, also those who come in while we ask."""
+        accounts: dict[str, AccountState] = {}
+        while missing := [a for a in dict.fromkeys((*wanted, *self._mempool.senders())) if a not in accounts]:
+            accounts |= await self._chain.accounts_at(number, missing)
+        return accounts
 
     def _count(self, block: PublishedBlock, plan: BlockPlan, included: int) -> None:
         counts = self._stats.counts

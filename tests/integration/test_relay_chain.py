@@ -322,3 +322,26 @@ async def test_what_is_not_for_the_public_is_refused_clearly(rpc: RpcClient, met
     error = await refused(rpc, method)
     assert error.code == -32601
     assert message in error.message
+
+
+@pytest.mark.parametrize("event", ["block", "reorg"])
+async def test_who_comes_in_while_accounts_are_read_does_no_harm(
+    event: str, relay: Relay, rpc: RpcClient, admin: RpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(rpc, transfer("alice", 0))
+    await admin.call("devnet_mine")
+    chain, late = relay.parts.chain, [transfer("bob", 0)]
+    ask = chain.accounts_at
+
+    async def slow_accounts_at(number: int, addresses: Any) -> Any:
+        answer = await ask(number, addresses)
+        while late:
+            await relay.parts.intake.submit(late.pop().raw, public=True)
+        return answer
+
+    monkeypatch.setattr(chain, "accounts_at", slow_accounts_at)
+    await send(rpc, transfer("alice", 1))
+    await (admin.call("devnet_mine") if event == "block" else admin.call("devnet_reorg", 1))
+    assert not late
+    await admin.call("devnet_mine")
+    assert int(await rpc.call("eth_getTransactionCount", account("bob").address, "latest"), 16) == 1
