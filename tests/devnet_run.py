@@ -51,8 +51,11 @@ async def devnet(packages: Packages, world: World, folder: Path, config: RelayCo
         try:
             yield relay
         finally:
+            failed = running.exception() if running.done() else None
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+            if failed is not None:
+                raise failed
 
 
 @asynccontextmanager

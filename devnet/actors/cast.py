@@ -24,9 +24,9 @@ from devnet.actors.sandwicher import Sandwicher
 from devnet.actors.view import View
 
 FLOW_PARTICIPANT: Final = "actors"
+"""Name of all order flow in lockstep; the searchers take part under their own names."""
 PARTICIPANTS: Final = ((FLOW_PARTICIPANT, 0), (Rival.name, 1), (Sandwicher.name, 1))
 """Who takes part in lockstep, each with its stage: the order flow as one, then each searcher."""
-"""Name of all order flow in lockstep; the searchers take part under their own names."""
 
 
 class FlowActor(Protocol):

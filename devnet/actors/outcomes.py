@@ -84,6 +84,8 @@ class Outcomes:
         fees = sum(int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16) for receipt in own)
         return {
             "block": block,
+            # A reorg may take it back: it holds if the chain's block has this hash.
+            "block_hash": own[0]["blockHash"],
             "index": list(hashes).index(bundle.hashes[0]),
             "variant": detail["variant"],
             "pool": detail["pool"],

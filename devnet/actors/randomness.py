@@ -23,7 +23,7 @@ class Dice:
 
     def __init__(self, seed: int, *labels: str | int) -> None:
         text = "\x1f".join([str(seed), *map(str, labels)])
-        self._random = random.Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 - must repeat
+        self._random = random.Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 # nosec B311 - must repeat
 
     def below(self, bound: int) -> int:
         """Return an integer in [0, bound)."""

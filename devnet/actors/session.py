@@ -7,9 +7,10 @@ on. In lockstep they end the run, since what was missed cannot be repeated.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +20,7 @@ from devnet.accounts import account as named_account
 from devnet.actors.announcements import Announcements, HeadAnnounced, StageAnnounced
 from devnet.actors.cast import FLOW_PARTICIPANT, PARTICIPANTS, Cast, Searcher
 from devnet.actors.gateway import Gateway
-from devnet.actors.intents import MOMENTS
+from devnet.actors.intents import MOMENTS, Intent
 from devnet.actors.market import Market
 from devnet.actors.oracle import next_prices
 from devnet.actors.outcomes import Outcomes
@@ -28,7 +29,7 @@ from devnet.actors.pending import PendingReader
 from devnet.actors.randomness import Dice
 from devnet.actors.reading import StateReader
 from devnet.actors.view import View
-from devnet.actors.wallet import Signed, Wallet
+from devnet.actors.wallet import Wallet
 from devnet.errors import ChainFailed, RpcError
 from devnet.rpc import RpcClient
 
@@ -38,7 +39,9 @@ _LAST_MOMENT: Final = 0.85
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds to wait after the first, second … failure in a row; the last one repeats."""
 _CATCH_UP: Final = 1000
-"""Blocks that the reference price is advanced by at most when heads were missed."""
+"""Blocks that are taken in at most, and by which the reference price is advanced, when heads were missed."""
+_REORG: Final = 8
+"""Blocks that are taken in again when a head has a number that was seen: its ancestors may be new as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Session:
         self._reader, self._wallet, self._outcomes = reader, wallet, outcomes
         self._pending = PendingReader(market)
         self._prices: tuple[int, dict[str, int]] | None = None
+        self._settled: int | None = None
+        self._doubtful: set[str] = set()
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -97,16 +102,16 @@ class Session:
         """Follow heads; a block that is still being played when the next comes is cut short."""
         async with Announcements(self._config.websocket_url, lockstep=False) as announcements:
             playing: asyncio.Task[None] | None = None
+            cut = asyncio.Event()
             try:
                 async for announcement in announcements:
                     if not isinstance(announcement, HeadAnnounced):
                         continue
                     if playing is not None:
-                        if not playing.done():
-                            self.counts["blocks_cut_short"] += 1
-                            playing.cancel()
-                        await _finished(playing)
-                    playing = asyncio.create_task(self._play(announcement.number, announcements))
+                        cut.set()
+                        await playing
+                    cut = asyncio.Event()
+                    playing = asyncio.create_task(self._play(announcement.number, announcements, cut))
             finally:
                 if playing is not None:
                     playing.cancel()
@@ -128,47 +133,39 @@ class Session:
                     continue
                 if announcement.stage == 0:
                     view = await self._look(announcement.block - 1, announcements)
-                    for signed in self._plan_flow(view):
-                        await self._send(signed)
+                    for intent in self._plan_flow(view):
+                        await self._send(intent, view)
                     await self._pass(FLOW_PARTICIPANT, announcement)
                 elif view is not None:
                     for searcher in self._cast.searchers:
                         await self._search(searcher, view, announcements)
                         await self._pass(searcher.name, announcement)
 
-    async def _play(self, number: int, announcements: Announcements) -> None:
-        """One block in real time: flow spread over the block, each searcher at its moment."""
+    async def _play(self, number: int, announcements: Announcements, cut: asyncio.Event) -> None:
+        """One block in real time: flow spread over the block, each searcher at its moment; `cut` ends it early.
+
+        Nothing is ended in the middle of a request: it would not be known whether a transaction was sent.
+        """
         loop = asyncio.get_running_loop()
         start = loop.time()
         view = await self._look(number, announcements)
-        due: list[tuple[float, Signed | Searcher]] = [
-            (signed.intent.moment / MOMENTS * _LAST_MOMENT, signed) for signed in self._plan_flow(view)
+        due: list[tuple[float, Intent | Searcher]] = [
+            (intent.moment / MOMENTS * _LAST_MOMENT, intent) for intent in self._plan_flow(view)
         ]
         due += [(float(self._config.moments[searcher.name]), searcher) for searcher in self._cast.searchers]
         due.sort(key=lambda entry: entry[0])
         for moment, what in due:
-            await asyncio.sleep(max(0.0, start + moment * self._config.block_seconds - loop.time()))
-            if isinstance(what, Signed):
-                await self._send(what)
+            if await _is_set_within(cut, start + moment * self._config.block_seconds - loop.time()):
+                self.counts["blocks_cut_short"] += 1
+                return
+            if isinstance(what, Intent):
+                await self._send(what, view)
             else:
                 await self._search(what, view, announcements)
 
     async def _look(self, number: int, announcements: Announcements) -> View:
-        """Settle what block `number` did, and read its view."""
-        block, receipts = await self._rpc.batch(
-            [("eth_getBlockByNumber", [hex(number), False]), ("eth_getBlockReceipts", [hex(number)])]
-        )
-        for answer in (block, receipts):
-            if isinstance(answer, RpcError):
-                raise answer
-        if not isinstance(block, dict) or not isinstance(receipts, list):
-            raise ChainFailed(f"the chain has no block {number}")
-        hashes: list[str] = block["transactions"]
-        by_hash: dict[str, Mapping[str, Any]] = {receipt["transactionHash"]: receipt for receipt in receipts}
-        announcements.settle(number, hashes)
-        for account in self._outcomes.settle(number, hashes, by_hash):
-            nonce = await self._rpc.call("eth_getTransactionCount", named_account(account).address, hex(number))
-            self._wallet.correct(account, int(nonce, 16))
+        """Settle what happened up to block `number`, and read its view."""
+        block = await self._settle(number, announcements)
         prices = self._advance_prices(number)
         timestamp, base_fee = int(block["timestamp"], 16), int(block["baseFeePerGas"], 16)
         view = await self._reader.read(number, timestamp, base_fee, prices)
@@ -179,6 +176,39 @@ class Session:
             self._prices = (number, prices)
         self.counts["blocks"] += 1
         return view
+
+    async def _settle(self, number: int, announcements: Announcements) -> Mapping[str, Any]:
+        """Take in all blocks since the last, up to `number`; after a reorg some again. Return block `number`."""
+        known = number - 1 if self._settled is None else self._settled
+        first = known + 1 if number > known else number - _REORG
+        wanted = range(max(first, number - _CATCH_UP, 0), number + 1)
+        last: dict[str, Any] = {}
+        for at in wanted:
+            block, receipts = await self._rpc.batch(
+                [("eth_getBlockByNumber", [hex(at), False]), ("eth_getBlockReceipts", [hex(at)])]
+            )
+            for answer in (block, receipts):
+                if isinstance(answer, RpcError):
+                    raise answer
+            if not isinstance(block, dict) or not isinstance(receipts, list):
+                raise ChainFailed(f"the chain has no block {at}")
+            hashes: list[str] = block["transactions"]
+            announcements.settle(at, hashes)
+            by_hash = {receipt["transactionHash"]: receipt for receipt in receipts}
+            self._doubtful |= set(self._outcomes.settle(at, hashes, by_hash))
+            self._settled, last = at, block
+        await self._read_doubtful_nonces(number)
+        return last
+
+    async def _read_doubtful_nonces(self, number: int) -> None:
+        """Take over from the chain the nonces of accounts of which something is missing."""
+        accounts = sorted(self._doubtful)
+        calls = [("eth_getTransactionCount", [named_account(name).address, hex(number)]) for name in accounts]
+        for name, answer in zip(accounts, await self._rpc.batch(calls), strict=True):
+            if isinstance(answer, RpcError):
+                raise answer
+            self._wallet.correct(name, int(answer, 16))
+        self._doubtful.clear()
 
     def _advance_prices(self, number: int) -> dict[str, int]:
         """The reference prices at a block: one step of the walk for each block since the last."""
@@ -191,17 +221,18 @@ class Session:
         self._prices = (number, prices)
         return prices
 
-    def _plan_flow(self, view: View) -> list[Signed]:
-        """Everything public for the next block, signed, in the order of its moments."""
+    def _plan_flow(self, view: View) -> list[Intent]:
+        """Everything public for the next block, in the order of its moments."""
         intents = [
             intent
             for actor in self._cast.flow
             for intent in actor.plan(view, Dice(self._config.seed, actor.name, view.number))
         ]
-        intents.sort(key=lambda intent: intent.moment)  # stable: an approval stays before what needs it
-        return [self._wallet.sign(intent, view.number + 1, view.base_fee) for intent in intents]
+        return sorted(intents, key=lambda intent: intent.moment)  # stable: an approval stays before what needs it
 
-    async def _send(self, signed: Signed) -> None:
+    async def _send(self, intent: Intent, view: View) -> None:
+        # Signed no earlier than now: a block that is cut short leaves no gap in the nonces.
+        signed = self._wallet.sign(intent, view.number + 1, view.base_fee)
         try:
             await self._gateway.send(signed.raw, FLOW_PARTICIPANT)
         except RpcError as error:
@@ -226,8 +257,8 @@ class Session:
             _log.info("%s did not leave: %s", name, error)
 
 
-async def _finished(task: asyncio.Task[None]) -> None:
-    """Raise what a block's task failed with; its being cut short is no failure."""
-    outcome: Sequence[BaseException | None] = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(outcome[0], Exception) and not isinstance(outcome[0], asyncio.CancelledError):
-        raise outcome[0]
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until the event is set, at most so long; return whether it is."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+    return event.is_set()

@@ -24,6 +24,7 @@ from devnet.actors.reading import Holdings, StateReader
 from devnet.actors.value import main as print_value
 from devnet.actors.value import measure
 from devnet.actors.view import View
+from devnet.actors.wallet import PATIENCE_BLOCKS
 from devnet.errors import ChainFailed
 from devnet.packages import Packages
 from devnet.relay.config import RelayConfig
@@ -31,6 +32,7 @@ from devnet.rpc import RpcClient
 from devnet.world import World
 from tests.chain import Chain
 from tests.devnet_run import PARTICIPANTS, Recorded, devnet, playing, reach, record_lockstep, session, until
+from tests.relay_factories import ONLY_BUILDER
 
 pytestmark = pytest.mark.anvil
 
@@ -138,10 +140,12 @@ async def test_what_the_journal_calls_mined_is_mined(recorded: Recorded) -> None
 
 async def test_the_attackers_log_is_what_the_blocks_hold(recorded: Recorded) -> None:
     blocks = {int(block["number"], 16): block["transactions"] for block in recorded.blocks}
+    known = {int(block["number"], 16): block["hash"] for block in recorded.blocks}
     assert recorded.sandwiches
     assert {truth["variant"] for truth in recorded.sandwiches} == {"classic", "flash", "v3"}
     for truth in recorded.sandwiches:
         transactions = blocks[truth["block"]]
+        assert truth["block_hash"] == known[truth["block"]]
         wanted = [truth["front"], *truth["victims"], truth["back"]]
         assert [t["hash"] for t in transactions[truth["index"] :][: len(wanted)]] == wanted
         assert all(recorded.receipts[hash_]["status"] == "0x1" for hash_ in wanted)
@@ -200,15 +204,14 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
     assert any("others" in line for line in report.lines())
 
 
-async def test_the_searchers_land_again_after_a_reorg_took_their_bundles(
+async def test_a_reorg_takes_nothing_from_the_flow_and_the_searchers_land_again(
     packages: Packages, world: World, tmp_path: Path
 ) -> None:
-    config = RelayConfig(block_time_seconds=QUICK_SECONDS)
+    config = RelayConfig(block_time_seconds=QUICK_SECONDS, builders=(ONLY_BUILDER,))
 
-    def landed(after: int) -> list[int]:
+    def blocks(actor: str, outcome: str) -> list[int]:
         entries = [json.loads(line) for line in (tmp_path / "actors.jsonl").read_text().splitlines()]
-        wanted = [entry for entry in entries if entry["actor"] == "rival" and entry.get("outcome") == "landed"]
-        return [entry["block"] for entry in wanted if entry["block"] > after]
+        return [e["block"] for e in entries if e["actor"] == actor and e.get("outcome") == outcome]
 
     async with (
         devnet(packages, world, tmp_path, config) as relay,
@@ -218,11 +221,12 @@ async def test_the_searchers_land_again_after_a_reorg_took_their_bundles(
         playing(actors) as task,
     ):
         await reach(rpc, world.manifest.block_number + 4, task)
-        await until(lambda: len(landed(0)) >= 2)
-        top = max(landed(0))
-        depth = int(await rpc.call("eth_blockNumber"), 16) - min(landed(0)) + 1
-        await admin.call("devnet_reorg", depth)
-        await until(lambda: len(landed(top + 2)) >= 2)
+        await until(lambda: len(blocks("rival", "landed")) > 0)
+        head, landed = int(await rpc.call("eth_blockNumber"), 16), max(blocks("rival", "landed"))
+        await admin.call("devnet_reorg", head - landed + 1)
+        await until(lambda: max(blocks("rival", "landed")) > head)
+        await until(lambda: max(blocks("traders", "mined")) > head + PATIENCE_BLOCKS + 2)
+    assert blocks("traders", "lost") == []
 
 
 async def test_the_tool_prints_what_each_actor_made(packages: Packages, world: World, tmp_path: Path) -> None:

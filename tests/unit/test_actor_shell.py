@@ -50,7 +50,13 @@ def wallet(nonce: int = 7) -> Wallet:
 
 
 def receipt(status: int = 1, logs: Any = ()) -> Mapping[str, Any]:
-    return {"status": hex(status), "gasUsed": "0x5208", "effectiveGasPrice": hex(10**9), "logs": list(logs)}
+    return {
+        "status": hex(status),
+        "gasUsed": "0x5208",
+        "effectiveGasPrice": hex(10**9),
+        "logs": list(logs),
+        "blockHash": "0xb",
+    }
 
 
 def test_an_intent_becomes_a_transaction_of_its_account_that_survives_rising_base_fees() -> None:
