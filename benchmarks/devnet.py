@@ -102,7 +102,7 @@ async def _warm_start(home: Home, anvil: Path, world: World) -> Row:
 
 def _start_once(home: Path) -> float:
     """Return the seconds from the command to its readiness, then end it."""
-    command = [Path(sys.executable).with_name("hftnode"), "devnet", "up", "--port", "0", "--json"]
+    command = [str(Path(sys.executable).with_name("hftnode")), "devnet", "up", "--port", "0", "--json"]
     begun = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "HFTNODE_HOME": str(home)}

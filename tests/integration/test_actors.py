@@ -206,7 +206,8 @@ async def test_the_searchers_land_again_after_a_reorg_took_their_bundles(
     config = RelayConfig(block_time_seconds=QUICK_SECONDS)
 
     def landed(after: int) -> list[int]:
-        entries = [json.loads(line) for line in (tmp_path / "actors.jsonl").read_text().splitlines()]
+        journal = tmp_path / "actors.jsonl"  # the first entry opens it
+        entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
         wanted = [entry for entry in entries if entry["actor"] == "rival" and entry.get("outcome") == "landed"]
         return [entry["block"] for entry in wanted if entry["block"] > after]
 
