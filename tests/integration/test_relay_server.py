@@ -13,9 +13,9 @@ import pytest
 
 from devnet.accounts import account
 from devnet.anvil import Anvil
-from devnet.errors import ChainFailed, PortTaken, RpcError
+from devnet.errors import ChainFailed, ConfigInvalid, PortTaken, RpcError
 from devnet.relay.app import Relay
-from devnet.relay.config import ConfigRefused, RelayConfig, ServerLimits
+from devnet.relay.config import RelayConfig, ServerLimits
 from devnet.rpc import RpcClient
 from tests.relay_factories import ETHER, blocks_on_demand, fund, hex_of, open_socket, transfer
 
@@ -156,7 +156,7 @@ async def test_a_relay_without_its_anvil_or_on_another_chain_does_not_start(anvi
 
 
 def test_settings_that_do_not_fit_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigRefused, match=r"whole number of seconds.*at least one builder.*no port 70000"):
+    with pytest.raises(ConfigInvalid, match=r"whole number of seconds.*at least one builder.*no port 70000"):
         RelayConfig(lockstep=True, block_time_seconds=0.5, builders=(), port=70_000)
 
 
