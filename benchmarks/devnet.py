@@ -30,7 +30,8 @@ from devnet.home import Home
 from devnet.manifest import Manifest
 from devnet.packages import ensure_packages
 from devnet.relay.app import Relay
-from devnet.relay.config import DEFAULT_BUILDERS, RelayConfig
+from devnet.relay.builders import DEFAULT_BUILDERS
+from devnet.relay.config import RelayConfig
 from devnet.relay.flashbots_signature import HEADER, sign_body
 from devnet.rpc import RpcClient
 from devnet.world import World, ensure_world
@@ -102,7 +103,7 @@ async def _warm_start(home: Home, anvil: Path, world: World) -> Row:
 
 def _start_once(home: Path) -> float:
     """Return the seconds from the command to its readiness, then end it."""
-    command = [Path(sys.executable).with_name("hftnode"), "devnet", "up", "--port", "0", "--json"]
+    command = [str(Path(sys.executable).with_name("hftnode")), "devnet", "up", "--port", "0", "--json"]
     begun = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "HFTNODE_HOME": str(home)}

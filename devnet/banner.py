@@ -24,11 +24,19 @@ SHOWN_CONTRACTS = (
 )
 
 
-def show(console: Console, record: RunRecord, manifest: Manifest) -> None:
-    """Print endpoints, accounts, addresses and what to do next."""
+def show(console: Console, record: RunRecord, manifest: Manifest, program: str) -> None:
+    """Print endpoints, accounts, addresses and what to do next; `program` is how this command was called."""
     console.print(
         Panel(
-            Group(_endpoints(record), Text(), _accounts(manifest), Text(), _contracts(manifest), Text(), _next(record)),
+            Group(
+                _endpoints(record),
+                Text(),
+                _accounts(manifest, program),
+                Text(),
+                _contracts(manifest),
+                Text(),
+                _next(record, program),
+            ),
             title=f"hftnode devnet · chain {record.chain_id} · seed {record.seed}",
             subtitle="Ctrl-C ends it",
             expand=False,
@@ -55,14 +63,14 @@ def _endpoints(record: RunRecord) -> Table:
     return grid
 
 
-def _accounts(manifest: Manifest) -> Table:
+def _accounts(manifest: Manifest, program: str) -> Table:
     grid = _grid()
     for role in SHOWN_ROLES:
         names = manifest.funded.get(role, ())
         if names:
             first = account(names[0])
             grid.add_row(f"{len(names)} {role}s", f"{first.name} {first.address} …")
-    grid.add_row("", "all with keys: hftnode devnet accounts (public keys of a toy chain: never send real funds)")
+    grid.add_row("", f"all of them with keys: {program} devnet accounts")
     return grid
 
 
@@ -75,10 +83,12 @@ def _contracts(manifest: Manifest) -> Table:
     return grid
 
 
-def _next(record: RunRecord) -> Text:
-    return Text(
-        "Next, in another terminal:\n"
-        "  hftnode devnet status          what runs and how fast\n"
-        "  hftnode devnet accounts        funded accounts and their keys\n"
-        f"  point a wallet or a bot at {record.rpc_url}"
-    )
+def _next(record: RunRecord, program: str) -> Text:
+    commands = {
+        f"{program} devnet status": "what runs and how fast",
+        f"{program} devnet accounts": "funded accounts and their keys, public: never send real funds there",
+        f"{program} devnet down": "end it from there",
+    }
+    width = max(map(len, commands))
+    lines = [f"  {command:<{width}}   {what}" for command, what in commands.items()]
+    return Text("\n".join(["Next, in another terminal:", *lines, f"  or point a wallet or a bot at {record.rpc_url}"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -105,9 +106,17 @@ def _run(config: DevnetConfig, home: Home, *, as_json: bool) -> None:
             click.echo(_to_json(record))
             sys.stdout.flush()
         else:
-            show(console, record, manifest)
+            show(console, record, manifest, _program())
 
     _with_fast_loop(run_devnet(config, home, lambda line: progress_console.print(f"[dim]{line}[/dim]"), ready))
+
+
+def _program() -> str:
+    """Return how to call this program again: its bare name where the shell finds it, else its path."""
+    called = Path(sys.argv[0])
+    if shutil.which(called.name) == str(called):
+        return called.name
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 @devnet.command()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+"""The repository where there is one; the folder of installed packages otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds everything the devnet stores; `$HFTNODE_HOME`, else `~/.hftnode`."""
+    """The folder that holds everything the devnet stores."""
 
     root: Path
     run_elsewhere: Path | None = None
@@ -17,9 +21,12 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """Take `$HFTNODE_HOME` where it is set."""
-        configured = os.environ.get("HFTNODE_HOME")
-        return cls(Path(configured).expanduser().resolve() if configured else Path.home() / ".hftnode")
+        """Take `$HFTNODE_HOME`; in a checkout its own `.hftnode`, as the scripts do; else `~/.hftnode`."""
+        if configured := os.environ.get("HFTNODE_HOME"):
+            return cls(Path(configured).expanduser().resolve())
+        if (_CHECKOUT / "pyproject.toml").is_file():
+            return cls(_CHECKOUT / ".hftnode")
+        return cls(Path.home() / ".hftnode")
 
     @property
     def packages(self) -> Path:

@@ -20,7 +20,7 @@ from devnet.home import Home
 from devnet.packages import Packages
 from devnet.world import World
 
-HFTNODE = Path(sys.executable).parent / "hftnode"
+HFTNODE = str(Path(sys.executable).parent / "hftnode")
 DEADLINE_SECONDS = 60.0
 
 pytestmark = pytest.mark.anvil
@@ -212,7 +212,7 @@ def test_one_seed_gives_the_same_100_blocks_to_the_byte_and_another_seed_does_no
         ]
         runs.append(
             subprocess.Popen(
-                [*command, "--record", folder / "blocks.jsonl"],
+                [*command, "--record", str(folder / "blocks.jsonl")],
                 env=os.environ | {"HFTNODE_HOME": str(folder)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

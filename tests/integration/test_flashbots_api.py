@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from devnet.accounts import account
-from devnet.anvil import CHAIN_ID, Anvil
+from devnet.anvil import BLOCK_GAS_LIMIT, CHAIN_ID, Anvil
 from devnet.errors import ChainFailed
 from devnet.relay.builders import BuilderConfig
 from devnet.relay.building import build_block
@@ -106,7 +106,7 @@ async def relay(anvil: Anvil) -> AsyncIterator[Relay]:
     async with RpcClient(anvil.url) as rpc:
         await prepare_chain(rpc, "alice", "bob")
         chain = Chain(rpc)
-        await chain.start()
+        await chain.start(BLOCK_GAS_LIMIT)
         mempool = Mempool()
         api = FlashbotsApi(
             chain=chain,
@@ -288,7 +288,7 @@ class TestCallBundle:
         older = relay.chain.head.number
         await relay.rpc.call("eth_sendRawTransaction", hex_of(transaction("alice").raw))
         await relay.rpc.call("evm_mine")
-        await relay.chain.start()
+        await relay.chain.start(BLOCK_GAS_LIMIT)
         fields = relay.fields(transaction("alice"))
         assert "nonce too low" in (await relay.error("eth_callBundle", fields))[1]
         result = await relay.result("eth_callBundle", fields | {"stateBlockNumber": hex(older)})

@@ -13,9 +13,9 @@ import pytest
 
 from devnet.accounts import account
 from devnet.anvil import Anvil
-from devnet.errors import ChainFailed, PortTaken, RpcError
+from devnet.errors import ChainFailed, ConfigInvalid, PortTaken, RpcError
 from devnet.relay.app import Relay
-from devnet.relay.config import ConfigRefused, RelayConfig, ServerLimits
+from devnet.relay.config import RelayConfig, ServerLimits
 from devnet.rpc import RpcClient
 from tests.relay_factories import ETHER, blocks_on_demand, fund, hex_of, open_socket, transfer
 
@@ -156,7 +156,7 @@ async def test_a_relay_without_its_anvil_or_on_another_chain_does_not_start(anvi
 
 
 def test_settings_that_do_not_fit_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigRefused, match=r"whole number of seconds.*at least one builder.*no port 70000"):
+    with pytest.raises(ConfigInvalid, match=r"whole number of seconds.*at least one builder.*no port 70000"):
         RelayConfig(lockstep=True, block_time_seconds=0.5, builders=(), port=70_000)
 
 
@@ -165,7 +165,7 @@ async def test_more_requests_at_once_than_the_limit_are_turned_away(anvil: Anvil
     async with Relay(config, anvil.url) as relay, RpcClient(relay.public_url) as rpc:
         relay.parts.faults.set("public", "hang", now=0, block=0, count=1)
         hanging = asyncio.create_task(rpc.call("eth_chainId"))
-        while not relay.parts.faults.used:  # noqa: ASYNC110 - the one request that may be in flight must be the hanging one
+        while not relay.parts.faults.used:
             await asyncio.sleep(0)
         with pytest.raises(RpcError, match="too many requests at once"):
             await rpc.call("eth_chainId")
