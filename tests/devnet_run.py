@@ -99,12 +99,15 @@ async def reach(rpc: RpcClient, block: int, *tasks: asyncio.Task[None]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, at most a minute."""
+async def until(condition: Callable[[], bool], *tasks: asyncio.Task[None]) -> None:
+    """Wait until a condition holds; fail with a task that ends before, or after a minute."""
     async with asyncio.timeout(_DEADLINE_SECONDS):
         while True:
             if condition():
                 return
+            for task in tasks:
+                if task.done():
+                    task.result()
             await asyncio.sleep(0.05)
 
 

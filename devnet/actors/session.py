@@ -193,6 +193,8 @@ class Session:
             if not isinstance(block, dict) or not isinstance(receipts, list):
                 raise ChainFailed(f"the chain has no block {at}")
             hashes: list[str] = block["transactions"]
+            if len(receipts) != len(hashes) or any(receipt["blockHash"] != block["hash"] for receipt in receipts):
+                raise ChainFailed(f"block {at} was replaced while it was read")
             announcements.settle(at, hashes)
             by_hash = {receipt["transactionHash"]: receipt for receipt in receipts}
             self._doubtful |= set(self._outcomes.settle(at, hashes, by_hash))

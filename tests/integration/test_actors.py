@@ -197,7 +197,7 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
         await reach(rpc, first + 5, task)
         await admin.call("devnet_setFault", {"endpoint": "public", "kind": "garbage", "count": 2})
         before = actors.counts["blocks"]
-        await until(lambda: actors.counts["failures"] > 0 and actors.counts["blocks"] >= before + 4)
+        await until(lambda: actors.counts["failures"] > 0 and actors.counts["blocks"] >= before + 4, task)
         report = await measure(rpc, Market(world.manifest), 5, int(await rpc.call("eth_blockNumber"), 16), {})
     assert report.blocks == 5
     assert report.arbitrage["others"].transactions > 0, "play went on after the garbage"
@@ -222,11 +222,11 @@ async def test_a_reorg_takes_nothing_from_the_flow_and_the_searchers_land_again(
         playing(actors) as task,
     ):
         await reach(rpc, world.manifest.block_number + 4, task)
-        await until(lambda: len(blocks("rival", "landed")) > 0)
+        await until(lambda: len(blocks("rival", "landed")) > 0, task)
         head, landed = int(await rpc.call("eth_blockNumber"), 16), max(blocks("rival", "landed"))
         await admin.call("devnet_reorg", head - landed + 1)
-        await until(lambda: max(blocks("rival", "landed")) > head)
-        await until(lambda: max(blocks("traders", "mined")) > head + PATIENCE_BLOCKS + 2)
+        await until(lambda: max(blocks("rival", "landed")) > head, task)
+        await until(lambda: max(blocks("traders", "mined")) > head + PATIENCE_BLOCKS + 2, task)
     assert blocks("traders", "lost") == []
 
 
