@@ -23,8 +23,10 @@ from protocol.ethereum.transaction_rules import check_replay, check_rules, check
 MAX_TRANSACTION_BYTES: Final = 131_072
 """The size from which the pools of today's nodes refuse a transaction; consensus itself knows no such limit."""
 
-_RANGE_REASONS: Final = frozenset(
+_REASONS_OF_THE_TYPE: Final = frozenset(
     {
+        Refusal.RLP_TOO_FEW_ELEMENTS,
+        Refusal.RLP_TOO_MANY_ELEMENTS,
         Refusal.NONCE_OVERFLOW,
         Refusal.GASLIMIT_OVERFLOW,
         Refusal.GASPRICE_OVERFLOW,
@@ -49,8 +51,8 @@ def decode_transaction(
     try:
         transaction, v = parse(raw)
     except InvalidTransaction as error:
-        if rules is not None and error.reason in _RANGE_REASONS and raw[0] < 0x80:
-            check_type(raw[0], rules.fork)  # a fork that does not know the type does not look at its numbers
+        if rules is not None and error.reason in _REASONS_OF_THE_TYPE and raw[0] < 0x80:
+            check_type(raw[0], rules.fork)  # a fork that does not know the type neither counts nor looks at its numbers
         raise
     if rules is not None:
         check_type(transaction.type, rules.fork)

@@ -97,8 +97,11 @@ def _refuse_length(kind: int, items: list[Item]) -> NoReturn:
 
 
 def _legacy(items: list[Item], raw: bytes) -> Parsed:
-    gas_price = _number(items[1], _GAS_PRICE)
-    nonce, gas_limit = _number(items[0], _NONCE), _number(items[2], _GAS_LIMIT)
+    nonce, gas_price, gas_limit = (
+        _number(items[0], _NONCE),
+        _number(items[1], _GAS_PRICE),
+        _number(items[2], _GAS_LIMIT),
+    )
     to, value, data = _target(items[3]), _number(items[4], _VALUE), _data(items[5])
     v, r, s = _number(items[6], _V), _number(items[7], _SIG_R), _number(items[8], _SIG_S)
     chain_id = (v - 35) // 2 if v >= 35 else None

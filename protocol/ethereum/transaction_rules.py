@@ -90,7 +90,11 @@ def check_signature(signature: Signature, fork: Fork) -> None:
 
 
 def check_rules(fields: TransactionFields, fork: Fork) -> None:
-    """Raise InvalidTransaction if a transaction with a good signature is still invalid whatever the state is."""
+    """Raise InvalidTransaction if a transaction with a good signature is still invalid whatever the state is.
+
+    In the order of the execution specification: what lacks gas is refused for that, whatever else is wrong with it.
+    """
+    _check_needed_gas(fields, fork)
     if fields.nonce == UINT64_MAX:
         raise InvalidTransaction(Refusal.NONCE_TOO_BIG, "the nonce is at its maximum (EIP-2681)")
     if fields.max_priority_fee_per_gas > fields.max_fee_per_gas:
@@ -103,22 +107,21 @@ def check_rules(fields: TransactionFields, fork: Fork) -> None:
         _check_blobs(fields, fork)
     elif fields.type == TransactionType.SET_CODE:
         _check_authorizations(fields)
-    _check_gas(fields, fork)
-
-
-def _check_gas(fields: TransactionFields, fork: Fork) -> None:
     if fork >= Fork.SHANGHAI and fields.to is None and len(fields.data) > MAX_INIT_CODE_BYTES:
         raise InvalidTransaction(Refusal.INITCODE_SIZE_EXCEEDED, f"{len(fields.data)} bytes of init code")
+    if fork >= Fork.OSAKA and fields.gas_limit > TRANSACTION_GAS_CAP:
+        raise InvalidTransaction(
+            Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM, f"{fields.gas_limit} gas, at most {TRANSACTION_GAS_CAP}"
+        )
+
+
+def _check_needed_gas(fields: TransactionFields, fork: Fork) -> None:
     needed = intrinsic_gas(fields, fork)
     if fields.gas_limit < needed:
         raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"{fields.gas_limit} gas, {needed} needed")
     if fork >= Fork.PRAGUE and fields.gas_limit < floor_gas(fields):
         raise InvalidTransaction(
             Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"{fields.gas_limit} gas, {floor_gas(fields)} for the data"
-        )
-    if fork >= Fork.OSAKA and fields.gas_limit > TRANSACTION_GAS_CAP:
-        raise InvalidTransaction(
-            Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM, f"{fields.gas_limit} gas, at most {TRANSACTION_GAS_CAP}"
         )
 
 

@@ -66,6 +66,15 @@ def test_a_fork_that_does_not_know_the_type_does_not_look_at_its_numbers() -> No
         assert error.value.reason is reason
 
 
+@pytest.mark.parametrize(("kind", "before"), [(3, Fork.SHANGHAI), (4, Fork.CANCUN)])
+def test_a_fork_that_does_not_know_the_type_does_not_count_its_items(kind: int, before: Fork) -> None:
+    dynamic_fee_body_under_another_type = bytes((kind,)) + signed(2).raw[1:]
+    for fork, reason in ((before, Refusal.TYPE_NOT_SUPPORTED), (Fork.OSAKA, Refusal.RLP_TOO_FEW_ELEMENTS)):
+        with pytest.raises(InvalidTransaction) as error:
+            decode_transaction(dynamic_fee_body_under_another_type, ChainRules(fork, CHAIN))
+        assert error.value.reason is reason
+
+
 def test_replay_protection_counts_from_spurious_dragon_on() -> None:
     check_transaction(signed(0), ChainRules(Fork.SPURIOUS_DRAGON, CHAIN))
     assert refused(0, Fork.HOMESTEAD) is Refusal.INVALID_SIGNATURE_VRS
@@ -124,6 +133,19 @@ def test_a_transaction_that_no_state_could_make_valid_is_refused(
     kind: int, changes: dict[str, Any], fork: Fork, reason: Refusal
 ) -> None:
     assert refused(kind, fork, **changes) is reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": 2**64 - 1},
+        {"max_priority_fee_per_gas": 10**12},
+        {"to": None, "data": bytes(49_153)},
+    ],
+)
+def test_too_little_gas_is_told_before_what_else_is_wrong(changes: dict[str, Any]) -> None:
+    """As the execution specification and geth do: the intrinsic gas comes first of all rules."""
+    assert refused(2, Fork.OSAKA, gas_limit=20_000, **changes) is Refusal.INTRINSIC_GAS_TOO_LOW
 
 
 def test_the_limits_themselves_are_still_taken() -> None:
