@@ -196,7 +196,7 @@ def derive_primary_type(types: Mapping[str, Sequence[Field]]) -> str:
 
 def _check_domain_type(declared: tuple[Field, ...], domain: Mapping[str, Any], dialect: Dialect) -> None:
     """Refuse a declared domain type that is not what the domain's fields make."""
-    if sorted(field.name for field in declared) != sorted(domain):
+    if {field.name for field in declared} != set(domain):
         raise InvalidTypedData("does not name the fields of the domain", f"types.{DOMAIN_TYPE}")
     if dialect is Dialect.STRICT and declared != domain_type(domain):
         raise InvalidTypedData("is not in the standard's order and types", f"types.{DOMAIN_TYPE}")
@@ -211,7 +211,7 @@ def _read_types(value: object, dialect: Dialect) -> dict[str, tuple[Field, ...]]
             raise InvalidTypedData("expected a list of fields", f"types.{name}")
         types[name] = tuple(_read_field(field, f"types.{name}[{at}]", dialect) for at, field in enumerate(fields))
         names = [field.name for field in types[name]]
-        if len(set(names)) != len(names):
+        if dialect is Dialect.STRICT and len(set(names)) != len(names):
             raise InvalidTypedData("names a field twice", f"types.{name}")
     return types
 

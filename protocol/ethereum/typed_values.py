@@ -33,8 +33,8 @@ class Dialect(Enum):
     STRICT takes a value only if it is of its type: what is signed is what the document says.
     ETH_ACCOUNT does as the Python library eth-account: it turns values into their type (text into bytes, anything
     into a truth value), takes null for structs, `string` and `bytes`, checks neither the length of fixed arrays nor
-    checksums, and ignores values without a field. Needed to reproduce the digests of such wallets; nothing of ours
-    signs with it.
+    checksums, ignores values without a field, and takes a field that is named twice. Needed to reproduce the digests
+    of such wallets; nothing of ours signs with it.
     """
 
     STRICT = "strict"

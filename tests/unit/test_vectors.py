@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,25 @@ def test_kinds_that_nothing_serves_are_listed_with_their_files(
     assert any(line.split() == ["other", "1", "file"] for line in lines)
     assert any(line.split() == ["tx_ethers_rlp", "1/1"] for line in lines)
     assert lines[-1] == "all 1 of 1 cases pass"
+
+
+def test_a_run_in_which_nothing_was_checked_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_folder(tmp_path, {"a.bin": ("new_kind", b"?")})
+    assert main([str(folder)]) == 2
+    captured = capsys.readouterr()
+    assert "not served: 1 kind, 1 file" in captured.out.splitlines()
+    assert "nothing was checked: no kind of this folder is served" in captured.err
+    assert main([str(folder), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_names_that_no_terminal_can_show_are_shown_escaped(tmp_path: Path) -> None:
+    (tmp_path / "kinds.json").write_text('{"\\ud800": "tx_ethers_rlp", "é": "odd\\ud800kind"}')
+    command = [sys.executable, "-m", "tests.vectors", str(tmp_path)]
+    for environment in ({}, {"PYTHONIOENCODING": "ascii"}):
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "\\ud800" in done.stdout
 
 
 def test_the_first_failures_are_told_with_file_case_and_difference(

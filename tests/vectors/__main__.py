@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"no vectors: {error}\n")
         return 2
     sys.stdout.write(as_json(folder, report) if options.json else as_text(folder, report))
+    if not report.kinds:
+        sys.stderr.write("nothing was checked: no kind of this folder is served\n")
+        return 2
     return 0 if report.ok else 1
 
 
@@ -68,11 +71,16 @@ def as_text(folder: Path, report: Report) -> str:
         lines += _failure_lines(kind)
     if report.not_served:
         files = sum(count for _, count in report.not_served)
-        lines.append(f"not served: {len(report.not_served)} kinds, {files} files")
-        lines += [f"  {kind:<{width}}  {count} file{'s' * (count != 1)}" for kind, count in report.not_served]
-    passed, total = (sum(getattr(kind, name) for kind in report.kinds) for name in ("passed", "total"))
-    lines.append(f"{'all' if report.ok else 'only'} {passed} of {total} cases pass")
+        lines.append(f"not served: {_counted(len(report.not_served), 'kind')}, {_counted(files, 'file')}")
+        lines += [f"  {kind:<{width}}  {_counted(count, 'file')}" for kind, count in report.not_served]
+    if report.kinds:
+        passed, total = (sum(getattr(kind, name) for kind in report.kinds) for name in ("passed", "total"))
+        lines.append(f"{'all' if report.ok else 'only'} {passed} of {total} cases pass")
     return "\n".join(lines) + "\n"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _failure_lines(kind: KindResult) -> list[str]:
@@ -88,4 +96,6 @@ def _failure_lines(kind: KindResult) -> list[str]:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # a folder may name its files and cases as it likes
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main())

@@ -47,8 +47,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Return whether no case failed."""
-        return not any(kind.failures for kind in self.kinds)
+        """Return whether something was checked and no case failed."""
+        return bool(self.kinds) and not any(kind.failures for kind in self.kinds)
 
 
 def run(folder: Path, checkers: Mapping[str, Checker]) -> Report:
