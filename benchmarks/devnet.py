@@ -30,7 +30,8 @@ from devnet.home import Home
 from devnet.manifest import Manifest
 from devnet.packages import ensure_packages
 from devnet.relay.app import Relay
-from devnet.relay.config import DEFAULT_BUILDERS, RelayConfig
+from devnet.relay.builders import DEFAULT_BUILDERS
+from devnet.relay.config import RelayConfig
 from devnet.relay.flashbots_signature import HEADER, sign_body
 from devnet.rpc import RpcClient
 from devnet.world import World, ensure_world

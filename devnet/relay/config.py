@@ -6,26 +6,11 @@ ConfigRefused    settings that do not fit together; the message names each
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from devnet.accounts import account
 from devnet.anvil import BLOCK_GAS_LIMIT, BLOCKS_KEPT, CHAIN_ID
 from devnet.errors import DevnetError
-from devnet.relay.builders import BuilderConfig
+from devnet.relay.builders import DEFAULT_BUILDERS, BuilderConfig
 from devnet.relay.mempool_rules import MempoolLimits
-
-
-def _builder(name: str, *, share: float, delay_ms: int, refusal_rate: float) -> BuilderConfig:
-    coinbase = account(f"builder-{name}").address
-    return BuilderConfig(name=name, share=share, delay_ms=delay_ms, refusal_rate=refusal_rate, coinbase=coinbase)
-
-
-DEFAULT_BUILDERS: Final = (
-    _builder("swift", share=0.5, delay_ms=50, refusal_rate=0.0),
-    _builder("steady", share=0.3, delay_ms=200, refusal_rate=0.02),
-    _builder("picky", share=0.2, delay_ms=400, refusal_rate=0.1),
-)
-"""A large and quick one, a middling one, and a small one that closes early and takes less."""
 
 
 class ConfigRefused(DevnetError):
