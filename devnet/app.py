@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from devnet.actors.cast import PARTICIPANTS
+from devnet.actors.journal import forget_journals
+from devnet.actors.parameters import load_parameters
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
 from devnet.config import DevnetConfig
@@ -47,6 +49,8 @@ async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_re
 
     Raises `DevnetError` when a part cannot start or dies. Leaves no process and no record behind.
     """
+    if config.actor_parameters is not None:
+        load_parameters(config.actor_parameters)  # or the actors would find it out when everything is up
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,6 +72,7 @@ async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_re
 async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Path) -> AsyncIterator[Running]:
     """Start the parts on a loaded world; nothing but wiring."""
     logs = home.run / "logs"
+    forget_journals(logs)
     options = AnvilOptions(chain_id=world.manifest.chain_id, load_state=world.state_path)
     relay_config = RelayConfig(
         host=config.host,

@@ -80,7 +80,7 @@ async def undone(anvil: Anvil) -> AsyncIterator[None]:
             yield
         finally:
             await rpc.call("anvil_dropAllTransactions")
-            await rpc.call("evm_revert", snapshot)
+            assert await rpc.call("evm_revert", snapshot), "Anvil did not go back to the snapshot"
             await rpc.call("evm_setTime", int(head["timestamp"], 16))
             await rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(head)))
 

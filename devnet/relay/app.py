@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from devnet.clock import DevnetClock
-from devnet.errors import ChainFailed
+from devnet.errors import ChainFailed, RpcError
 from devnet.relay.builder_endpoints import BuilderEndpoints
 from devnet.relay.builders import BuilderConfig
 from devnet.relay.building import build_block
@@ -70,14 +70,15 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
         now=clock.now,
         submit_private=partial(intake.submit, public=False),
         withdraw_private=mempool.withdraw,
+        in_turn=intake.in_turn,
     )
-    endpoints = BuilderEndpoints(flashbots, intake=intake, faults=faults, clock=clock, lockstep=lockstep)
+    endpoints = BuilderEndpoints(flashbots, intake=intake, faults=faults, clock=clock)
     producer = Producer(
         config=config,
         rpc=building,
         chain=chain,
         mempool=mempool,
-        bundles=_OfferedBundles(flashbots, endpoints),
+        bundles=_OfferedBundles(flashbots),
         plan_block=build_block,
         clock=clock,
         gate=gate,
@@ -133,6 +134,17 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
     return Parts(clock, chain, intake, flashbots, subscriptions, faults, producer, server, lockstep)
 
 
+async def _endow(chain: RpcClient, builders: Sequence[BuilderConfig]) -> None:
+    """Give each coinbase a wei where it has none, as real builders' have: the first payment to an empty account costs
+    25,000 gas more, so estimates would not hold in another builder's block.
+    """
+    balances = await chain.batch([("eth_getBalance", (builder.coinbase, "latest")) for builder in builders])
+    empty = [builder.coinbase for builder, wei in zip(builders, balances, strict=True) if wei == "0x0"]
+    for refusal in await chain.batch([("anvil_setBalance", (coinbase, "0x1")) for coinbase in empty]):
+        if isinstance(refusal, RpcError):
+            raise ChainFailed(f"a builder's coinbase cannot be given a wei: {refusal}")
+
+
 class Relay:
     """The relay on an Anvil that nobody else speaks to. Use as an async context manager, and `run` it inside.
 
@@ -155,6 +167,7 @@ class Relay:
             )
             chain = Chain(building)
             await chain.start(self._config.gas_limit)
+            await _endow(building, self._config.builders)
             if chain.chain_id != self._config.chain_id:
                 raise ChainFailed(f"{self._anvil_url} is chain {chain.chain_id}, not {self._config.chain_id}")
             parts = wire(self._config, chain, building, reading)
@@ -213,16 +226,14 @@ class Relay:
 
 
 class _OfferedBundles:
-    """The bundles that the producer is offered: the pool's, in the order that lockstep gives them."""
+    """The bundles that the producer is offered, and where it tells what became of them."""
 
-    def __init__(self, flashbots: FlashbotsApi, endpoints: BuilderEndpoints) -> None:
+    def __init__(self, flashbots: FlashbotsApi) -> None:
         self._flashbots = flashbots
-        self._endpoints = endpoints
 
     def candidates(self, builder: BuilderConfig, context: BlockContext, closes_at: float) -> Sequence[Bundle]:
         """See `BundleSource.candidates`."""
-        offered = self._flashbots.offered(builder.name, context.number, closes_at)
-        return self._endpoints.in_order(builder.name, offered)
+        return self._flashbots.offered(builder.name, context.number, closes_at)
 
     def block_published(self, block: PublishedBlock, plan: BlockPlan, builder: BuilderConfig | None) -> None:
         """See `BundleSource.block_published`."""

@@ -100,8 +100,12 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 
 def test_the_devnet_lives_its_life_and_leaves_nothing(own_home: Path) -> None:
     assert hftnode(own_home, "devnet", "status").returncode == 3
+    of_an_older_chain = own_home / "run" / "logs" / "sandwiches.jsonl.1"
+    of_an_older_chain.parent.mkdir(parents=True)
+    of_an_older_chain.write_text("{}\n")
     with devnet_up(own_home, "--block-time", "0.5") as (process, record):
         assert len(processes_of(own_home)) >= 3, "the command, Anvil and the actors"
+        assert not of_an_older_chain.exists()
 
         def blocks_are_built() -> bool:
             stats = json.loads(hftnode(own_home, "devnet", "status", "--json").stdout)["stats"]
@@ -180,6 +184,15 @@ def test_a_wrong_use_says_what_is_wrong(tmp_path: Path, words: tuple[str, ...], 
     assert refused.returncode in (1, 2)
     assert told in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_wrong_parameters_are_named_before_anything_starts(tmp_path: Path) -> None:
+    parameters = tmp_path / "parameters.toml"
+    parameters.write_text("[trader]\n")
+    refused = hftnode(tmp_path, "devnet", "up", "--port", "0", "--parameters", str(parameters))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "unknown section [trader]" in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_accounts_are_listed_with_keys_and_a_warning(tmp_path: Path) -> None:

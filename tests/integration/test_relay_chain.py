@@ -381,3 +381,12 @@ async def test_logs_that_the_chain_has_forgotten_are_refused_not_left_out(packag
                 error = await refused(rpc, "eth_getLogs", bounds)
                 assert (error.code, f"before block {head - 2}" in error.message) == (4444, True)
             assert (await refused(rpc, "eth_getLogs", {"fromBlock": "soon"})).code == -32602
+
+
+async def test_no_coinbase_is_empty_so_that_an_estimate_holds_in_every_builders_block(anvil: Anvil) -> None:
+    config = RelayConfig(block_time_seconds=3600)
+    async with RpcClient(anvil.url) as chain:
+        await chain.call("anvil_setBalance", config.builders[0].coinbase, "0x7")
+    async with Relay(config, anvil.url) as relay, RpcClient(relay.public_url) as rpc:
+        balances = [int(await rpc.call("eth_getBalance", one.coinbase, "latest"), 16) for one in config.builders]
+    assert balances == [7, *(1 for _ in config.builders[1:])]
