@@ -15,7 +15,7 @@ from devnet.anvil import Anvil, AnvilOptions
 from devnet.errors import RpcError
 from devnet.packages import Packages
 from devnet.relay.app import Relay
-from devnet.relay.config import ServerLimits
+from devnet.relay.config import RelayConfig, ServerLimits
 from devnet.rpc import RpcClient
 from tests.relay_factories import (
     ETHER,
