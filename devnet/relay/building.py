@@ -33,7 +33,7 @@ async def build_block(
     senders = dict.fromkeys(one.sender for bundle in bundles for one in bundle.transactions)
     senders.update(dict.fromkeys(pooled.transaction.sender for pooled in public))
     nonces = await simulator.nonces(tuple(senders))
-    ranked, hopeless = await rank(simulator, context, bundles, nonces, cache or TopOfBlockCache())
+    ranked, hopeless = await rank(simulator, context, bundles, nonces, cache or TopOfBlockCache(), public)
     merged = await merge(simulator, context, ranked, nonces)
     behind = await fill(simulator, merged, public, context.base_fee)
     return BlockPlan(

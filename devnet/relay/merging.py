@@ -26,7 +26,7 @@ from typing import Final
 
 from devnet.errors import ChainFailed
 from devnet.relay.context import BlockContext, Bundle, DropReason, PlacedBundle
-from devnet.relay.ranking import Candidate, advance, spoils
+from devnet.relay.ranking import Candidate, advance, payment_of, spoils
 from devnet.relay.simulation import Runs, SimulatedTransaction, Unexecutable, longest_executable
 from protocol.ethereum.transactions import SignedTransaction
 
@@ -77,7 +77,7 @@ class _Search:
     def __init__(self, simulator: Runs, context: BlockContext, nonces: dict[str, int]) -> None:
         self._simulator = simulator
         self._nonces = nonces
-        self._gas_limit = context.gas_limit
+        self._gas_limit, self._base_fee = context.gas_limit, context.base_fee
         self._accepted: list[_Proven] = []
         self._rounds = MAX_ROUNDS
         self.reasons: dict[int, DropReason] = {}
@@ -141,7 +141,7 @@ class _Search:
         clean, polluted = True, False
         for candidate in hoped:
             own, results = results[: _length(candidate)], results[_length(candidate) :]
-            reason = _spoils_sequence(candidate, own, gas_left)
+            reason = _spoils_sequence(candidate, own, gas_left, self._base_fee)
             if reason is not None:
                 self._drop([candidate], reason)
                 (outcome.suspects if polluted else outcome.settled).append(candidate)
@@ -209,11 +209,13 @@ def _transactions(candidates: Sequence[Candidate]) -> list[SignedTransaction]:
     return [one for candidate in candidates for one in candidate.bundle.transactions]
 
 
-def _spoils_sequence(candidate: Candidate, own: list[SimulatedTransaction], gas_left: int) -> DropReason | None:
+def _spoils_sequence(
+    candidate: Candidate, own: list[SimulatedTransaction], gas_left: int, base_fee: int
+) -> DropReason | None:
     """Return why a bundle cannot stay where it ran."""
     if any(spoils(candidate.bundle, result) for result in own):
         return DropReason.CONFLICT
-    payment, gas_used = sum(result.payment for result in own), sum(result.gas_used for result in own)
+    payment, gas_used = payment_of(own, base_fee, candidate.borrowed), sum(result.gas_used for result in own)
     if 100 * payment * candidate.gas_used < FLOOR_PERCENT * candidate.payment * gas_used:
         return DropReason.UNDERPAYS
     for result in own:  # a transaction must have room for its gas limit, and takes its gas used

@@ -1,4 +1,9 @@
-"""Which bundles can be in a block at all, and in which order they are tried: by payment per gas at its top."""
+"""Which bundles can be in a block at all, and in which order they are tried: by payment per gas at its top.
+
+What a bundle pays is what the builder has of it alone: direct transfers and the tips of its own transactions. The tips
+of transactions that wait in the mempool come to the builder anyway and do not count (as in mev-geth's bundle score);
+else a bundle would rise by carrying along what others pay.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from devnet.relay.context import BlockContext, Bundle, DropReason
+from devnet.relay.context import BlockContext, Bundle, DropReason, PooledTransaction
 from devnet.relay.simulation import SimulatedTransaction, Unexecutable
-from protocol.ethereum.transactions import SignedTransaction
+from protocol.ethereum.transactions import SignedTransaction, effective_priority_fee
 
 _PRICE_SCALE: Final = 10**18
 CACHED_BUNDLES: Final = 4096
@@ -25,6 +30,8 @@ class Candidate:
     bundle: Bundle
     payment: int
     gas_used: int
+    borrowed: frozenset[bytes] = frozenset()
+    """Hashes of those of its transactions that wait in the mempool: their tips are not in `payment`."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -78,6 +85,16 @@ def spoils(bundle: Bundle, result: SimulatedTransaction) -> bool:
     return not result.succeeded and result.transaction.hash not in bundle.reverting_hashes
 
 
+def payment_of(results: Iterable[SimulatedTransaction], base_fee: int, borrowed: frozenset[bytes]) -> int:
+    """Return the wei that a bundle's transactions bring the builder, without the tips of the borrowed ones."""
+    payment = 0
+    for result in results:
+        payment += result.payment
+        if result.transaction.hash in borrowed:
+            payment -= result.gas_used * effective_priority_fee(result.transaction, base_fee)
+    return payment
+
+
 class RunsEach(Protocol):
     """What ranking needs of a `Simulator`."""
 
@@ -93,15 +110,20 @@ async def rank(
     bundles: Sequence[Bundle],
     nonces: Mapping[str, int],
     cache: TopOfBlockCache,
+    public: Sequence[PooledTransaction] = (),
 ) -> tuple[list[Candidate], list[tuple[Bundle, DropReason]]]:
-    """Run each bundle alone; return those that can be in the block, best first, and the others with why not."""
+    """Run each bundle alone; return those that can be in the block, best first, and the others with why not.
+
+    `public` is what waits in the mempool.
+    """
+    pooled = frozenset(one.transaction.hash for one in public)
     verdicts = {bundle.arrival: _screen(bundle, context, nonces) or cache.get(context, bundle) for bundle in bundles}
     unknown = [bundle for bundle in bundles if verdicts[bundle.arrival] is None]
     affordable, others = _within_budget(unknown, SIMULATED_BLOCKS * context.gas_limit)
     verdicts.update({bundle.arrival: DropReason.SEARCH_BOUND for bundle in others})
     outcomes = await simulator.run_each([bundle.transactions for bundle in affordable])
     for bundle, outcome in zip(affordable, outcomes, strict=True):
-        verdict = _judge(bundle, outcome)
+        verdict = _judge(bundle, outcome, context.base_fee, pooled)
         verdicts[bundle.arrival] = verdict
         cache.put(context, bundle, verdict)
     ranked: list[Candidate] = []
@@ -141,12 +163,15 @@ def _screen(bundle: Bundle, context: BlockContext, nonces: Mapping[str, int]) ->
     return after if isinstance(after, DropReason) else None
 
 
-def _judge(bundle: Bundle, outcome: list[SimulatedTransaction] | Unexecutable) -> Verdict:
+def _judge(
+    bundle: Bundle, outcome: list[SimulatedTransaction] | Unexecutable, base_fee: int, pooled: frozenset[bytes]
+) -> Verdict:
     if isinstance(outcome, Unexecutable):
         return outcome.reason
     if any(spoils(bundle, result) for result in outcome):
         return DropReason.REVERTED
-    payment = sum(result.payment for result in outcome)
+    borrowed = pooled & {one.hash for one in bundle.transactions}
+    payment = payment_of(outcome, base_fee, borrowed)
     if payment < 0:
         return DropReason.UNDERPAYS
-    return Candidate(bundle, payment, sum(result.gas_used for result in outcome))
+    return Candidate(bundle, payment, sum(result.gas_used for result in outcome), borrowed)

@@ -113,6 +113,19 @@ async def test_bundles_come_by_payment_per_gas_then_the_mempool_by_tip(
     await check_mined_as_planned(rpc, context, plan)
 
 
+async def test_tips_of_the_mempools_transactions_do_not_raise_a_bundles_bid(
+    rpc: CountingClient, context: BlockContext
+) -> None:
+    generous = transaction("carol", tip=50 * GWEI)
+    padded = of(context, generous, takes("alice", 1, 1, tip=GWEI))
+    honest = of(context, takes("bob", 1, 1, tip=5 * GWEI))
+    plan = await build_block(rpc, context, [padded, honest], public(generous))
+    assert [placed.bundle for placed in plan.placed] == [honest]
+    assert plan.dropped == ((padded, DropReason.CONFLICT),)
+    assert plan.transactions == (*honest.transactions, generous)
+    await check_mined_as_planned(rpc, context, plan)
+
+
 async def test_equal_payment_goes_by_arrival(rpc: CountingClient, context: BlockContext) -> None:
     first, second = of(context, takes("alice", 1)), of(context, takes("bob", 2))
     plan = await build_block(rpc, context, [second, first], [])
