@@ -26,6 +26,8 @@ GENESIS_TIMESTAMP: Final = 1_767_225_600
 """2026-01-01T00:00:00Z: chain time begins here, so that the same inputs give the same blocks."""
 GENESIS_BASE_FEE: Final = 1_000_000_000
 BLOCK_GAS_LIMIT: Final = 60_000_000
+BLOCKS_KEPT: Final = 1024
+"""Of so many blocks Anvil keeps transactions, receipts and logs: about half a megabyte a busy block."""
 
 _LISTENING: Final = re.compile(rb"Listening on \S+:(\d+)")
 _STOP_SECONDS: Final = 5.0
@@ -50,7 +52,7 @@ class AnvilOptions:
     load_state: Path | None = None
     auto_impersonate: bool = False
     states_kept: int = 64
-    blocks_kept: int = 4096
+    blocks_kept: int = BLOCKS_KEPT
     start_seconds: float = 30.0
 
     def arguments(self) -> list[str]:

@@ -7,6 +7,7 @@ DevnetError                what went wrong and what to do, in one sentence each;
 ├── StateCorrupt           a stored file is cut short, altered or of another version
 ├── StorageFailed          the disk is full or not writable
 ├── ChainFailed            Anvil died or answered with garbage
+├── AnswerTooLarge         a JSON-RPC server's answer is over the client's bound
 └── RpcError               a JSON-RPC server answered with an error object
 """
 
@@ -43,6 +44,10 @@ class StorageFailed(DevnetError):
 
 class ChainFailed(DevnetError):
     """Anvil died, hung past its deadline, or answered with garbage."""
+
+
+class AnswerTooLarge(DevnetError):
+    """A JSON-RPC server's answer is over the client's bound: ask for less."""
 
 
 class RpcError(DevnetError):

@@ -53,7 +53,7 @@ class Parts:
 def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcClient) -> Parts:
     """Put the relay together on a chain that has been read; nothing but wiring."""
     stats = RelayStats()
-    gate = HeadGate()
+    gate = HeadGate(config.server.hold_seconds)
     faults = Faults([builder.name for builder in config.builders])
     clock = _clock(config, chain.head.timestamp)
     subscriptions = Subscriptions(config.server.subscriptions_per_websocket)
@@ -85,7 +85,16 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
         faults=faults,
         stats=stats,
     )
-    public = PublicRpc(rpc=reading, chain=chain, mempool=mempool, intake=intake, gate=gate, faults=faults, clock=clock)
+    public = PublicRpc(
+        rpc=reading,
+        chain=chain,
+        mempool=mempool,
+        intake=intake,
+        gate=gate,
+        faults=faults,
+        clock=clock,
+        blocks_kept=config.blocks_kept,
+    )
 
     def report() -> dict[str, Any]:
         return {
@@ -140,8 +149,10 @@ class Relay:
         async with AsyncExitStack() as stack:
             # Two pools of connections, so that a crowd of readers never keeps the producer waiting.
             building = await stack.enter_async_context(RpcClient(self._anvil_url))
-            deadline = self._config.server.read_seconds
-            reading = await stack.enter_async_context(RpcClient(self._anvil_url, deadline_seconds=deadline))
+            limits = self._config.server
+            reading = await stack.enter_async_context(
+                RpcClient(self._anvil_url, deadline_seconds=limits.read_seconds, answer_bytes=limits.read_bytes)
+            )
             chain = Chain(building)
             await chain.start(self._config.gas_limit)
             if chain.chain_id != self._config.chain_id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from devnet.anvil import BLOCK_GAS_LIMIT, CHAIN_ID
+from devnet.anvil import BLOCK_GAS_LIMIT, BLOCKS_KEPT, CHAIN_ID
 from devnet.errors import ConfigInvalid
 from devnet.relay.builders import DEFAULT_BUILDERS, BuilderConfig
 from devnet.relay.mempool_rules import MempoolLimits
@@ -26,6 +26,10 @@ class ServerLimits:
     """Per WebSocket."""
     read_seconds: float = 30.0
     """Deadline of a read from the chain."""
+    read_bytes: int = 16_777_216
+    """Largest answer of the chain that is passed on; some 25,000 logs."""
+    hold_seconds: float = 2.0
+    """For so long a read that a block overtook may keep the next block waiting."""
     hang_seconds: float = 60.0
     """For so long a fault may leave a call without an answer."""
     long_poll_seconds: float = 600.0
@@ -43,6 +47,8 @@ class RelayConfig:
     block_time_seconds: float = 2.0
     """Below a second the chain's time runs ahead of the clock: timestamps rise by at least one."""
     gas_limit: int = BLOCK_GAS_LIMIT
+    blocks_kept: int = BLOCKS_KEPT
+    """As many as Anvil is told to keep: logs of earlier ones are refused, where Anvil would tell of none."""
     seed: int = 0
     builders: tuple[BuilderConfig, ...] = DEFAULT_BUILDERS
     lockstep: bool = False

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+import orjson
+
 from devnet.clock import DevnetClock
 from devnet.relay import parameters
 from devnet.relay.chain import Chain
@@ -17,7 +19,7 @@ from devnet.relay.context import PooledTransaction
 from devnet.relay.faults import PUBLIC, Fault, FaultKind, Faults
 from devnet.relay.gate import HeadGate
 from devnet.relay.intake import Intake
-from devnet.relay.jsonrpc import Call, InvalidParams, MethodNotFound
+from devnet.relay.jsonrpc import Call, InvalidParams, JsonRpcError, MethodNotFound
 from devnet.relay.mempool import Mempool
 from devnet.rpc import RpcClient
 from protocol.ethereum.transaction_json import to_rpc
@@ -64,6 +66,8 @@ _KEYLESS: Final = frozenset(
     ("eth_sendTransaction", "eth_sign", "eth_signTransaction", "eth_signTypedData_v4", "personal_sign")
 )
 _LYING_BLOCKS: Final = 3
+_PRUNED: Final = 4444
+"""Code of "pruned history unavailable" (EIP-4444 clients)."""
 
 Method = Callable[[Call], Awaitable[Any]]
 
@@ -81,7 +85,9 @@ class PublicRpc:
         gate: HeadGate,
         faults: Faults,
         clock: DevnetClock,
+        blocks_kept: int,
     ) -> None:
+        self._blocks_kept = blocks_kept
         self._rpc = rpc
         self._chain = chain
         self._mempool = mempool
@@ -93,6 +99,7 @@ class PublicRpc:
             "eth_blockNumber": self._block_number,
             "eth_chainId": self._chain_id,
             "eth_getBalance": self._balance,
+            "eth_getLogs": self._logs,
             "eth_getTransactionByHash": self._transaction_by_hash,
             "eth_getTransactionCount": self._transaction_count,
             "eth_getTransactionReceipt": self._receipt,
@@ -107,7 +114,7 @@ class PublicRpc:
         if own is not None:
             return await own(call)
         if call.method in READS:
-            return await self._pass_on(call)
+            return await self._pass_on_unread(call)
         if call.method.startswith(_CHEATS):
             raise MethodNotFound(f"{call.method} is not for the public endpoint; the devnet's controls are on /admin")
         if call.method in _KEYLESS:
@@ -117,6 +124,23 @@ class PublicRpc:
     async def _pass_on(self, call: Call) -> Any:
         params = pinned(call, self._stale())
         return await self._gate.read(partial(self._rpc.call, call.method, *params))
+
+    async def _pass_on_unread(self, call: Call) -> orjson.Fragment:
+        # Nobody here looks into the answer, and to parse megabytes of logs would hold up everybody else.
+        params = pinned(call, self._stale())
+        return orjson.Fragment(await self._gate.read(partial(self._rpc.call_unread, call.method, *params)))
+
+    async def _logs(self, call: Call) -> orjson.Fragment:
+        oldest = self._chain.head.number - self._blocks_kept + 1
+        bounds = call.params[0] if call.params and isinstance(call.params[0], dict) else {}
+        for name in ("fromBlock", "toBlock"):
+            if oldest > _number_of(bounds.get(name)):
+                raise JsonRpcError(
+                    f"pruned history unavailable: {name} is before block {oldest}, and the devnet keeps the logs of "
+                    f"{self._blocks_kept} blocks",
+                    _PRUNED,
+                )
+        return await self._pass_on_unread(call)
 
     def _stale(self) -> Fault | None:
         return self._faults.look(PUBLIC, FaultKind.STALE_HEAD, self._clock.now())
@@ -188,6 +212,16 @@ def _by_sender(waiting: list[PooledTransaction]) -> dict[str, dict[str, Any]]:
         transaction = pooled.transaction
         content.setdefault(transaction.sender, {})[str(transaction.nonce)] = to_rpc(transaction)
     return content
+
+
+def _number_of(bound: Any) -> float:
+    """Return the block that a filter's bound names; infinity where it is not an early one, or is not understood."""
+    if bound == "earliest":
+        return 0
+    try:
+        return int(bound, 16) if isinstance(bound, str) else float("inf")
+    except ValueError:
+        return float("inf")
 
 
 def pinned(call: Call, stale: Fault | None) -> list[Any]:

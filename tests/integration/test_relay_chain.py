@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devnet.accounts import account
-from devnet.anvil import Anvil
+from devnet.anvil import Anvil, AnvilOptions
 from devnet.errors import RpcError
+from devnet.packages import Packages
 from devnet.relay.app import Relay
+from devnet.relay.config import ServerLimits
 from devnet.rpc import RpcClient
 from tests.relay_factories import (
     ETHER,
@@ -322,3 +325,36 @@ async def test_what_is_not_for_the_public_is_refused_clearly(rpc: RpcClient, met
     error = await refused(rpc, method)
     assert error.code == -32601
     assert message in error.message
+
+
+async def test_an_answer_over_the_bound_is_refused_and_the_next_read_is_served(anvil: Anvil) -> None:
+    async with (
+        Relay(blocks_on_demand(server=ServerLimits(read_bytes=1000)), anvil.url) as relay,
+        RpcClient(relay.public_url) as rpc,
+    ):
+        error = await refused(rpc, "eth_getBlockByNumber", "latest", True)
+        assert "larger than 1000 bytes: ask for less" in error.message
+        assert await rpc.call("eth_getBalance", NOWHERE, "latest") == "0x0"
+
+
+async def test_logs_that_the_chain_has_forgotten_are_refused_not_left_out(packages: Packages, tmp_path: Path) -> None:
+    async with (
+        Anvil(packages.anvil, AnvilOptions(blocks_kept=3), tmp_path / "anvil.log") as anvil,
+        RpcClient(anvil.url) as behind,
+    ):
+        await fund(anvil.url, "alice")
+        await behind.call("anvil_setCode", LOGGER_ADDRESS, hex_of(LOGGER))
+        async with (
+            Relay(blocks_on_demand(blocks_kept=3), anvil.url) as relay,
+            RpcClient(relay.public_url) as rpc,
+            RpcClient(relay.admin_url) as admin,
+        ):
+            for nonce in range(5):
+                await send(rpc, transfer("alice", nonce, to=LOGGER_ADDRESS, gas_limit=50_000))
+                head = await admin.call("devnet_mine")
+            kept = await rpc.call("eth_getLogs", {"fromBlock": hex(head - 2), "toBlock": "latest"})
+            assert [int(log["blockNumber"], 16) for log in kept] == [head - 2, head - 1, head]
+            for bounds in ({"fromBlock": hex(head - 3)}, {"fromBlock": "earliest"}, {"toBlock": "0x0"}):
+                error = await refused(rpc, "eth_getLogs", bounds)
+                assert (error.code, f"before block {head - 2}" in error.message) == (4444, True)
+            assert (await refused(rpc, "eth_getLogs", {"fromBlock": "soon"})).code == -32602

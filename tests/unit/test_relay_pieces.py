@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devnet.relay.gas import next_base_fee
-from devnet.relay.gate import HeadGate
+from devnet.relay.gate import HeadGate, ReadTooSlow
 from devnet.relay.jsonrpc import InvalidParams
 from devnet.relay.sealing import first_difference
 from devnet.relay.stats import RelayStats
@@ -126,6 +126,39 @@ async def test_an_error_counts_as_little_as_an_answer_when_a_block_overtook_it()
     assert await reading == "here"
     with pytest.raises(KeyError):
         await gate.read(ask)
+
+
+async def test_a_slow_read_holds_the_next_block_up_only_so_long() -> None:
+    gate, begun, go_on = HeadGate(hold_seconds=0.01), asyncio.Event(), asyncio.Event()
+
+    async def ask() -> None:
+        begun.set()
+        await go_on.wait()
+        go_on.clear()
+
+    reading = asyncio.create_task(gate.read(ask))
+    await begun.wait()
+    async with gate.window():
+        go_on.set()
+    with pytest.raises(ReadTooSlow, match="ask for less"):
+        await reading
+    async with gate.window():
+        assert gate.repeated == 1
+
+
+async def test_a_reads_own_deadline_is_not_mistaken_for_the_gates() -> None:
+    gate, failing = HeadGate(hold_seconds=60), asyncio.Event()
+
+    async def ask() -> None:
+        await failing.wait()
+        raise TimeoutError("its own")
+
+    reading = asyncio.create_task(gate.read(ask))
+    await asyncio.sleep(0)
+    async with gate.window():
+        failing.set()
+    with pytest.raises(TimeoutError, match="its own"):
+        await reading
 
 
 def test_timings_are_told_as_median_p99_and_last() -> None:
