@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from devnet.actors.cast import PARTICIPANTS
+from devnet.actors.journal import forget_journals
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
 from devnet.config import DevnetConfig
@@ -68,6 +69,7 @@ async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_re
 async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Path) -> AsyncIterator[Running]:
     """Start the parts on a loaded world; nothing but wiring."""
     logs = home.run / "logs"
+    forget_journals(logs)
     options = AnvilOptions(chain_id=world.manifest.chain_id, load_state=world.state_path)
     relay_config = RelayConfig(
         host=config.host,

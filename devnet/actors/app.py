@@ -17,7 +17,7 @@ from devnet.accounts import account as named_account
 from devnet.actors import rival, sandwicher
 from devnet.actors.cast import Cast, assemble
 from devnet.actors.gateway import Gateway
-from devnet.actors.journal import Journal
+from devnet.actors.journal import ACTORS, SANDWICHES, Journal
 from devnet.actors.market import WETH, Market
 from devnet.actors.outcomes import Outcomes
 from devnet.actors.parameters import Parameters
@@ -117,8 +117,8 @@ async def wire(
     )
     await reader.start()
     wallet = Wallet(chain_id, await _nonces(rpc, cast))
-    journal = Journal(options.log_folder / "actors.jsonl")
-    sandwiches = Journal(options.log_folder / "sandwiches.jsonl")
+    journal = Journal(options.log_folder / ACTORS)
+    sandwiches = Journal(options.log_folder / SANDWICHES)
     open_parts.callback(journal.close)
     open_parts.callback(sandwiches.close)
     return Session(

@@ -19,6 +19,20 @@ KEPT: Final = 2
 """Older files kept beside the one that is written; the oldest is deleted."""
 
 
+ACTORS: Final = "actors.jsonl"
+SANDWICHES: Final = "sandwiches.jsonl"
+
+
+def forget_journals(folder: Path) -> None:
+    """Delete what an earlier run wrote: its chain is gone, and its block numbers come again. Raises `StorageFailed`."""
+    for name in (ACTORS, SANDWICHES):
+        for path in (folder / name, *folder.glob(f"{name}.*")):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageFailed(f"{path} cannot be deleted: {error.strerror or error}") from error
+
+
 class Journal:
     """Appends JSON lines to `path`; at `maximum_bytes` the file becomes `path.1`, that one `path.2`, and so on."""
 

@@ -84,6 +84,7 @@ class Outcomes:
         fees = sum(int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16) for receipt in own)
         return {
             "block": block,
+            "block_hash": own[0]["blockHash"],  # a reorg may take the block back
             "index": list(hashes).index(bundle.hashes[0]),
             "variant": detail["variant"],
             "pool": detail["pool"],

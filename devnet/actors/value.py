@@ -19,6 +19,7 @@ import click
 import orjson
 
 from devnet.actors.app import load_manifest
+from devnet.actors.journal import ACTORS, SANDWICHES
 from devnet.actors.market import WETH, Market
 from devnet.actors.reading import StateReader
 from devnet.actors.replay import Account, Replay
@@ -104,7 +105,7 @@ def read_actors(folder: Path) -> tuple[dict[str, str], int]:
     """Return transaction hash to actor, and the last block that the journal tells of. Raises `ChainFailed`."""
     actors: dict[str, str] = {}
     last = 0
-    for entry in _journal(folder / "actors.jsonl"):
+    for entry in _journal(folder / ACTORS):
         if "outcome" not in entry:
             continue
         last = max(last, entry["block"]) if entry["outcome"] != "refused" else last
@@ -127,7 +128,7 @@ async def _report(manifest: Path, url: str, logs: Path, blocks: int) -> ValueRep
         report = await measure(rpc, market, blocks, head, actors)
     prices = {token.symbol: token.usd_price_e8 for token in market.manifest.tokens}
     usd = Decimal(0)
-    for entry in _journal(logs / "sandwiches.jsonl"):
+    for entry in _journal(logs / SANDWICHES):
         if head - report.blocks < entry["block"] <= head:
             usd += market.usd(entry["token_in"], int(entry["profit"]), prices)
     return replace(report, sandwiched_usd=usd)

@@ -10,6 +10,7 @@ from devnet.accounts import account
 from protocol.ethereum.keccak import keccak256
 
 _RANGE: Final = 1 << 64
+_LARGEST_DELAY: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,10 @@ class BuilderConfig:
     share: float
     """Weight in the lottery for a block; only the ratio to the others' counts."""
     delay_ms: int
-    """How long before the end of the slot it closes: what arrives later misses the block. Devnet time."""
+    """How long before the end of the slot it closes: what arrives later misses the block. Devnet time.
+
+    Of a short slot it is a fifth at most, or a builder would close before the slot begins and never have a bundle.
+    """
     refusal_rate: float
     """Share of bundles that it will not take, 0 to 1; the same bundle is refused each time."""
     coinbase: str
@@ -33,9 +37,9 @@ class BuilderConfig:
         if self.share <= 0 or self.delay_ms < 0 or not 0 <= self.refusal_rate <= 1:
             raise ValueError(f"builder {self.name}: share above 0, delay from 0, refusal rate from 0 to 1")
 
-    def closes_at(self, slot_end: float) -> float:
-        """Return the devnet time (seconds) until which this builder takes bundles for a slot."""
-        return slot_end - self.delay_ms / 1000
+    def closes_at(self, slot_end: float, slot_seconds: float) -> float:
+        """Return the devnet time (seconds) until which this builder takes bundles for a slot of that length."""
+        return slot_end - min(self.delay_ms / 1000, slot_seconds * _LARGEST_DELAY)
 
 
 def _default(name: str, *, share: float, delay_ms: int, refusal_rate: float) -> BuilderConfig:

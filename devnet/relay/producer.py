@@ -170,7 +170,7 @@ class Producer:
         context = self._context(max(head.timestamp + step, int(now)), builder.coinbase)
         if self._faults.strike(builder.name, FaultKind.LIE, now) is not None:
             return _Turn(context, builder, ())
-        closes_at = float("inf") if self._config.lockstep else builder.closes_at(now)
+        closes_at = float("inf") if self._config.lockstep else builder.closes_at(now, self._config.block_time_seconds)
         return _Turn(context, builder, tuple(self._bundles.candidates(builder, context, closes_at)))
 
     def _context(self, timestamp: int, coinbase: str) -> BlockContext:

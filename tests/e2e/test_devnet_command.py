@@ -100,8 +100,12 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 
 def test_the_devnet_lives_its_life_and_leaves_nothing(own_home: Path) -> None:
     assert hftnode(own_home, "devnet", "status").returncode == 3
+    of_an_older_chain = own_home / "run" / "logs" / "sandwiches.jsonl.1"
+    of_an_older_chain.parent.mkdir(parents=True)
+    of_an_older_chain.write_text("{}\n")
     with devnet_up(own_home, "--block-time", "0.5") as (process, record):
         assert len(processes_of(own_home)) >= 3, "the command, Anvil and the actors"
+        assert not of_an_older_chain.exists()
 
         def blocks_are_built() -> bool:
             stats = json.loads(hftnode(own_home, "devnet", "status", "--json").stdout)["stats"]

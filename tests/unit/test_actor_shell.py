@@ -19,7 +19,7 @@ from devnet.actors.__main__ import main
 from devnet.actors.app import ActorsRefused, check_manifest, load_manifest
 from devnet.actors.gateway import flashbots_signature
 from devnet.actors.intents import BundleIntent, Foreign, Purse
-from devnet.actors.journal import Journal
+from devnet.actors.journal import ACTORS, SANDWICHES, Journal, forget_journals
 from devnet.actors.outcomes import Outcomes
 from devnet.actors.replay import Replay
 from devnet.actors.view import ConstantProductState
@@ -50,7 +50,8 @@ def wallet(nonce: int = 7) -> Wallet:
 
 
 def receipt(status: int = 1, logs: Any = ()) -> Mapping[str, Any]:
-    return {"status": hex(status), "gasUsed": "0x5208", "effectiveGasPrice": hex(10**9), "logs": list(logs)}
+    fields = {"status": hex(status), "gasUsed": "0x5208", "effectiveGasPrice": hex(10**9), "logs": list(logs)}
+    return {**fields, "blockHash": "0x" + "b1" * 32}
 
 
 def test_an_intent_becomes_a_transaction_of_its_account_that_survives_rising_base_fees() -> None:
@@ -130,6 +131,20 @@ def test_a_journal_goes_on_after_a_restart_and_says_when_it_cannot(tmp_path: Pat
         Journal(tmp_path / "actors.jsonl" / "below").write({})
 
 
+def test_a_new_run_does_not_go_on_with_the_journals_of_an_older_chain(tmp_path: Path) -> None:
+    forget_journals(tmp_path / "not there yet")
+    journal = Journal(tmp_path / SANDWICHES, maximum_bytes=100)
+    for number in range(50):
+        journal.write({"number": number, "text": "x" * 20})
+    journal.close()
+    (tmp_path / "anvil.log").write_text("stays")
+    forget_journals(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["anvil.log"]
+    (tmp_path / ACTORS).mkdir()
+    with pytest.raises(StorageFailed, match="cannot be deleted"):
+        forget_journals(tmp_path)
+
+
 def test_the_flashbots_header_recovers_to_its_signer() -> None:
     body, signer = b'{"method":"eth_sendBundle"}', account("rival-flashbots-identity")
     claimed, signature = flashbots_signature(body, signer).split(":")
@@ -193,6 +208,7 @@ def test_a_landed_sandwich_is_written_down_with_what_it_really_brought(tmp_path:
     }
     outcomes.settle(12, ["0xfirst", front, victim, back], receipts)
     (truth,) = lines(tmp_path / "sandwiches.jsonl")
+    assert truth["block_hash"] == receipts[front]["blockHash"]
     assert (truth["block"], truth["index"], truth["front"], truth["back"]) == (12, 1, front, back)
     assert (truth["victims"], truth["profit"], truth["attacker"]) == ([victim], "3", attacker)
     assert truth["fees_wei"] == str(2 * 21_000 * 10**9)

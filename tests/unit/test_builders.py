@@ -47,7 +47,9 @@ def test_rates_of_nothing_and_everything_are_exact() -> None:
 
 
 def test_a_builder_closes_its_delay_before_the_end_of_the_slot() -> None:
-    assert builder("slow", delay_ms=250).closes_at(100.0) == 99.75
+    slow = builder("slow", delay_ms=250)
+    assert slow.closes_at(100.0, slot_seconds=2.0) == 99.75
+    assert slow.closes_at(100.0, slot_seconds=0.5) == 99.9  # not before a short slot has well begun
 
 
 @pytest.mark.parametrize(
