@@ -70,14 +70,15 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
         now=clock.now,
         submit_private=partial(intake.submit, public=False),
         withdraw_private=mempool.withdraw,
+        in_turn=intake.in_turn,
     )
-    endpoints = BuilderEndpoints(flashbots, intake=intake, faults=faults, clock=clock, lockstep=lockstep)
+    endpoints = BuilderEndpoints(flashbots, intake=intake, faults=faults, clock=clock)
     producer = Producer(
         config=config,
         rpc=building,
         chain=chain,
         mempool=mempool,
-        bundles=_OfferedBundles(flashbots, endpoints),
+        bundles=_OfferedBundles(flashbots),
         plan_block=build_block,
         clock=clock,
         gate=gate,
@@ -213,16 +214,14 @@ class Relay:
 
 
 class _OfferedBundles:
-    """The bundles that the producer is offered: the pool's, in the order that lockstep gives them."""
+    """The bundles that the producer is offered, and where it tells what became of them."""
 
-    def __init__(self, flashbots: FlashbotsApi, endpoints: BuilderEndpoints) -> None:
+    def __init__(self, flashbots: FlashbotsApi) -> None:
         self._flashbots = flashbots
-        self._endpoints = endpoints
 
     def candidates(self, builder: BuilderConfig, context: BlockContext, closes_at: float) -> Sequence[Bundle]:
         """See `BundleSource.candidates`."""
-        offered = self._flashbots.offered(builder.name, context.number, closes_at)
-        return self._endpoints.in_order(builder.name, offered)
+        return self._flashbots.offered(builder.name, context.number, closes_at)
 
     def block_published(self, block: PublishedBlock, plan: BlockPlan, builder: BuilderConfig | None) -> None:
         """See `BundleSource.block_published`."""

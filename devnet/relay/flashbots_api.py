@@ -4,6 +4,9 @@ Answers: HTTP 200 with a result; 400 with a JSON-RPC error for a request that is
 signature; 404 for an unknown builder; 413 for a body over the limit; 500 when the chain does not answer. Every error
 is a JSON-RPC error object. Nothing that comes in here is shown to anybody else.
 
+In lockstep a bundle is checked and answered at once and takes effect, as a cancellation does, when its stage closes:
+`eth_cancelBundle` then answers with an empty list, and what a bound refuses shows in the counters only.
+
 Not as at the real relay: no reputation (`isHighPriority` is false), no rate limit, and a private transaction given to
 one builder is tried by all, as with the preference `fast`.
 """
@@ -13,12 +16,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from devnet.errors import ChainFailed, RpcError
+from devnet.errors import ChainFailed, DevnetError, RpcError
 from devnet.relay.builders import BuilderConfig, refuses
 from devnet.relay.bundle_pool import BundlePool
 from devnet.relay.bundle_stats import BundleStats
@@ -40,6 +44,13 @@ MAX_BODY_BYTES: Final = 1_048_576
 PRIVATE_BLOCKS: Final = 25
 """So many blocks a private transaction is tried (docs.flashbots.net, `eth_sendPrivateTransaction`)."""
 PRIVATE_KEPT: Final = 4096
+
+
+InTurn = Callable[[Callable[[], Any]], Any]
+
+
+def _at_once(action: Callable[[], Any]) -> Any:
+    return action()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +79,15 @@ class FlashbotsApi:
         now: Callable[[], float],
         submit_private: Callable[[bytes], Awaitable[bytes]],
         withdraw_private: Callable[[bytes], bool],
+        in_turn: InTurn = _at_once,
         pool: BundlePool | None = None,
     ) -> None:
         """`submit_private` takes raw bytes into the mempool unseen and returns the hash, or raises `Refused`.
 
-        `withdraw_private` takes a transaction out of the mempool by hash and tells whether it was there.
+        `withdraw_private` takes a transaction out of the mempool by hash and tells whether it was there. `in_turn`
+        does something now, or later and returns None.
         """
+        self._in_turn = in_turn
         self._chain = chain
         self._rpc = rpc
         self._builders = {builder.name: builder for builder in builders}
@@ -168,6 +182,9 @@ class FlashbotsApi:
             self.counts["chain_failed"] += 1
             failed = JsonRpcError(f"the chain does not answer: {error}", -32603)
             return HttpAnswer(500, error_body(failed, call.identifier))
+        except DevnetError as error:  # lockstep: out of turn
+            self.counts["refused"] += 1
+            return HttpAnswer(400, error_body(JsonRpcError(str(error)), call.identifier))
         except Exception:
             # A fault of ours must not end the caller's connection; the log has the traceback, the caller has not.
             _log.exception("%s failed", call.method[:64])
@@ -180,14 +197,17 @@ class FlashbotsApi:
         return ChainRules(HARDFORK, self._chain.chain_id)
 
     async def _send_bundle(self, request: _Request) -> dict[str, str]:
-        self._arrivals += 1
         head, now = self._chain.head.number, self._now()
-        bundle = read_bundle(request.params, Submission(head, self._rules, request.signer, self._arrivals, now))
+        bundle = read_bundle(request.params, Submission(head, self._rules, request.signer, 0, now))
         if refuses(self._seed, request.builder, bundle.hash):
             raise BundleRefused(BundleFault.BUILDER_REFUSES, request.builder.name)
-        self._pool.add(request.builder.name, bundle)
-        self._stats.received(bundle)
+        self._in_turn(partial(self._admit, request.builder.name, bundle))
         return {"bundleHash": "0x" + bundle.hash.hex()}
+
+    def _admit(self, builder: str, bundle: Bundle) -> None:
+        self._arrivals += 1
+        self._pool.add(builder, replace(bundle, arrival=self._arrivals))
+        self._stats.received(bundle)
 
     async def _call_bundle(self, request: _Request) -> dict[str, Any]:
         head = self._chain.head
@@ -196,7 +216,7 @@ class FlashbotsApi:
 
     async def _cancel_bundle(self, request: _Request) -> list[str]:
         uuid = read_replacement_uuid(_fields(request).get("replacementUuid"))
-        cancelled = self._pool.cancel(request.builder.name, request.signer, uuid)
+        cancelled = self._in_turn(partial(self._pool.cancel, request.builder.name, request.signer, uuid)) or []
         return ["0x" + bundle.hash.hex() for bundle in cancelled]
 
     async def _send_private_transaction(self, request: _Request) -> str:
@@ -232,7 +252,11 @@ class FlashbotsApi:
         private = self._private.get(hash_)
         if private is None or private.signer != request.signer:
             return False
-        del self._private[hash_]
+        withdrawn = self._in_turn(partial(self._withdraw, hash_))
+        return True if withdrawn is None else bool(withdrawn)
+
+    def _withdraw(self, hash_: bytes) -> bool:
+        self._private.pop(hash_, None)
         return self._withdraw_private(hash_)
 
     async def _bundle_stats_v1(self, request: _Request) -> dict[str, Any]:

@@ -1,16 +1,21 @@
-"""Takes transactions in: decode, check, admit, announce; in lockstep hold them until their stage closes."""
+"""Takes transactions in: decode, check, admit, announce; in lockstep hold them until their stage closes.
+
+In lockstep bundles take their turn here too, so that neither a bound nor a replacement depends on who came first.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from devnet.relay.chain import Chain
 from devnet.relay.config import RelayConfig
 from devnet.relay.context import PooledTransaction
+from devnet.relay.jsonrpc import JsonRpcError
 from devnet.relay.lockstep import LockstepError, Place
 from devnet.relay.lockstep_driver import LockstepDriver
 from devnet.relay.mempool import Mempool
@@ -18,6 +23,8 @@ from devnet.relay.mempool_rules import AccountState, Refused, check_account, rea
 from devnet.relay.stats import RelayStats
 from devnet.relay.subscriptions import Subscriptions
 from protocol.ethereum.transactions import InvalidTransaction, SignedTransaction, decode_transaction
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ current_ticket: Final[ContextVar[Ticket | None]] = ContextVar("current_ticket", 
 
 
 class Intake:
-    """The only way into the mempool."""
+    """The only way into the mempool, and the turnstile of lockstep for bundles."""
 
     def __init__(
         self,
@@ -81,6 +88,18 @@ class Intake:
             self._lockstep.hold(ticket.participant, ticket.next_place(), arrival)
         return transaction.hash
 
+    def in_turn(self, action: Callable[[], T]) -> T | None:
+        """Do `action` now and return its result. Raises what it raises.
+
+        In lockstep do it when the stage closes, in the request's turn, and return None: what is refused then shows in
+        the counters only. Raises `LockstepError`.
+        """
+        if self._lockstep is None:
+            return action()
+        ticket = require_ticket()
+        self._lockstep.hold(ticket.participant, ticket.next_place(), partial(self._do_late, action))
+        return None
+
     def leak(self, raw: bytes) -> None:
         """Show a bundle's transaction to everybody (a fault). What cannot be read is not shown."""
         try:
@@ -103,6 +122,12 @@ class Intake:
             self._admit(transaction, account, public=public)
         except Refused as error:
             self._stats.refused[f"late_{error.reason.name.lower()}"] += 1
+
+    async def _do_late(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except JsonRpcError:
+            self._stats.counts["bundles_refused_late"] += 1
 
 
 def require_ticket() -> Ticket:

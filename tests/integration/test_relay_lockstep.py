@@ -165,6 +165,52 @@ async def test_bundles_are_ordered_by_participant_whoever_is_first(anvil: Anvil)
         assert mined == [hex_of(transfer(name, 0).hash) for name in ("alice", "bob")]
 
 
+async def test_of_bundles_under_one_uuid_the_later_by_sequence_stays_whichever_arrives_last(anvil: Anvil) -> None:
+    await fund(anvil.url, "alice")
+    uuid = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    async with lockstep(anvil.url, lockstep_participants=1) as relay, RpcClient(relay.public_url) as rpc:
+        alice = Participant(relay, "alice", 1)
+        block = await alice.join()
+        await alice.await_stage(block)
+
+        async def post(sequence: int, method: str, fields: dict[str, Any]) -> Any:
+            headers = {"X-Devnet-Participant": "alice", "X-Devnet-Sequence": str(sequence)}
+            answer = await post_signed(relay.builder_url("solo"), method, [fields], headers=headers)
+            return answer["result"]
+
+        def bundle(value: int) -> dict[str, Any]:
+            raw = hex_of(transfer("alice", 0, value=value).raw)
+            return {"txs": [raw], "blockNumber": hex(block), "replacementUuid": uuid}
+
+        assert "bundleHash" in await post(22, "eth_sendBundle", bundle(3))
+        assert await post(21, "eth_cancelBundle", {"replacementUuid": uuid}) == []
+        assert "bundleHash" in await post(20, "eth_sendBundle", bundle(2))
+        alice.sequence = 23
+        await alice.barrier(block)
+        await alice.await_stage(block + 1)
+        mined = (await rpc.call("eth_getBlockByNumber", "latest", False))["transactions"]
+        assert mined == [hex_of(transfer("alice", 0, value=3).hash)]
+        counts = (await rpc.call("devnet_stats"))["builders"]["bundles"]
+        assert counts == {"admitted": 2, "replaced": 0, "cancelled": 1, "expired": 1}
+
+
+async def test_what_a_builders_bound_refuses_when_the_stage_closes_is_counted(anvil: Anvil) -> None:
+    await fund(anvil.url, "alice")
+    async with lockstep(anvil.url, lockstep_participants=1) as relay:
+        alice = Participant(relay, "alice", 1)
+        block = await alice.join()
+        await alice.await_stage(block)
+        for value in range(65):  # a signer has at most 64 for one block
+            fields = {"txs": [hex_of(transfer("alice", 0, value=value).raw)], "blockNumber": hex(block)}
+            headers = {"X-Devnet-Participant": "alice", "X-Devnet-Sequence": str(alice.sequence)}
+            alice.sequence += 1
+            answer = await post_signed(relay.builder_url("solo"), "eth_sendBundle", [fields], headers=headers)
+            assert "bundleHash" in answer["result"]
+        await alice.barrier(block)
+        await alice.await_stage(block + 1)
+        assert (await alice.call("devnet_stats"))["bundles_refused_late"] == 1
+
+
 async def test_who_keeps_the_others_waiting_is_dropped_by_name(anvil: Anvil) -> None:
     async with lockstep(anvil.url, lockstep_seconds=0.05) as relay, RpcClient(relay.public_url) as rpc:
         alice, bob = Participant(relay, "alice", 0), Participant(relay, "bob", 0)
@@ -185,6 +231,8 @@ async def test_in_lockstep_a_sender_says_who_it_is(anvil: Anvil) -> None:
         with pytest.raises(RpcError, match="X-Devnet-Participant"):
             await rpc.call("eth_sendRawTransaction", raw)
         answer = await post_signed(relay.builder_url("solo"), "eth_sendBundle", [{"txs": [raw], "blockNumber": "0x3"}])
+        assert "X-Devnet-Participant" in answer["error"]["message"]
+        answer = await post_signed(relay.builder_url("solo"), "eth_sendPrivateTransaction", [{"tx": raw}])
         assert "X-Devnet-Participant" in answer["error"]["message"]
         nobody = Participant(relay, "nobody", 0)
         with pytest.raises(RpcError, match="nobody has not joined"):
