@@ -14,6 +14,7 @@ from typing import Any
 
 from devnet.actors.cast import PARTICIPANTS
 from devnet.actors.journal import forget_journals
+from devnet.actors.parameters import load_parameters
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
 from devnet.config import DevnetConfig
@@ -48,6 +49,8 @@ async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_re
 
     Raises `DevnetError` when a part cannot start or dies. Leaves no process and no record behind.
     """
+    if config.actor_parameters is not None:
+        load_parameters(config.actor_parameters)  # or the actors would find it out when everything is up
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

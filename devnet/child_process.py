@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devnet.errors import ChainFailed
+from devnet.storage import storage_errors
 
 MAX_RESTARTS = 3
 RESTART_SECONDS = 0.25
@@ -27,7 +28,12 @@ class ChildProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Run until cancelled; then end the child, kindly first. Returns when the child ends by itself with 0."""
+        """Run until cancelled; then end the child, kindly first. Returns when the child ends by itself with 0.
+
+        The log begins anew with each run, and goes on over restarts.
+        """
+        with storage_errors(self._log_path):
+            self._log_path.unlink(missing_ok=True)
         try:
             while (code := await self._run_once()) != 0:
                 if not self._restart or self.restarts >= MAX_RESTARTS:

@@ -8,6 +8,7 @@ from pathlib import Path
 from devnet.errors import ConfigInvalid
 
 MINIMUM_BLOCK_TIME_SECONDS = 0.2
+MAXIMUM_BLOCK_TIME_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +32,10 @@ class DevnetConfig:
         faults = []
         if not 0 <= self.port <= 65535:
             faults.append(f"port {self.port} is not between 0 and 65535")
-        if self.block_time_seconds < MINIMUM_BLOCK_TIME_SECONDS:
-            faults.append(f"block time {self.block_time_seconds} s is below {MINIMUM_BLOCK_TIME_SECONDS} s")
-        if self.lockstep and self.block_time_seconds != int(self.block_time_seconds):
+        if not MINIMUM_BLOCK_TIME_SECONDS <= self.block_time_seconds <= MAXIMUM_BLOCK_TIME_SECONDS:
+            bounds = f"{MINIMUM_BLOCK_TIME_SECONDS} to {MAXIMUM_BLOCK_TIME_SECONDS:g} s"
+            faults.append(f"block time {self.block_time_seconds} s is not within {bounds}")
+        elif self.lockstep and self.block_time_seconds != int(self.block_time_seconds):
             faults.append("in lockstep the block time is the step of the chain's clock: whole seconds only")
         if self.participants < 0:
             faults.append(f"{self.participants} participants are less than none")

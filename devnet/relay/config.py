@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from devnet.anvil import BLOCK_GAS_LIMIT, BLOCKS_KEPT, CHAIN_ID
 from devnet.errors import ConfigInvalid
 from devnet.relay.builders import DEFAULT_BUILDERS, BuilderConfig
+from devnet.relay.lockstep import MAX_PARTICIPANTS
 from devnet.relay.mempool_rules import MempoolLimits
 
 
@@ -69,8 +70,8 @@ class RelayConfig:
             wrong.append("at least one builder is needed")
         if len({builder.name for builder in self.builders}) != len(self.builders):
             wrong.append("two builders have one name")
-        if self.lockstep_participants < 1:
-            wrong.append("lockstep needs at least one participant")
+        if not 1 <= self.lockstep_participants <= MAX_PARTICIPANTS:
+            wrong.append(f"lockstep has 1 to {MAX_PARTICIPANTS} participants, not {self.lockstep_participants}")
         if not 0 <= self.port <= 65535:
             wrong.append(f"there is no port {self.port}")
         if wrong:

@@ -186,6 +186,15 @@ def test_a_wrong_use_says_what_is_wrong(tmp_path: Path, words: tuple[str, ...], 
     assert "Traceback" not in refused.stderr
 
 
+def test_wrong_parameters_are_named_before_anything_starts(tmp_path: Path) -> None:
+    parameters = tmp_path / "parameters.toml"
+    parameters.write_text("[trader]\n")
+    refused = hftnode(tmp_path, "devnet", "up", "--port", "0", "--parameters", str(parameters))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "unknown section [trader]" in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_accounts_are_listed_with_keys_and_a_warning(tmp_path: Path) -> None:
     words = hftnode(tmp_path, "devnet", "accounts", "--role", "operator").stdout
     assert "never send real funds" in words

@@ -19,7 +19,8 @@ async def until(path: Path, lines: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_child_that_ends_well_is_not_restarted(tmp_path: Path) -> None:
+async def test_a_child_that_ends_well_is_not_restarted_and_its_log_is_of_this_run(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("of an older run\n")
     child = ChildProcess("child", [sys.executable, "-c", "print('done')"], tmp_path / "log", restart=True)
     await child.run()
     assert (tmp_path / "log").read_text() == "done\n"

@@ -18,7 +18,7 @@ def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigInvalid) as caught:
         DevnetConfig(
             port=70_000,
-            block_time_seconds=0.01,
+            block_time_seconds=float("nan"),
             lockstep=True,
             seed=-1,
             actors=False,
@@ -28,8 +28,7 @@ def test_all_faults_are_named_at_once() -> None:
         )
     for word in (
         "port 70000",
-        "block time",
-        "whole seconds",
+        "block time nan s is not within 0.2 to 3600 s",
         "seed -1",
         "-1 participants",
         "stop after",
@@ -42,3 +41,14 @@ def test_lockstep_needs_somebody_to_wait_for() -> None:
     with pytest.raises(ConfigInvalid, match="at least one participant"):
         DevnetConfig(lockstep=True, actors=False)
     assert DevnetConfig(lockstep=True, actors=False, participants=1).participants == 1
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3601.0, float("inf")])
+def test_a_block_time_out_of_bounds_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigInvalid, match="not within"):
+        DevnetConfig(block_time_seconds=seconds)
+
+
+def test_lockstep_steps_by_whole_seconds() -> None:
+    with pytest.raises(ConfigInvalid, match="whole seconds"):
+        DevnetConfig(block_time_seconds=0.5, lockstep=True)
