@@ -204,7 +204,9 @@ def _adopt(staging: Path, target: Path) -> None:
 def _run(what: str, command: Sequence[str], folder: Path, *, first: Path | None = None) -> None:
     environment = None
     if first is not None:
-        environment = {**os.environ, "PATH": f"{first}{os.pathsep}{os.environ.get('PATH', '')}"}
+        path = f"{first}{os.pathsep}{os.environ.get('PATH', '')}"
+        # Node.js brings certificates of its own; behind a company's proxy it is the system that has the right one.
+        environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ, "PATH": path}
     try:
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False

@@ -57,6 +57,18 @@ def test_packages_are_installed_once_and_then_found(own_path: Path, tmp_path: Pa
     assert len(heard) == 2
 
 
+@pytest.mark.parametrize(("chosen", "seen"), [(None, "1"), ("0", "0")])
+def test_npm_trusts_the_systems_certificates_as_pip_and_uv_do_unless_told_otherwise(
+    chosen: str | None, seen: str, own_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NODE_USE_SYSTEM_CA", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("NODE_USE_SYSTEM_CA", chosen)
+    give_node(own_path, "mkdir node_modules; echo $NODE_USE_SYSTEM_CA > node_modules/seen")
+    found = ensure_packages(Home(tmp_path / "home"), quiet)
+    assert (found.root / "seen").read_text() == f"{seen}\n"
+
+
 def test_two_processes_install_once(own_path: Path, tmp_path: Path) -> None:
     home, log = Home(tmp_path / "home"), tmp_path / "log"
     give_node(own_path, f"echo run >> {log}; sleep 0.1; mkdir node_modules")
