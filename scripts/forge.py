@@ -85,7 +85,6 @@ async def prepare(home: Home, progress: Progress) -> Forge:
     return Forge(tools.foundry("forge"), environment, build)
 
 
-
 def _link(place: Path, target: Path) -> None:
     if place.is_symlink() and place.readlink() == target:
         return
