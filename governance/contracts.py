@@ -1,6 +1,6 @@
 """Our contracts as they are deployed: ABI, code and the meaning of their errors, from governance/abi.
 
-The files are written by scripts/export-abi from contracts/ and come with the package, so that running needs no compiler.
+Written by scripts/export-abi from contracts/; they come with the package, so that running needs no compiler.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 from devnet.accounts import account
 from devnet.errors import DevnetError
 from devnet.home import Home
-from devnet.packages import Packages, Progress, ensure_packages, find_node
+from devnet.packages import Progress, ensure_packages, find_node
 from devnet.protocols.safe import OWNERS
 from devnet.storage import exclusive_lock, write_atomically
 from devnet.world import World, ensure_world

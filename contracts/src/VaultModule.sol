@@ -47,6 +47,7 @@ contract VaultModule is IVaultModule {
         Limit memory limit = _limits[safe][token];
         if (!limit.pinned) revert TokenNotPinned(token);
         if (drawn > limit.maxDraw) revert DrawAboveMaximum(drawn, limit.maxDraw);
+        if (address(vault.executor) == address(0)) revert NoExecutor();
         uint256 bidCap = _bidCapLeft(vault.bidCap);
 
         TransientSlot.BooleanSlot lock = LOCKS.deriveMapping(safe).asBoolean();

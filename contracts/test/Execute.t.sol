@@ -73,8 +73,7 @@ contract ExecuteTest is WorldTest {
         uint256 expected = _pairQuote("uniswap_v2_router", weth, usdc, bought) - borrowed;
         bytes memory hops = abi.encodePacked(Plans.uniswapV3(weth, 500), Plans.uniswapV2(usdc));
         vm.prank(alice);
-        uint256 profit =
-            module.execute(address(safe), usdc, 0, Plans.pack(Plans.loan(Plans.BALANCER, borrowed), hops));
+        uint256 profit = module.execute(address(safe), usdc, 0, Plans.pack(Plans.loan(Plans.BALANCER, borrowed), hops));
         assertEq(profit, expected, "the profit");
         assertEq(IERC20(usdc).balanceOf(address(safe)), expected, "the Safe's balance");
         _assertExecutorIsEmpty();

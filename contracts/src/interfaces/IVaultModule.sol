@@ -69,6 +69,8 @@ interface IVaultModule {
     error NotGuardian();
     /// @notice The vault is paused.
     error VaultPaused();
+    /// @notice The vault has no executor.
+    error NoExecutor();
     /// @notice Executions of one Safe do not nest.
     error VaultBusy();
     /// @notice The owners have not pinned this token.

@@ -26,9 +26,8 @@ library Plans {
     }
 
     function pack(Header memory header, bytes memory hops) internal pure returns (bytes memory) {
-        return abi.encodePacked(
-            header.source, header.lastBlock, header.borrowed, header.minimumProfit, header.bid, hops
-        );
+        return
+            abi.encodePacked(header.source, header.lastBlock, header.borrowed, header.minimumProfit, header.bid, hops);
     }
 
     function lendingPool(address otherToken, uint24 fee) internal pure returns (bytes memory) {

@@ -132,9 +132,8 @@ abstract contract WorldTest is Test {
         vm.prank(carol);
         safe.approveHash(hash);
         (address first, address second) = bob < carol ? (bob, carol) : (carol, bob);
-        bytes memory signatures = abi.encodePacked(
-            abi.encode(first, uint256(0)), uint8(1), abi.encode(second, uint256(0)), uint8(1)
-        );
+        bytes memory signatures =
+            abi.encodePacked(abi.encode(first, uint256(0)), uint8(1), abi.encode(second, uint256(0)), uint8(1));
         vm.prank(carol);
         safe.execTransaction(to, 0, data, 0, 0, 0, 0, address(0), payable(address(0)), signatures);
     }
@@ -144,6 +143,14 @@ abstract contract WorldTest is Test {
         _bySafe(address(module), abi.encodeCall(VaultModule.propose, (change)));
         skip(module.LOOSENING_DELAY());
         module.enact(address(safe), change);
+    }
+
+    function _noOperator() internal pure returns (Change memory) {
+        return Change(ChangeKind.Operator, address(0), 0);
+    }
+
+    function _newOperator(address operator) internal pure returns (Change memory) {
+        return Change(ChangeKind.Operator, operator, 0);
     }
 
     function _execute(uint256 drawn, bytes memory plan) internal returns (uint256 profit) {
@@ -196,19 +203,19 @@ abstract contract WorldTest is Test {
         internal
         returns (uint256 amountOut)
     {
-        (amountOut,,,) = IPoolQuoter(_contract("uniswap_v3_quoter")).quoteExactInputSingle(
-            IPoolQuoter.Question(tokenIn, tokenOut, amountIn, fee, 0)
-        );
+        (amountOut,,,) = IPoolQuoter(_contract("uniswap_v3_quoter"))
+            .quoteExactInputSingle(IPoolQuoter.Question(tokenIn, tokenOut, amountIn, fee, 0));
     }
 
     function _balancerQuote(bytes32 poolId, address tokenIn, address tokenOut, uint256 amountIn)
         internal
         returns (uint256)
     {
-        return IBalancerQuestions(_contract("balancer_queries")).querySwap(
-            IBalancerQuestions.SingleSwap(poolId, 0, tokenIn, tokenOut, amountIn, ""),
-            IBalancerQuestions.FundManagement(address(this), false, payable(address(this)), false)
-        );
+        return IBalancerQuestions(_contract("balancer_queries"))
+            .querySwap(
+                IBalancerQuestions.SingleSwap(poolId, 0, tokenIn, tokenOut, amountIn, ""),
+                IBalancerQuestions.FundManagement(address(this), false, payable(address(this)), false)
+            );
     }
 
     // What must hold after every execution
