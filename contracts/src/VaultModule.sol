@@ -86,7 +86,9 @@ contract VaultModule is IVaultModule {
     }
 
     /// @dev The cap less the priority fee, which is judged by the transaction's gas limit: the most it can come to.
+    /// Only simulations have a gas price below the base fee.
     function _bidCapLeft(uint256 bidCap) private view returns (uint256) {
+        if (tx.gasprice <= block.basefee) return bidCap;
         uint256 gasLimit = gasleft() + INTRINSIC_GAS + msg.data.length * GAS_PER_CALLDATA_BYTE;
         uint256 fee = (tx.gasprice - block.basefee) * gasLimit;
         if (fee > bidCap) revert PriorityFeeAboveCap(fee, bidCap);

@@ -96,6 +96,13 @@ contract BidTest is WorldTest {
         module.execute{gas: 1_500_000}(address(safe), weth, 10 ether, plan);
     }
 
+    function test_has_no_priority_fee_in_a_simulation_without_a_gas_price() public {
+        vm.fee(10 gwei);
+        vm.txGasPrice(0);
+        _execute(10 ether, _bid(BID_CAP));
+        assertEq(builder.balance, BID_CAP, "the builder's ether");
+    }
+
     function test_is_refused_where_the_builder_refuses() public {
         vm.coinbase(address(new RefusingBuilder()));
         bytes memory plan = _bid(1);
