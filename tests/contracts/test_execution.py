@@ -34,7 +34,16 @@ from governance.executor import (
     encode_execution,
 )
 from governance.reverts import Revert, explain_revert
-from governance.vaults import Change, ChangeKind, SafeTransaction, enable_module_call, open_vault_call, tighten_call
+from governance.vaults import (
+    Change,
+    ChangeKind,
+    SafeTransaction,
+    enable_module_call,
+    enact_call,
+    open_vault_call,
+    propose_call,
+    tighten_call,
+)
 from protocol.units import Address, BlockNumber, ChainId, TokenAmount, Wei
 from tests.chain import Chain
 
@@ -241,3 +250,20 @@ async def test_an_owner_pauses_the_vault_at_once(vault: Vault) -> None:
     assert receipt["status"] == "0x1"
     plan = await vault.plan(selling(vault), buying(vault, "v3"))
     assert (await vault.why_not(ETHER, plan)).words == "The vault is paused."
+
+
+async def test_the_safe_loosens_its_vault_after_48_hours(vault: Vault) -> None:
+    resume = Change(kind=ChangeKind.PAUSE, value=0)
+    pause = tighten_call(raw(vault.safe), Change(kind=ChangeKind.PAUSE, value=1))
+    assert (await vault.chain.send_data(OWNERS[1], vault.module, pause))["status"] == "0x1"
+    await by_safe(vault.chain, vault.safe, vault.module, propose_call(resume))
+    early = await vault.chain.send_data(WHALE, vault.module, enact_call(raw(vault.safe), resume))
+    assert early["status"] == "0x0"
+    due = int((await head(vault))["timestamp"], 16) + 48 * 3_600
+    await vault.chain.rpc.call("evm_setNextBlockTimestamp", due)
+    await vault.chain.rpc.call("evm_mine")
+    receipt = await vault.chain.send_data(WHALE, vault.module, enact_call(raw(vault.safe), resume))
+    assert receipt["status"] == "0x1"
+    plan = await vault.plan(selling(vault), buying(vault, "v3"))
+    receipt = await vault.chain.send_data(ALICE, vault.module, vault.calldata(ETHER, plan))
+    assert receipt["status"] == "0x1"
