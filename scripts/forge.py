@@ -72,7 +72,7 @@ async def prepare(home: Home, progress: Progress) -> Forge:
     with exclusive_lock(build / ".lock", "preparing forge"):
         _link(PROJECT / "lib" / "packages", packages.root)
         _link(PROJECT / "lib" / "tools", tools.root)
-        _write_world(PROJECT / "world", world)
+        _write_world(PROJECT / "build" / "world", world)
     node = find_node(home, progress).program.parent
     environment = {
         **os.environ,
@@ -100,7 +100,7 @@ def _write_world(folder: Path, world: World) -> None:
     key = f"{world.state_path.parent.name} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
     if (folder / "key").is_file() and (folder / "key").read_text() == key:
         return
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     state = json.loads(world.state_path.read_bytes())
     accounts = {address: _genesis_account(entry) for address, entry in sorted(state["accounts"].items())}
     write_atomically(folder / "accounts.json", json.dumps(accounts).encode())

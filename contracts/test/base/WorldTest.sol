@@ -55,8 +55,8 @@ abstract contract WorldTest is Test {
     string private _names;
 
     function setUp() public virtual {
-        vm.loadAllocs("world/accounts.json");
-        _names = vm.readFile("world/names.json");
+        vm.loadAllocs("build/world/accounts.json");
+        _names = vm.readFile("build/world/names.json");
         vm.roll(vm.parseJsonUint(_names, ".block") + 1);
         vm.warp(vm.parseJsonUint(_names, ".timestamp") + 2);
         vm.coinbase(builder);

@@ -28,6 +28,7 @@ contract VaultInvariants is Test {
     }
 
     function invariant_P14_principal_returns_and_profit_stays() public view {
+        assertEq(handler.losses(), 0, "P14: losses");
         assertEq(handler.safeBalance(), handler.expectedBalance(), "P14: the Safe's balance");
     }
 

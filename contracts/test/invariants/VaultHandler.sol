@@ -15,6 +15,8 @@ contract VaultHandler is WorldTest {
     uint256 public gifts;
     uint256 public executions;
     uint256 public refusals;
+    /// P14: how often the Safe did not get what the execution said, on top of what it had.
+    uint256 public losses;
     /// P18: how often less than the plan's minimum came in.
     uint256 public shortfalls;
     /// P19: how often a builder got more than the cap.
@@ -92,8 +94,9 @@ contract VaultHandler is WorldTest {
             ++executions;
             profits += profit;
             if (by != vault.operator || vault.paused) ++intrusions;
-            uint256 gained = IERC20(weth).balanceOf(address(safe)) - safeBefore;
-            if (gained != profit || gained < header.minimumProfit) ++shortfalls;
+            uint256 safeAfter = IERC20(weth).balanceOf(address(safe));
+            if (safeAfter != safeBefore + profit) ++losses;
+            if (safeAfter < safeBefore + header.minimumProfit) ++shortfalls;
             if (builder.balance - builderBefore > vault.bidCap) ++overbids;
         } catch {
             ++refusals;
