@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -43,9 +44,12 @@ def test_a_changed_abi_is_noticed(forge: Forge, tmp_path: Path, monkeypatch: pyt
 
 def test_forges_tests_pass_and_gas_is_as_committed(forge: Forge, request: pytest.FixtureRequest) -> None:
     forge.environment["FORGE_SNAPSHOT_CHECK"] = "true"
+    words = ["test"]
     if request.config.getoption("--long"):
         forge.environment["FOUNDRY_PROFILE"] = "long"
-    done = forge.run(["test"], seconds=SECONDS, capture=True)
+        words += ["--fuzz-seed", hex(random.SystemRandom().randrange(2**64))]
+        print(" ".join(words))
+    done = forge.run(words, seconds=SECONDS, capture=True)
     assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-2_000:]
     assert re.search(r"(\d+) tests passed, 0 failed, 0 skipped", done.stdout)
 
