@@ -48,9 +48,8 @@ def test_forges_tests_pass_and_gas_is_as_committed(forge: Forge, request: pytest
     if request.config.getoption("--long"):
         forge.environment["FOUNDRY_PROFILE"] = "long"
         words += ["--fuzz-seed", hex(random.SystemRandom().randrange(2**64))]
-        print(" ".join(words))
     done = forge.run(words, seconds=SECONDS, capture=True)
-    assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-2_000:]
+    assert done.returncode == 0, f"{words}: {done.stdout[-8_000:]}{done.stderr[-2_000:]}"
     assert re.search(r"(\d+) tests passed, 0 failed, 0 skipped", done.stdout)
 
 
