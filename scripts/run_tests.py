@@ -41,8 +41,8 @@ class Selection:
 def select(words: list[str], root: Path = ROOT) -> Selection:
     """Turn the words after `scripts/test` into arguments for pytest.
 
-    A word that is a path (also one below tests/, also with `::`) selects by path, any other by name (`-k`); words with
-    a dash (with their values) go to pytest as they are. `--long` alone still is the whole suite.
+    A word that is a path (also one below tests/, which goes first; also with `::`) selects by path, any other by name
+    (`-k`); words with a dash (with their values) go to pytest as they are. `--long` alone still is the whole suite.
     """
     options: list[str] = []
     paths: list[str] = []
@@ -51,7 +51,7 @@ def select(words: list[str], root: Path = ROOT) -> Selection:
         if word.startswith("-") or before in WITH_VALUE:
             options.append(word)
             continue
-        place = next((base / word for base in (root, root / "tests") if (base / word.split("::")[0]).exists()), None)
+        place = next((base / word for base in (root / "tests", root) if (base / word.split("::")[0]).exists()), None)
         if place is None:
             names.append(word)
         else:

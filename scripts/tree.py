@@ -14,6 +14,7 @@ _TESTED = (
     "governance",
     "node",
     "devnet",
+    "contracts",
     "benchmarks",
     "scripts",
     "tests",

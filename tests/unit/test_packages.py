@@ -24,7 +24,7 @@ def own_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH with nothing but the shell's own tools."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("sh", "mkdir", "touch", "sleep"):
+    for name in ("sh", "mkdir", "touch", "sleep", "cp"):
         program = shutil.which(name)
         assert program is not None
         (folder / name).symlink_to(program)
@@ -67,6 +67,21 @@ def test_npm_trusts_the_systems_certificates_as_pip_and_uv_do_unless_told_otherw
     give_node(own_path, "mkdir node_modules; echo $NODE_USE_SYSTEM_CA > node_modules/seen")
     found = ensure_packages(Home(tmp_path / "home"), quiet)
     assert (found.root / "seen").read_text() == f"{seen}\n"
+
+
+def test_another_folder_with_a_lock_is_installed_beside_the_first(own_path: Path, tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "tools"
+    folder.mkdir()
+    (folder / "package.json").write_text('{"description": "tools"}')
+    for name in (".npmrc", "package-lock.json"):
+        (folder / name).write_text("{}")
+    give_node(own_path, "mkdir node_modules && cp package.json node_modules/seen")
+    heard: list[str] = []
+    first, second = ensure_packages(home, heard.append), ensure_packages(home, heard.append, folder)
+    assert first.root != second.root
+    assert second.key == lock_key(folder)
+    assert (second.root / "seen").read_text() == '{"description": "tools"}'
+    assert heard[2].endswith(": tools")
 
 
 def test_two_processes_install_once(own_path: Path, tmp_path: Path) -> None:

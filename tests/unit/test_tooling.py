@@ -42,6 +42,7 @@ def test_a_word_that_is_a_path_selects_by_path_also_below_tests() -> None:
     assert run_tests.select(["unit/test_tooling.py::test_x"]).arguments == (
         str(ROOT / "tests/unit/test_tooling.py::test_x"),
     )
+    assert run_tests.select(["contracts"]).arguments == (str(ROOT / "tests/contracts"),)  # not the sources
 
 
 def test_any_other_word_selects_by_name() -> None:

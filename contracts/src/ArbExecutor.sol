@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Route} from "./Route.sol";
+import {ExecutorBindings, IArbExecutor} from "./interfaces/IArbExecutor.sol";
+import {IWrappedEther} from "./interfaces/external/IWrappedEther.sol";
+import {AaveLender} from "./lenders/AaveLender.sol";
+import {BalancerLender} from "./lenders/BalancerLender.sol";
+import {ConcentratedLender} from "./lenders/ConcentratedLender.sol";
+import {Allowance} from "./libraries/Allowance.sol";
+import {Packed} from "./libraries/Packed.sol";
+import {BalancerVenue} from "./venues/BalancerVenue.sol";
+import {ConcentratedVenue} from "./venues/ConcentratedVenue.sol";
+
+/// @title ArbExecutor
+contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, ReentrancyGuardTransient {
+    using Allowance for IERC20;
+    using Packed for bytes;
+
+    uint256 private constant NOBODY = 0;
+    uint256 private constant BALANCER_V2 = 1;
+    uint256 private constant AAVE_V3 = 2;
+    uint256 private constant UNISWAP_V3 = 3;
+
+    uint256 private constant HEADER_BYTES = 50;
+
+    address private immutable MODULE;
+    address private immutable WETH;
+
+    constructor(ExecutorBindings memory bindings)
+        Route(bindings.uniswapV2, bindings.sushiSwap)
+        ConcentratedVenue(bindings.uniswapV3)
+        BalancerVenue(bindings.balancerVault)
+        AaveLender(bindings.aavePool)
+    {
+        MODULE = bindings.module;
+        WETH = bindings.weth;
+    }
+
+    receive() external payable {
+        if (msg.sender != WETH) revert NotWeth();
+    }
+
+    /// @inheritdoc IArbExecutor
+    function execute(address token, uint256 drawn, uint256 bidCap, bytes calldata plan)
+        external
+        nonReentrant
+        returns (uint256 owed)
+    {
+        if (msg.sender != MODULE) revert NotModule();
+        uint256 lastBlock = plan.read(1, 5);
+        if (block.number > lastBlock) revert PlanExpired(lastBlock);
+        uint256 bid = plan.read(38, 12);
+        if (bid > bidCap) revert BidAboveCap(bid, bidCap);
+        uint256 proceeds = _proceedsOf(token, drawn, plan);
+        uint256 required = drawn + plan.read(22, 16) + bid;
+        if (proceeds < required) revert ProfitBelowMinimum(proceeds, required);
+        if (bid != 0) _payBuilder(token, bid);
+        owed = proceeds - bid;
+        IERC20(token).lend(msg.sender, owed);
+    }
+
+    /// @dev Borrow, run the route, repay.
+    function _proceedsOf(address token, uint256 drawn, bytes calldata plan) private returns (uint256) {
+        uint256 source = plan.read(0, 1);
+        uint256 borrowed = plan.read(6, 16);
+        if (drawn + borrowed == 0 || (borrowed == 0) != (source == NOBODY)) revert WrongAmount();
+        if (source == NOBODY) return _runRoute(plan, HEADER_BYTES, token, drawn);
+        bytes calldata rest = plan[HEADER_BYTES:];
+        if (source == BALANCER_V2) {
+            _borrowFromBalancer(token, drawn, borrowed, rest);
+        } else if (source == AAVE_V3) {
+            _borrowFromAave(token, drawn, borrowed, rest);
+        } else if (source == UNISWAP_V3) {
+            _borrowFromPool(token, drawn, borrowed, rest);
+        } else {
+            revert UnknownSource(source);
+        }
+        return _takeProceeds();
+    }
+
+    /// @dev Nothing the builder returns is looked at or copied.
+    function _payBuilder(address token, uint256 bid) private {
+        if (token != WETH) revert BidNotInWeth(token);
+        IWrappedEther(WETH).withdraw(bid);
+        if (!LowLevelCall.callNoReturn(block.coinbase, bid, "")) revert BuilderRefused();
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @notice The pairs of one factory of Uniswap V2's kind: where they are, and what they take.
+/// @param factory Creates each pair by CREATE2 with the hash of both tokens as salt.
+/// @param initCodeHash Keccak-256 of the pairs' creation code.
+/// @param feePips The fee in hundredths of a basis point of the amount in (3000 = 0.3 %).
+struct PairFactory {
+    address factory;
+    bytes32 initCodeHash;
+    uint256 feePips;
+}
+
+/// @notice The pools of one factory of Uniswap V3's kind.
+/// @param factory The address that CREATE2 derives pools from (for some forks not the factory but its deployer).
+/// @param initCodeHash Keccak-256 of the pools' creation code.
+struct PoolFactory {
+    address factory;
+    bytes32 initCodeHash;
+}
+
+/// @notice Everything an executor is bound to for ever.
+/// @param module The only caller: the module that knows whose funds they are.
+/// @param weth WETH9; the only token out of whose profit a builder is paid.
+struct ExecutorBindings {
+    address module;
+    address weth;
+    PairFactory uniswapV2;
+    PairFactory sushiSwap;
+    PoolFactory uniswapV3;
+    address balancerVault;
+    address aavePool;
+}
+
+/// @title Runs one cycle of swaps with drawn or borrowed funds and leaves nothing behind
+/// @notice Holds no funds and no rights between calls. Whoever could call it otherwise could neither take nor lose
+/// anything of it; only the module may, so that a call is always somebody's, within that somebody's bounds.
+///
+/// P17  No balance and no allowance is left after a call. What strangers send in stays where it is and never counts.
+/// P18  The profit, after the payment to the builder, is at least the plan's minimum, or everything reverts.
+/// P19  The payment to the builder is at most what the module allows, and comes out of WETH profit only.
+///
+/// A plan is packed, big-endian, without padding:
+///
+///     bytes      field
+///     1          what and whence: 0x00 nothing borrowed, 0x01 Balancer V2, 0x02 Aave V3, 0x03 Uniswap V3 flash.
+///                The upper four bits are 0: an own execution. Others belong to orders of the network.
+///     5          last block in which the plan may run
+///     16         amount borrowed, of the token that was also drawn
+///     16         minimum profit, in the token's smallest unit
+///     12         payment to the builder, wei
+///     20 + 3     only for 0x03: the lending pool's other token, its fee in pips
+///     then each hop:
+///     1          venue: 0 Uniswap V2, 1 SushiSwap, 2 Uniswap V3, 3 Balancer V2
+///     20         token out; the last hop's must be the token the cycle began with
+///     3          only Uniswap V3: the pool's fee in pips
+///     32         only Balancer V2: the pool's id
+///     4          the least that may come out: 8 bits n, 24 bits m, meaning m · 2^n
+///
+/// Pools are named by factory, tokens and fee, and their addresses derived: there is no foreign pool to name.
+interface IArbExecutor {
+    /// @notice The caller is not the module.
+    error NotModule();
+    /// @notice The plan's last block has passed.
+    error PlanExpired(uint256 lastBlock);
+    /// @notice The plan ends inside a field, or has no hop.
+    error MalformedPlan();
+    /// @notice The plan's first byte names no lender that is known here, or a kind of execution that is not.
+    error UnknownSource(uint256 source);
+    /// @notice A hop names a venue that is not allow-listed.
+    error UnknownVenue(uint256 venue);
+    /// @notice There is nothing to swap, or an amount is borrowed from nobody.
+    error WrongAmount();
+    /// @notice No contract stands where the factory would have created this pool.
+    error NoSuchPool(address pool);
+    /// @notice Less came out of a hop (counted from 0) than its minimum.
+    error LegBelowMinimum(uint256 hop, uint256 amountOut, uint256 minimum);
+    /// @notice A Uniswap V3 pool ran out of liquidity and took less than it was to take.
+    error PartialFill(uint256 taken, uint256 amountIn);
+    /// @notice The last hop gives another token than the first one took.
+    error RouteNotClosed(address tokenOut);
+    /// @notice What came out of the route does not repay the loan and its fee.
+    error LoanNotCovered(uint256 proceeds, uint256 owed);
+    /// @notice P18: after repayment less is left than the amount drawn, the minimum profit and the builder's payment.
+    error ProfitBelowMinimum(uint256 proceeds, uint256 required);
+    /// @notice P19: the builder is to get more than the module allows.
+    error BidAboveCap(uint256 bid, uint256 cap);
+    /// @notice P19: a builder is paid out of WETH profit only.
+    error BidNotInWeth(address token);
+    /// @notice The builder's account does not take the payment.
+    error BuilderRefused();
+    /// @notice A callback that no call under way asked for: of another caller, kind or payload, or a second time.
+    error UnexpectedCallback();
+    /// @notice The lender never called back.
+    error CallbackMissing();
+    /// @notice Aave calls back for a loan that someone else has taken out in our name.
+    error ForeignInitiator(address initiator);
+    /// @notice Ether comes from WETH only.
+    error NotWeth();
+
+    /// @notice Run a plan. The caller has sent `drawn` of `token` and pulls what it is owed, which it is allowed to.
+    /// @param token The token the cycle begins and ends with.
+    /// @param drawn What the caller has sent in, in the token's smallest unit; may be 0 with a loan.
+    /// @param bidCap The most the builder may be paid, wei.
+    /// @param plan See above.
+    /// @return owed `drawn` and the profit.
+    function execute(address token, uint256 drawn, uint256 bidCap, bytes calldata plan) external returns (uint256 owed);
+
+    /// @notice Uniswap V3 asks for what a swap costs.
+    function uniswapV3SwapCallback(int256 amount0, int256 amount1, bytes calldata data) external;
+
+    /// @notice Uniswap V3 has lent and waits for loan and fees.
+    function uniswapV3FlashCallback(uint256 fee0, uint256 fee1, bytes calldata data) external;
+
+    /// @notice Balancer V2 has lent and waits for loan and fee.
+    function receiveFlashLoan(
+        address[] calldata tokens,
+        uint256[] calldata amounts,
+        uint256[] calldata fees,
+        bytes calldata data
+    ) external;
+
+    /// @notice Aave V3 has lent and will pull loan and premium.
+    function executeOperation(address asset, uint256 amount, uint256 premium, address initiator, bytes calldata data)
+        external
+        returns (bool);
+}

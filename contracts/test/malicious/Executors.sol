@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+/// @title An executor that keeps part of what it was sent, and says what it was told to say
+contract KeepingExecutor {
+    uint256 private immutable CLAIMED;
+    uint256 private immutable ALLOWED;
+
+    constructor(uint256 claimed, uint256 allowed) {
+        (CLAIMED, ALLOWED) = (claimed, allowed);
+    }
+
+    function execute(address token, uint256, uint256, bytes calldata) external returns (uint256) {
+        IERC20(token).approve(msg.sender, ALLOWED);
+        return CLAIMED;
+    }
+}
+
+/// @title An executor that calls what its plan says: target, then call data; and gives back what it was sent
+contract CallingExecutor {
+    bytes public answer;
+    bool public succeeded;
+
+    function execute(address token, uint256 drawn, uint256, bytes calldata plan) external returns (uint256) {
+        (succeeded, answer) = address(bytes20(plan[:20])).call(plan[20:]);
+        IERC20(token).approve(msg.sender, drawn);
+        return drawn;
+    }
+}

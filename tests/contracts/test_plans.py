@@ -1,0 +1,193 @@
+"""Plans for the executor: the same bytes as the contract reads, round trips, and what is refused before it is sent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.executor import (
+    EXECUTE,
+    MINIMUM_BITS,
+    AaveLoan,
+    BalancerHop,
+    BalancerLoan,
+    ConcentratedHop,
+    ConcentratedLoan,
+    Hop,
+    Loan,
+    PairHop,
+    PairVenue,
+    Plan,
+    decode_plan,
+    encode_execution,
+    encode_plan,
+    minimum_rounded_down,
+)
+from protocol.errors import InvalidField, MalformedMessage
+from protocol.ethereum.abi import decode_call
+from protocol.units import Address, BlockNumber, TokenAmount, Wei
+
+WETH, USDC, DAI = (Address(bytes([n]) * 20) for n in (0xEE, 0x01, 0xDA))
+SAFE = Address(b"\x5a" * 20)
+ETHER = 10**18
+
+
+def pair_hop(token_out: Address = USDC, minimum: int = 0, venue: PairVenue = PairVenue.UNISWAP_V2) -> PairHop:
+    return PairHop(venue=venue, token_out=token_out, minimum_out=TokenAmount(minimum))
+
+
+def concentrated_hop(token_out: Address = WETH, fee_pips: int = 500) -> ConcentratedHop:
+    return ConcentratedHop(token_out=token_out, fee_pips=fee_pips, minimum_out=TokenAmount(0))
+
+
+def balancer_hop(token_out: Address = WETH) -> BalancerHop:
+    return BalancerHop(token_out=token_out, pool_id=b"\x0b" * 32, minimum_out=TokenAmount(0))
+
+
+def plan(*hops: Hop, loan: Loan | None = None) -> Plan:
+    return Plan(
+        last_block=BlockNumber(1_000),
+        minimum_profit=TokenAmount(7),
+        builder_payment=Wei(9),
+        loan=loan,
+        hops=hops or (pair_hop(), concentrated_hop()),
+    )
+
+
+addresses = st.binary(min_size=20, max_size=20).map(Address)
+minimums = st.integers(0, 2**256 - 1).map(minimum_rounded_down).map(TokenAmount)
+amounts = st.integers(1, 2**128 - 1).map(TokenAmount)
+fees = st.integers(0, 999_999)
+hops = st.one_of(
+    st.builds(PairHop, venue=st.sampled_from(PairVenue), token_out=addresses, minimum_out=minimums),
+    st.builds(ConcentratedHop, token_out=addresses, fee_pips=fees, minimum_out=minimums),
+    st.builds(BalancerHop, token_out=addresses, pool_id=st.binary(min_size=32, max_size=32), minimum_out=minimums),
+)
+loans = st.one_of(
+    st.none(),
+    st.builds(BalancerLoan, amounts),
+    st.builds(AaveLoan, amounts),
+    st.builds(ConcentratedLoan, amounts, addresses, fees),
+)
+plans = st.builds(
+    Plan,
+    last_block=st.integers(0, 2**40 - 1).map(BlockNumber),
+    minimum_profit=st.integers(0, 2**128 - 1).map(TokenAmount),
+    builder_payment=st.integers(0, 2**96 - 1).map(Wei),
+    loan=loans,
+    hops=st.lists(hops, min_size=1, max_size=8).map(tuple),
+)
+
+
+def test_a_plan_is_packed_as_the_contracts_documentation_says() -> None:
+    packed = encode_plan(plan(pair_hop(minimum=5), concentrated_hop(), loan=ConcentratedLoan(TokenAmount(3), DAI, 100)))
+    assert packed == b"".join(
+        [
+            b"\x03",
+            (1_000).to_bytes(5, "big"),
+            (3).to_bytes(16, "big"),
+            (7).to_bytes(16, "big"),
+            (9).to_bytes(12, "big"),
+            DAI + (100).to_bytes(3, "big"),
+            b"\x00" + USDC + b"\x00\x00\x00\x05",
+            b"\x02" + WETH + (500).to_bytes(3, "big") + bytes(4),
+        ]
+    )
+
+
+@given(plans)
+def test_what_is_packed_is_read_back(drawn: Plan) -> None:
+    assert decode_plan(encode_plan(drawn)) == drawn
+
+
+@given(plans, st.data())
+def test_a_plan_that_is_cut_off_is_malformed_or_ends_between_two_hops(drawn: Plan, data: st.DataObject) -> None:
+    packed = encode_plan(drawn)
+    cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
+    try:
+        shorter = decode_plan(cut)
+    except MalformedMessage:
+        return
+    assert encode_plan(shorter) == cut
+    assert shorter.hops == drawn.hops[: len(shorter.hops)]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_plan_or_malformed(packed: bytes) -> None:
+    try:
+        decode_plan(packed)
+    except MalformedMessage:
+        return
+
+
+@given(st.integers(0, 2**256 - 1))
+def test_a_minimum_is_rounded_down_by_little(amount: int) -> None:
+    rounded = minimum_rounded_down(amount)
+    assert rounded <= amount
+    assert (amount - rounded) * 2 ** (MINIMUM_BITS - 1) <= amount
+
+
+def test_an_execution_is_the_call_of_the_module() -> None:
+    wanted = plan()
+    data = encode_execution(SAFE, WETH, TokenAmount(ETHER), wanted)
+    safe, token, drawn, packed = decode_call(EXECUTE, data)
+    assert (bytes.fromhex(safe[2:]), bytes.fromhex(token[2:]), drawn) == (SAFE, WETH, ETHER)
+    assert decode_plan(packed) == wanted
+
+
+@pytest.mark.parametrize(
+    ("token", "drawn", "refused", "words"),
+    [
+        (WETH, 0, plan(), "nothing is drawn and nothing borrowed"),
+        (USDC, 1, plan(), "does not give the token"),
+        (USDC, 1, plan(pair_hop()), "gives the token that it takes"),
+        (WETH, 1, plan(pair_hop(), balancer_hop(), loan=BalancerLoan(TokenAmount(1))), "vault is locked"),
+        (WETH, 1, plan(loan=ConcentratedLoan(TokenAmount(1), USDC, 500)), "a pool lends and swaps"),
+        (WETH, 1, plan(loan=AaveLoan(TokenAmount(0))), "a loan has an amount"),
+        (WETH, 1, plan(pair_hop(minimum=2**256), concentrated_hop()), "below 2"),
+        (WETH, 1, plan(pair_hop(minimum=-1), concentrated_hop()), "not negative"),
+        (WETH, 1, plan(pair_hop(), concentrated_hop(fee_pips=10**6)), "pips"),
+        (WETH, -1, plan(), "must be from 0"),
+        (WETH, 2**256, plan(), "must be from 0"),
+        (WETH, 1, plan(pair_hop(Address(b"\x01")), concentrated_hop()), "an address has 20 bytes"),
+        (WETH, 1, plan(BalancerHop(token_out=WETH, pool_id=b"", minimum_out=TokenAmount(0))), "gives the token"),
+        (
+            WETH,
+            1,
+            plan(pair_hop(), BalancerHop(token_out=WETH, pool_id=b"\x01", minimum_out=TokenAmount(0))),
+            "a pool id has 32 bytes",
+        ),
+    ],
+)
+def test_a_plan_that_can_never_work_is_refused(token: Address, drawn: int, refused: Plan, words: str) -> None:
+    with pytest.raises(InvalidField, match=words):
+        encode_execution(SAFE, token, TokenAmount(drawn), refused)
+
+
+def test_a_lender_may_swap_on_another_of_its_pools() -> None:
+    other_fee = plan(loan=ConcentratedLoan(TokenAmount(1), USDC, 3_000))
+    assert encode_execution(SAFE, WETH, TokenAmount(0), other_fee)
+
+
+def test_a_plan_without_hops_is_neither_packed_nor_read() -> None:
+    empty = Plan(last_block=BlockNumber(1), minimum_profit=TokenAmount(0), builder_payment=Wei(0), loan=None, hops=())
+    with pytest.raises(InvalidField):
+        encode_plan(empty)
+    with pytest.raises(MalformedMessage):
+        decode_plan(encode_plan(plan())[:50])
+
+
+@pytest.mark.parametrize(("source", "amount"), [(0, 1), (1, 0), (4, 1), (0x10, 1)])
+def test_a_source_that_is_unknown_or_contradicts_its_amount_is_malformed(source: int, amount: int) -> None:
+    packed = bytearray(encode_plan(plan()))
+    packed[0], packed[21] = source, amount
+    with pytest.raises(MalformedMessage):
+        decode_plan(bytes(packed))
+
+
+def test_an_unknown_venue_is_malformed() -> None:
+    packed = bytearray(encode_plan(plan()))
+    packed[50] = 4
+    with pytest.raises(MalformedMessage):
+        decode_plan(bytes(packed))
