@@ -122,10 +122,16 @@ class PublicRpc:
         raise MethodNotFound(f"the method {call.method} does not exist/is not available")
 
     async def _pass_on(self, call: Call) -> Any:
+        if is_unknown_to(self._stale(), call):
+            raise JsonRpcError("header not found")
         params = pinned(call, self._stale())
         return await self._gate.read(partial(self._rpc.call, call.method, *params))
 
     async def _pass_on_unread(self, call: Call) -> orjson.Fragment:
+        if is_unknown_to(self._stale(), call):
+            if call.method.startswith("eth_getBlock"):
+                return orjson.Fragment(b"null")
+            raise JsonRpcError("header not found")
         # Nobody here looks into the answer, and to parse megabytes of logs would hold up everybody else.
         params = pinned(call, self._stale())
         return orjson.Fragment(await self._gate.read(partial(self._rpc.call_unread, call.method, *params)))
@@ -222,6 +228,19 @@ def _number_of(bound: Any) -> float:
         return int(bound, 16) if isinstance(bound, str) else float("inf")
     except ValueError:
         return float("inf")
+
+
+def is_unknown_to(stale: Fault | None, call: Call) -> bool:
+    """Whether a call names a block by a number that a stale endpoint does not know yet."""
+    if stale is None:
+        return False
+    if call.method == "eth_getLogs":
+        bounds = call.params[0] if call.params and isinstance(call.params[0], dict) else {}
+        named = [bounds.get(name) for name in ("fromBlock", "toBlock")]
+    else:
+        place = READS.get(call.method, _NO_BLOCK)
+        named = call.params[place : place + 1] if place != _NO_BLOCK else []
+    return any(stale.block < _number_of(bound) < float("inf") for bound in named)
 
 
 def pinned(call: Call, stale: Fault | None) -> list[Any]:

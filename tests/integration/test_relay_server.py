@@ -17,7 +17,7 @@ from devnet.errors import ChainFailed, ConfigInvalid, PortTaken, RpcError
 from devnet.relay.app import Relay
 from devnet.relay.config import RelayConfig, ServerLimits
 from devnet.rpc import RpcClient
-from tests.relay_factories import ETHER, blocks_on_demand, fund, hex_of, open_socket, transfer
+from tests.relay_factories import ETHER, NOWHERE, blocks_on_demand, fund, hex_of, open_socket, transfer
 
 pytestmark = pytest.mark.anvil
 
@@ -294,6 +294,14 @@ async def test_a_stale_endpoint_stays_at_its_head_and_announces_none(
         assert await rpc.call("eth_getTransactionCount", account("alice").address, "latest") == "0x0"
         assert await rpc.call("eth_getTransactionReceipt", sent) is None
         assert await rpc.call("eth_getTransactionByHash", sent) is None
+        assert await rpc.call("eth_getBlockByNumber", hex(head + 1), False) is None
+        assert await rpc.call("eth_getBlockByNumber", hex(head), False) is not None
+        for method, params in (
+            ("eth_getLogs", [{"fromBlock": hex(head), "toBlock": hex(head + 1)}]),
+            ("eth_getBalance", [NOWHERE, hex(head + 1)]),
+        ):
+            with pytest.raises(RpcError, match="header not found"):
+                await rpc.call(method, *params)
         await admin.call("devnet_clearFaults")
         await admin.call("devnet_mine")
         assert int((await socket.next())[1]["number"], 16) == head + 2
