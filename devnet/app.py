@@ -19,6 +19,7 @@ from devnet.anvil import Anvil, AnvilOptions
 from devnet.child_process import ChildProcess
 from devnet.config import DevnetConfig
 from devnet.home import Home
+from devnet.interruption import ends_blocking_work, ends_task
 from devnet.manifest import Manifest
 from devnet.packages import Progress, ensure_packages
 from devnet.recorder import Recorder
@@ -47,18 +48,21 @@ class Running:
 async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_ready: OnReady) -> None:
     """Bring the devnet up, call `on_ready`, and keep it until SIGINT, SIGTERM or the block to stop after.
 
-    Raises `DevnetError` when a part cannot start or dies. Leaves no process and no record behind.
+    Raises `DevnetError` when a part cannot start or dies, `Interrupted` when a signal comes before the world is there.
+    Leaves no process and no record behind.
     """
     if config.actor_parameters is not None:
         load_parameters(config.actor_parameters)  # or the actors would find it out when everything is up
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     folder = RunFolder(home.run)
     with folder.locked():
-        packages = await asyncio.to_thread(ensure_packages, home, progress)
-        world = await ensure_world(home, packages, progress)
+        with ends_task():
+            with ends_blocking_work():
+                packages = ensure_packages(home, progress)  # blocks the loop, on which nothing else runs yet
+            world = await ensure_world(home, packages, progress)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
         async with wire(config, home, world, packages.anvil) as running:
             folder.write(running.record)
             try:

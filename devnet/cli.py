@@ -21,6 +21,7 @@ from devnet.compare import Difference, RecordedBlock, first_difference, read_rec
 from devnet.config import DevnetConfig
 from devnet.errors import DevnetError
 from devnet.home import Home
+from devnet.interruption import Interrupted
 from devnet.manifest import Manifest
 from devnet.run_folder import RunFolder, RunRecord
 
@@ -40,6 +41,9 @@ def _user_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except DevnetError as error:
             raise click.ClickException(str(error)) from error
+        except Interrupted as interrupted:
+            click.echo("ended before the devnet was up; the next start goes on from here", err=True)
+            sys.exit(128 + interrupted.number)
 
     return wrapped
 

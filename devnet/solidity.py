@@ -19,6 +19,7 @@ from typing import Any, Final
 from devnet.artifacts import Artifact
 from devnet.errors import DevnetError, StateCorrupt, ToolMissing
 from devnet.home import Home
+from devnet.interruption import run_in_thread
 from devnet.packages import NPM_FOLDER, Packages, Progress, find_node
 from devnet.storage import checksum, keep_newest, read_checked, write_checked
 
@@ -129,12 +130,8 @@ def _read(path: Path) -> str:
 
 def _compile(node: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
-        done = subprocess.run(  # noqa: S603
-            [str(node), str(NPM_FOLDER / "compile.cjs")],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=_COMPILE_SECONDS,
-            check=False,
+        done = run_in_thread(
+            [str(node), str(NPM_FOLDER / "compile.cjs")], json.dumps(request).encode(), _COMPILE_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolMissing(f"{node} did not run the Solidity compiler: {error}") from error

@@ -14,6 +14,7 @@ from typing import Any, Final
 from devnet.accounts import account
 from devnet.anvil import ANVIL_VERSION, CHAIN_ID, GENESIS_TIMESTAMP, HARDFORK, Anvil, AnvilOptions
 from devnet.home import Home
+from devnet.interruption import ends_blocking_work
 from devnet.manifest import Manifest, Token
 from devnet.packages import Packages, Progress
 from devnet.protocols import (
@@ -79,7 +80,8 @@ async def ensure_world(home: Home, packages: Packages, progress: Progress) -> Wo
 
 async def build_world(home: Home, packages: Packages, progress: Progress) -> tuple[Manifest, bytes]:
     """Build the world on an Anvil of its own; return its manifest and Anvil's state dump (gzip over JSON)."""
-    compiled = compile_all(packages, home, progress)
+    with ends_blocking_work():
+        compiled = compile_all(packages, home, progress)
     progress("building the world: deploying the protocols, filling the pools, funding the accounts")
     with storage_errors(home.root):
         home.root.mkdir(parents=True, exist_ok=True)

@@ -135,6 +135,31 @@ def test_a_signal_ends_it_with_everything_that_it_started(own_home: Path, number
     assert processes_of(own_home) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stuck", ["node", "npm"])
+def test_a_signal_ends_an_installation_that_takes_long(tmp_path: Path, stuck: str, number: signal.Signals) -> None:
+    tools, home, begun = tmp_path / "tools", tmp_path / "home", tmp_path / "begun"
+    tools.mkdir()
+    for name in ("node", "npm"):
+        answer = f"touch {begun}; sleep 60" if name == stuck else "echo v20.1.0"
+        (tools / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (tools / name).chmod(0o755)
+    with subprocess.Popen(
+        [HFTNODE, "devnet", "up", "--port", "0"],
+        env=os.environ | {"HFTNODE_HOME": str(home), "PATH": f"{tools}:{os.environ['PATH']}"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        eventually(begun.exists, "the installation has begun")
+        os.killpg(process.pid, number)
+        assert process.wait(DEADLINE_SECONDS) == 128 + number
+        assert process.stderr is not None
+        assert process.stderr.read().endswith("ended before the devnet was up; the next start goes on from here\n")
+    eventually(lambda: processes_of(home) == [], "nothing is left behind")
+    assert [path.name for path in (home / "npm").glob("*")] in ([], [".lock"])
+
+
 def test_even_kill_9_leaves_no_process_and_no_lock(own_home: Path) -> None:
     with devnet_up(own_home) as (process, _):
         process.kill()
