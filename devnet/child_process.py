@@ -57,12 +57,13 @@ class ChildProcess:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
+        # Not asyncio.timeout: we may be here because the task was cancelled, and up to Python 3.11.2 a timeout inside a
+        # cancelled task ends as one more cancellation, which would leave the child alive.
+        ended = asyncio.ensure_future(process.wait())
+        await asyncio.wait({ended}, timeout=STOP_SECONDS)
+        if not ended.done():
             process.kill()
-            await process.wait()
+        await ended
 
     def _log_tail(self) -> str:
         try:
