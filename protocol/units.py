@@ -24,6 +24,7 @@ ChainId = NewType("ChainId", int)
 """EIP-155."""
 UnixSeconds = NewType("UnixSeconds", int)
 UnixMilliseconds = NewType("UnixMilliseconds", int)
+UnixNanoseconds = NewType("UnixNanoseconds", int)
 BootId = NewType("BootId", int)
 """Names one run of one node's process; 64 bits."""
 SequenceNumber = NewType("SequenceNumber", int)

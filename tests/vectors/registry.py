@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.vectors import balancer, concentrated, constant_product, curve, encodings, transactions, typed_data
+from tests.vectors import (
+    balancer,
+    concentrated,
+    constant_product,
+    curve,
+    encodings,
+    routers,
+    transactions,
+    typed_data,
+)
 from tests.vectors.cases import Checker, json_list
 from tests.vectors.pools import split_quotes
 
@@ -18,6 +27,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "curve_plain_quotes": Checker(split_quotes, curve.check_plain_quote),
     "eip712_eth_account": Checker(json_list("id"), typed_data.check_eth_account),
     "eip712_ethers": Checker(json_list("name"), typed_data.check_ethers),
+    "router_calldata": Checker(json_list("transaction_hash"), routers.check_router_call),
     "solidly_math": Checker(constant_product.split_solidly_math, constant_product.check_solidly_math),
     "solidly_stable_quotes": Checker(split_quotes, constant_product.check_solidly_quote),
     "tx_eth_account_typed_transactions": Checker(json_list("id"), transactions.check_eth_account),

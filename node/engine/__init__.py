@@ -1,0 +1,1 @@
+"""Process 1: mempool and blocks in, bundles out. The only process that holds the hot key."""

@@ -1,0 +1,79 @@
+"""Call data of the vault module for the pipeline's executions: its types into those of `governance.executor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from governance.executor import (
+    AaveLoan,
+    BalancerHop,
+    BalancerLoan,
+    ConcentratedHop,
+    ConcentratedLoan,
+    Hop,
+    Loan,
+    PairHop,
+    PairVenue,
+    Plan,
+    encode_execution,
+)
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.plans import Bid, FlashLoan, LenderKind, SwapStep
+from node.pipeline.pools import PoolFamily
+from protocol.errors import InvalidField
+from protocol.units import Address, BlockNumber
+from protocol.units import TokenAmount as Amount
+
+_PAIRS: Final = {PoolFamily.UNISWAP_V2: PairVenue.UNISWAP_V2, PoolFamily.SUSHI_V2: PairVenue.SUSHI_SWAP}
+
+
+class VaultCallData:
+    """A `CallDataBuilder` for one vault a hot key: `safes` tells which Safe a sender operates."""
+
+    def __init__(self, safes: Mapping[Address, Address]) -> None:
+        self._safes = dict(safes)
+
+    def __call__(
+        self,
+        *,
+        sender: Address,
+        steps: Sequence[SwapStep],
+        loan: FlashLoan,
+        profit_token: Address,
+        minimum_profit: TokenAmount,
+        bid: Bid,
+        deadline_block: BlockNumber,
+    ) -> bytes:
+        """Return `VaultModule.execute` with its plan. Raises InvalidField for what the contract would always refuse."""
+        plan = Plan(
+            last_block=deadline_block,
+            minimum_profit=Amount(minimum_profit),
+            builder_payment=bid.coinbase_wei,
+            loan=_loan(loan),
+            hops=tuple([_hop(step) for step in steps]),
+        )
+        drawn = Amount(loan.amount if loan.lender.kind is LenderKind.VAULT else 0)
+        return encode_execution(self._safes[sender], profit_token, drawn, plan)
+
+
+def _loan(loan: FlashLoan) -> Loan | None:
+    lender, amount = loan.lender, Amount(loan.amount)
+    if lender.kind is LenderKind.VAULT:
+        return None
+    if lender.kind is LenderKind.BALANCER_V2:
+        return BalancerLoan(amount)
+    if lender.kind is LenderKind.AAVE_V3:
+        return AaveLoan(amount)
+    if lender.other_token is None:
+        raise InvalidField("a Uniswap V3 lender is named by its other token too", "other_token")
+    return ConcentratedLoan(amount, lender.other_token, lender.fee_pips)
+
+
+def _hop(step: SwapStep) -> Hop:
+    minimum = Amount(step.minimum_out)
+    if step.family is PoolFamily.UNISWAP_V3:
+        return ConcentratedHop(token_out=step.token_out, fee_pips=step.fee_pips, minimum_out=minimum)
+    if step.family is PoolFamily.BALANCER_V2_WEIGHTED:
+        return BalancerHop(token_out=step.token_out, pool_id=step.pool_id, minimum_out=minimum)
+    return PairHop(venue=_PAIRS[step.family], token_out=step.token_out, minimum_out=minimum)

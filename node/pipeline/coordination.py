@@ -1,0 +1,137 @@
+"""From a find to a plan that goes out: conflicts, bid, risk gate, hot key, simulation."""
+
+from __future__ import annotations
+
+from node.pipeline.bids import bid_for
+from node.pipeline.bundle import Costs, costs_of
+from node.pipeline.events import (
+    BundleSimulated,
+    CancelBundle,
+    Effect,
+    RecordDrop,
+    RecordOpportunity,
+    SignAndSubmit,
+    SimulateBundle,
+)
+from node.pipeline.finds import Find
+from node.pipeline.plans import Bid, BundlePlan
+from node.pipeline.reasons import Reason
+from node.pipeline.risk import Question, Rejected
+from node.pipeline.schedule import Placed
+from node.pipeline.state import MAX_OUTSTANDING, PipelineState
+from protocol.units import BlockNumber, Hash32, Wei
+
+
+def take(state: PipelineState, find: Find) -> list[Effect]:
+    """Send a find on its way, or record why not."""
+    leaving = state.schedule.in_conflict_with(find)
+    if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
+        return drop(state, find, Reason.CONFLICTS_WITH_BETTER)
+    opportunity, base_fee = find.opportunity, state.schedule.base_fee
+    in_coin = opportunity.profit_token == state.settings.wrapped_coin
+    bid = bid_for(state.bids.choose(opportunity.kind), find.surplus, opportunity.gas, in_coin=in_coin)
+    costs = costs_of(find, bid, base_fee)
+    verdict = state.gate.check(_question(state, find, bid, costs, len(leaving)), state.now)
+    if isinstance(verdict, Rejected):
+        return drop(state, find, verdict.reason)
+    sender = state.schedule.sender_for(costs.hot_key_most, leaving, state.treasury)
+    price = state.search.prices[find.route.rank]
+    if sender is None or price is None:
+        return drop(state, find, Reason.TREASURY_EMPTY)
+    placed = Placed(find, bid, costs, price, sender)
+    effects: list[Effect] = [RecordOpportunity(opportunity)]
+    for gone in leaving:
+        effects += _displaced(state, gone, by=opportunity.id)
+    plans, cancels = state.schedule.place(placed, leaving, state.treasury)
+    _reserve(state, placed)
+    return [*effects, *sent(state, plans), *cancels]
+
+
+def drop(state: PipelineState, find: Find, reason: Reason) -> list[Effect]:
+    """Count and record that a find goes no further."""
+    state.count(reason)
+    return [RecordDrop(find.opportunity, reason)]
+
+
+def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
+    """Send a plan whose simulation was clean; take off the find of a single one that was not."""
+    plan = state.waiting.pop(event.plan_id, None)
+    if plan is None or plan.target_block != state.schedule.target_block:
+        return []
+    reason = event.failure
+    if reason is None and not _profits_suffice(plan, event):
+        reason = Reason.SIMULATION_DIFFERS
+    if reason is None:
+        return [SignAndSubmit(plan)]
+    if len(plan.executions) > 1:
+        # The finds go out alone as well, each after its own simulation.
+        state.count(reason)
+        return []
+    return take_off(state, plan.executions[0].opportunity.id, reason)
+
+
+def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> list[Effect]:
+    """Withdraw a find that was on its way."""
+    placed, plans, cancels = state.schedule.withdraw(opportunity_id, state.treasury)
+    if placed is None:
+        return []
+    _release(state, placed)
+    withdrawn = [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in cancels]
+    return [*drop(state, placed.find, reason), *withdrawn, *sent(state, plans)]
+
+
+def _question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: int) -> Question:
+    head = state.blocks.head
+    pools = (*find.pools, *find.victim_pools)
+    quarantined = any(state.market.is_quarantined(pool) for pool in pools)
+    return Question(
+        opportunity=find.opportunity,
+        gas_wei=costs.gas,
+        bid_wei=costs.bid_most,
+        hot_key_wei=costs.hot_key_most,
+        net_profit_wei=Wei(find.surplus - costs.bid),
+        next_block=BlockNumber(0 if head is None else head.number + 1),
+        head_age_ns=0 if head is None else state.now - head.now,
+        in_flight=len(state.schedule) - leaving,
+        quarantined=quarantined,
+        trusted=quarantined or all(state.market.is_eligible(pool) for pool in pools),
+    )
+
+
+def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
+    """To the relays, or to the simulator first. At the bound of waiting plans the oldest leaves, counted."""
+    if not state.settings.simulate:
+        return [SignAndSubmit(plan) for plan in plans]
+    for plan in plans:
+        state.waiting[plan.id] = plan
+        if len(state.waiting) > state.settings.bounds.plans_waiting:
+            del state.waiting[next(iter(state.waiting))]
+            state.count(Reason.OUTBOX_FULL)
+    return [SimulateBundle(plan) for plan in plans]
+
+
+def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
+    return len(event.profits) == len(plan.executions) and all(
+        profit >= execution.minimum_profit for profit, execution in zip(event.profits, plan.executions, strict=True)
+    )
+
+
+def _displaced(state: PipelineState, gone: Placed, by: Hash32) -> list[Effect]:
+    _release(state, gone)
+    if gone.id == by:
+        return []
+    return drop(state, gone.find, Reason.CONFLICTS_WITH_BETTER)
+
+
+def _reserve(state: PipelineState, placed: Placed) -> None:
+    opportunity = placed.find.opportunity
+    state.gate.reserve(opportunity.profit_token, opportunity.loan.amount, placed.costs.hot_key_most)
+    state.outstanding[placed.id] = placed
+    if len(state.outstanding) > MAX_OUTSTANDING:
+        del state.outstanding[next(iter(state.outstanding))]
+
+
+def _release(state: PipelineState, placed: Placed) -> None:
+    if state.outstanding.pop(placed.id, None) is not None:
+        opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
+        state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, Wei(0), landed=False)

@@ -1,0 +1,284 @@
+"""What goes into the pipeline (events, named by their origin) and what comes out (effects, named by their destination).
+
+All frozen. Time comes in as data (`now`, `received_at`, node time in nanoseconds); nothing in the pipeline reads a
+clock. The same events in the same order give the same effects, live and in a replay.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from node.pipeline.amm.units import Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount, TokenDelta
+from node.pipeline.plans import BundlePlan, Opportunity
+from node.pipeline.pools import PoolId, PoolSpec, PoolState
+from node.pipeline.reasons import Reason
+from protocol.ethereum.transactions import SignedTransaction
+from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, UnixSeconds, Wei
+
+# What a block changes in a pool, as its logs tell it. In the order of the logs; a pool may occur more than once.
+
+
+class ReservesSet(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Uniswap V2 `Sync`: the reserves from here on."""
+
+    pool_id: PoolId
+    reserve0: TokenAmount
+    reserve1: TokenAmount
+
+
+class PriceMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Uniswap V3 `Swap`: price, liquidity in range and tick from here on."""
+
+    pool_id: PoolId
+    sqrt_price_x96: SqrtPriceX96
+    liquidity: Liquidity
+    tick: Tick
+
+
+class LiquidityChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Uniswap V3 `Mint` (positive) or `Burn` (negative) over lower … upper."""
+
+    pool_id: PoolId
+    lower: Tick
+    upper: Tick
+    delta: LiquidityDelta
+
+
+class BalancesChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Balancer V2 `Swap` and `PoolBalanceChanged`: what each balance grew by, in the pool's own order of tokens."""
+
+    pool_id: PoolId
+    deltas: tuple[TokenDelta, ...]
+
+
+PoolChange: TypeAlias = ReservesSet | PriceMoved | LiquidityChanged | BalancesChanged
+
+
+# Events
+
+
+class PoolDiscovered(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A factory announced a pool. It takes part once it is synced and its tokens passed the screen."""
+
+    spec: PoolSpec
+
+
+class PoolSynced(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A pool's whole state as read from the chain after `block`; ends a quarantine."""
+
+    pool_id: PoolId
+    state: PoolState
+    block: BlockNumber
+
+
+class PoolQuarantined(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A pool's state is not to be trusted (`why`, for the log) until it is synced again."""
+
+    pool_id: PoolId
+    why: str
+
+
+class TokenVerdict(StrEnum):
+    """What the token screen found."""
+
+    PLAIN = "plain"
+    TAKES_FEE = "takes_fee"
+    REBASES = "rebases"
+    HONEYPOT = "honeypot"
+    PAUSABLE = "pausable"
+    BLACKLISTS = "blacklists"
+    UNKNOWN = "unknown"
+
+
+class TokenScreened(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The screen's verdict on a token; `trusted` says whether the operator's configuration lets it into cycles."""
+
+    token: Address
+    verdict: TokenVerdict
+    trusted: bool
+
+
+class BlockArrived(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A new head, with what it changed in pools that we follow and the hashes of its transactions."""
+
+    number: BlockNumber
+    hash: Hash32
+    parent_hash: Hash32
+    timestamp: UnixSeconds
+    base_fee: Wei
+    gas_limit: Gas
+    gas_used: Gas
+    pool_changes: tuple[PoolChange, ...]
+    included: tuple[Hash32, ...]
+    now: UnixNanoseconds
+
+
+class BlockRetracted(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The head is not on the chain any more: its changes are undone. Retract from the newest downwards."""
+
+    hash: Hash32
+    now: UnixNanoseconds
+
+
+class PendingTransactionSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A pending transaction to a router that we read, its hash checked against its bytes.
+
+    `account_nonce` is the sender's next nonce on the chain, None where the collector does not know it.
+    """
+
+    transaction: SignedTransaction
+    received_at: UnixNanoseconds
+    account_nonce: int | None = None
+
+
+class PendingGone(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A pending transaction was replaced or dropped (inclusion is told by the block)."""
+
+    hash: Hash32
+    why: str
+
+
+class BundleSimulated(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The answer to `SimulateBundle`: `failure` None if it ran clean; `profits` in smallest units, one an execution."""
+
+    plan_id: Hash32
+    failure: Reason | None
+    profits: tuple[TokenAmount, ...]
+    gas_used: Gas
+    now: UnixNanoseconds
+
+
+class ExecutionLanded(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A transaction of ours is in a block and succeeded; what it really brought and cost."""
+
+    opportunity_id: Hash32
+    block: BlockNumber
+    profit: TokenAmount
+    gas_used: Gas
+    spent_wei: Wei
+
+
+class ExecutionMissed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A submitted execution is not in its target block, or reverted there; `spent_wei` is what that cost."""
+
+    opportunity_id: Hash32
+    reason: Reason
+    spent_wei: Wei
+
+
+class TreasuryRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Balance and next nonce of a hot key of ours, as of the last block."""
+
+    address: Address
+    balance: Wei
+    nonce: int
+
+
+class LenderRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """How much of a token a flash lender has."""
+
+    lender: Address
+    token: Address
+    available: TokenAmount
+
+
+class KillSwitchSet(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The operator turned the kill switch on or off."""
+
+    on: bool
+    why: str
+
+
+class TimePassed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The node's clock, at least every second."""
+
+    now: UnixNanoseconds
+
+
+Event: TypeAlias = (
+    PoolDiscovered
+    | PoolSynced
+    | PoolQuarantined
+    | TokenScreened
+    | BlockArrived
+    | BlockRetracted
+    | PendingTransactionSeen
+    | PendingGone
+    | BundleSimulated
+    | ExecutionLanded
+    | ExecutionMissed
+    | TreasuryRead
+    | LenderRead
+    | KillSwitchSet
+    | TimePassed
+)
+
+
+# Effects
+
+
+class SimulateBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the simulator: run this bundle on the head's state; answer with `BundleSimulated`."""
+
+    plan: BundlePlan
+
+
+class SignAndSubmit(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the signer and the relays: this plan passed the risk gate."""
+
+    plan: BundlePlan
+
+
+class CancelBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the relays: withdraw what was sent under `replaces`, because nothing of it is worth sending any more."""
+
+    replaces: Hash32
+    target_block: BlockNumber
+    reason: Reason
+
+
+class RecordOpportunity(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the ledger: a find that is going to be executed, before it is sent."""
+
+    opportunity: Opportunity
+
+
+class RecordDrop(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the ledger: an opportunity goes no further."""
+
+    opportunity: Opportunity
+    reason: Reason
+
+
+class ResyncPools(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the chain reader: read these pools anew; an empty tuple means all of them."""
+
+    pool_ids: tuple[PoolId, ...]
+    why: str
+
+
+class AlertKind(StrEnum):
+    """What an operator should look at."""
+
+    REORG_TOO_DEEP = "reorg_too_deep"
+    PARENT_UNKNOWN = "parent_unknown"
+    POOL_QUARANTINED = "pool_quarantined"
+    BREAKER_OPENED = "breaker_opened"
+    KILL_SWITCH = "kill_switch"
+    TREASURY_LOW = "treasury_low"
+    CYCLES_CAPPED = "cycles_capped"
+
+
+class RaiseAlert(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the operator."""
+
+    kind: AlertKind
+    detail: str
+
+
+Effect: TypeAlias = (
+    SimulateBundle | SignAndSubmit | CancelBundle | RecordOpportunity | RecordDrop | ResyncPools | RaiseAlert
+)

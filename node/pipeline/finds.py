@@ -1,0 +1,86 @@
+"""A find: a route in exact integers, and what has to run before it. The detectors make them, packing chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from node.pipeline.pending import PendingSwap
+from node.pipeline.plans import Opportunity
+from node.pipeline.search import Route, Search
+from protocol.ethereum.keccak import keccak256
+from protocol.kinds import OpportunityKind
+from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, Wei
+
+
+class Find(msgspec.Struct, frozen=True, gc=False):
+    """An opportunity with the numbers of the pools on its route, and of those that its victims swap through."""
+
+    opportunity: Opportunity
+    route: Route
+    pools: tuple[int, ...]
+    victim_pools: tuple[int, ...]
+
+    @property
+    def surplus(self) -> Wei:
+        """Profit after gas, before the bid."""
+        return self.route.surplus_wei
+
+
+def find_of(
+    search: Search,
+    route: Route,
+    pools: tuple[int, ...],
+    victims: Sequence[PendingSwap],
+    *,
+    chain_id: int,
+    target_block: BlockNumber,
+    profit_token: Address,
+    seen_at: UnixNanoseconds,
+) -> Find:
+    """Make the opportunity of a route behind its victims."""
+    steps = search.steps_of(route)
+    kind = OpportunityKind.BACKRUN if victims else OpportunityKind.CYCLIC_ARBITRAGE
+    transactions = tuple(pending.transaction for pending in victims)
+    named = b"".join([step.pool_id + step.token_in for step in steps] + [one.hash for one in transactions])
+    opportunity = Opportunity(
+        id=Hash32(keccak256(chain_id.to_bytes(8, "big") + target_block.to_bytes(8, "big") + named)),
+        kind=kind,
+        target_block=target_block,
+        steps=steps,
+        loan=route.loan,
+        profit_token=profit_token,
+        gross_profit=route.gain,
+        gross_profit_wei=route.gain_wei,
+        gas=route.gas,
+        victims=transactions,
+        seen_at=seen_at,
+    )
+    victim_pools = tuple(dict.fromkeys(pool for pending in victims for pool in pending.pools))
+    return Find(opportunity, route, pools, victim_pools)
+
+
+def conflict(one: Find, other: Find) -> bool:
+    """Whether two finds cannot both be taken: a pool on one's route is on the other's, or is moved by its victims.
+
+    Behind the same victims only the routes count; with different victims over one pool neither saw what it would meet.
+    """
+    if not _disjoint(one.pools, other.pools):
+        return True
+    if _same_victims(one, other):
+        return False
+    return not (
+        _disjoint(one.pools, other.victim_pools)
+        and _disjoint(other.pools, one.victim_pools)
+        and _disjoint(one.victim_pools, other.victim_pools)
+    )
+
+
+def _same_victims(one: Find, other: Find) -> bool:
+    mine, theirs = one.opportunity.victims, other.opportunity.victims
+    return len(mine) == len(theirs) and all(a.hash == b.hash for a, b in zip(mine, theirs, strict=True))
+
+
+def _disjoint(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    return not any(pool in others for pool in some)

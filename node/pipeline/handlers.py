@@ -1,0 +1,234 @@
+"""What each event does to the state, and what follows from it. One function an event; `step` picks."""
+
+from __future__ import annotations
+
+from node.pipeline import coordination
+from node.pipeline.events import (
+    AlertKind,
+    BlockArrived,
+    BlockRetracted,
+    BundleSimulated,
+    Effect,
+    ExecutionLanded,
+    ExecutionMissed,
+    KillSwitchSet,
+    LenderRead,
+    PendingGone,
+    PendingTransactionSeen,
+    PoolDiscovered,
+    PoolQuarantined,
+    PoolSynced,
+    RaiseAlert,
+    ResyncPools,
+    TimePassed,
+    TokenScreened,
+    TreasuryRead,
+)
+from node.pipeline.finds import Find
+from node.pipeline.packing import pack
+from node.pipeline.pending import PendingSwap, routed_swaps
+from node.pipeline.prices import reference_price
+from node.pipeline.reasons import Reason
+from node.pipeline.state import PipelineState
+from protocol.units import BlockNumber, UnixSeconds
+
+REEVALUATED_PER_BLOCK = 512
+"""Pending swaps looked at anew when a block arrives: the latest; older ones only as company of a new one."""
+
+
+def pool_discovered(state: PipelineState, event: PoolDiscovered) -> list[Effect]:
+    """Take the pool in and ask for its state."""
+    return [ResyncPools((event.spec.id,), "discovered")] if state.market.discover(event.spec) else []
+
+
+def pool_synced(state: PipelineState, event: PoolSynced) -> list[Effect]:
+    """Take the state in."""
+    return state.blocks.sync(event)
+
+
+def pool_quarantined(state: PipelineState, event: PoolQuarantined) -> list[Effect]:
+    """Take the pool out of all cycles and read it anew."""
+    pool = state.market.number_of(event.pool_id)
+    if pool is None:
+        return []
+    state.market.quarantine(pool, event.why)
+    alert = RaiseAlert(AlertKind.POOL_QUARANTINED, f"0x{event.pool_id.hex()}: {event.why}")
+    return [alert, ResyncPools((event.pool_id,), event.why)]
+
+
+def token_screened(state: PipelineState, event: TokenScreened) -> list[Effect]:
+    """Let the token into cycles, or not."""
+    state.market.trust(event.token, event.trusted)
+    return []
+
+
+def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
+    """Fold the block in, then look at the whole market and at everything that is still pending."""
+    state.now = event.now
+    effects = state.blocks.arrive(event)
+    for transaction_hash in event.included:
+        state.book.remove(transaction_hash)
+    expired = state.book.expire(BlockNumber(event.number - state.settings.bounds.pending_blocks))
+    if expired:
+        state.count(Reason.VICTIM_GONE, expired)
+    state.market.reindex()
+    _begin_block(state, event)
+    effects += _cap_alert(state)
+    target = BlockNumber(event.number + 1)
+    finds = state.cyclic.at_block_start(target, event.now)
+    for pending in list(state.book)[-REEVALUATED_PER_BLOCK:]:
+        found = state.backruns.behind(pending, target, UnixSeconds(event.timestamp + 1), event.now)
+        if isinstance(found, Find):
+            finds.append(found)
+    unique = {find.opportunity.id: find for find in finds}
+    taken, left = pack(list(unique.values()))
+    for find in taken:
+        effects += coordination.take(state, find)
+    for find in left:
+        effects += coordination.drop(state, find, Reason.CONFLICTS_WITH_BETTER)
+    return effects
+
+
+def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]:
+    """Undo the head; what was on its way to the block after it waits for the new head."""
+    state.now = event.now
+    effects = state.blocks.retract(event.hash)
+    if state.blocks.head is not None:
+        _begin_block(state, state.blocks.head)
+    return effects
+
+
+def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Effect]:
+    """The hot path: read the swaps, look behind them, send what is found."""
+    state.now = event.received_at
+    transaction, head = event.transaction, state.blocks.head
+    kind = state.routers.get(transaction.to or "")
+    if kind is None or head is None:
+        state.count(Reason.NOT_A_SWAP)
+        return []
+    swaps = routed_swaps(state.market, kind, transaction, state.settings.wrapped_coin)
+    if isinstance(swaps, Reason):
+        state.count(swaps)
+        return []
+    if event.account_nonce is not None and event.account_nonce > transaction.nonce:
+        state.count(Reason.VICTIM_GONE)
+        return []
+    pools = tuple(dict.fromkeys([state.market.edges[edge].pool for _, edges in swaps for edge in edges]))
+    pending = PendingSwap(transaction, swaps, pools, event.received_at, head.number, event.account_nonce)
+    overflowed = state.book.overflowed
+    state.book.add(pending)
+    state.count(Reason.PENDING_OVERFLOW, state.book.overflowed - overflowed)
+    target, timestamp = BlockNumber(head.number + 1), UnixSeconds(head.timestamp + 1)
+    found = state.backruns.behind(pending, target, timestamp, event.received_at)
+    if isinstance(found, Reason):
+        state.count(found)
+        return []
+    return coordination.take(state, found)
+
+
+def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
+    """Forget it, and withdraw what stands behind it."""
+    state.book.remove(event.hash)
+    effects: list[Effect] = []
+    for placed in tuple(state.outstanding.values()):
+        opportunity = placed.find.opportunity
+        if any(victim.hash == event.hash for victim in opportunity.victims):
+            effects += coordination.take_off(state, opportunity.id, Reason.VICTIM_GONE)
+    return effects
+
+
+def bundle_simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
+    """Send, or drop with a reason. For the breaker only what has no victim counts: a victim may fail on its own."""
+    state.now = event.now
+    plan = state.waiting.get(event.plan_id)
+    effects = coordination.simulated(state, event)
+    if plan is not None and not plan.victims and event.failure is not Reason.SIMULATION_UNAVAILABLE:
+        effects += _report(state, failed=event.failure is not None)
+    return effects
+
+
+def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effect]:
+    """Learn from it."""
+    placed = state.outstanding.pop(event.opportunity_id, None)
+    if placed is None:
+        return []
+    opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
+    families = [step.family for step in opportunity.steps]
+    state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
+    state.bids.won(opportunity.kind, placed.bid.share_bucket)
+    state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=True)
+    return _report(state, failed=False)
+
+
+def execution_missed(state: PipelineState, event: ExecutionMissed) -> list[Effect]:
+    """Learn from it, if somebody bid more; a revert counts for the breaker."""
+    state.count(event.reason)
+    placed = state.outstanding.pop(event.opportunity_id, None)
+    if placed is None:
+        return []
+    opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
+    if event.reason is Reason.OUTBID:
+        state.bids.lost(opportunity.kind, placed.bid.share_bucket)
+    state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=False)
+    return _report(state, failed=True) if event.reason is Reason.REVERTED else []
+
+
+def treasury_read(state: PipelineState, event: TreasuryRead) -> list[Effect]:
+    """Take balance and nonce in, plan anew for another nonce; warn once as the balance falls below the limit."""
+    if event.address not in state.settings.senders:
+        return []
+    before = state.treasury.get(event.address)
+    state.treasury[event.address] = event
+    effects: list[Effect] = []
+    if before is not None and before.nonce != event.nonce:
+        effects += coordination.sent(state, state.schedule.renew(event.address, event.nonce))
+    low = state.settings.limits.treasury_warning
+    if event.balance < low and (before is None or before.balance >= low):
+        effects.append(RaiseAlert(AlertKind.TREASURY_LOW, f"0x{event.address.hex()} has {event.balance} wei left"))
+    return effects
+
+
+def lender_read(state: PipelineState, event: LenderRead) -> list[Effect]:
+    """Take in how much a lender has."""
+    state.lenders.read(event.lender, event.token, event.available)
+    return []
+
+
+def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:
+    """Turn it; turned on, everything on its way is withdrawn."""
+    state.gate.kill_switch = event.on
+    effects: list[Effect] = [RaiseAlert(AlertKind.KILL_SWITCH, f"{'on' if event.on else 'off'}: {event.why}")]
+    if event.on:
+        for opportunity_id in tuple(state.outstanding):
+            effects += coordination.take_off(state, opportunity_id, Reason.KILL_SWITCH)
+        state.waiting.clear()
+    return effects
+
+
+def time_passed(state: PipelineState, event: TimePassed) -> list[Effect]:
+    """Move the clock."""
+    state.now = event.now
+    return []
+
+
+def _begin_block(state: PipelineState, head: BlockArrived) -> None:
+    """Prices, base fee and an empty schedule for the block after `head`."""
+    base_fee, coin = state.blocks.next_base_fee, state.settings.wrapped_coin
+    tokens = [token.address for token in state.settings.profit_tokens]
+    state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
+    state.schedule.start(BlockNumber(head.number + 1), base_fee)
+    state.waiting.clear()
+
+
+def _cap_alert(state: PipelineState) -> list[Effect]:
+    left_out = state.market.index.left_out
+    if left_out == state.cycles_capped:
+        return []
+    state.cycles_capped = left_out
+    return [RaiseAlert(AlertKind.CYCLES_CAPPED, f"{left_out} cycles are left out")] if left_out else []
+
+
+def _report(state: PipelineState, *, failed: bool) -> list[Effect]:
+    if state.gate.report(state.now, failed=failed):
+        return [RaiseAlert(AlertKind.BREAKER_OPENED, "too many of the last executions failed")]
+    return []

@@ -1,0 +1,107 @@
+"""Pending swaps on top of the confirmed market: exact, several on one pool, and never a change of what is confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.pipeline.amm import concentrated
+from node.pipeline.amm.concentrated import ConcentratedPool
+from node.pipeline.amm.errors import AmmError
+from node.pipeline.decoders import RoutedSwap
+from node.pipeline.kernels import RATE
+from node.pipeline.market import Market
+from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
+from node.pipeline.reasons import Reason
+from node.pipeline.rows import rows_of
+from protocol.units import UnixSeconds
+
+
+class Overlay:
+    """States of some pools on top of the confirmed ones, for as long as a question is looked into.
+
+    As a context manager it lays its rows over the market's for the kernels and takes them off again; the confirmed
+    states are never touched.
+    """
+
+    __slots__ = ("_market", "_saved", "states")
+
+    def __init__(self, market: Market) -> None:
+        self.states: dict[int, PoolState] = {}
+        self._market = market
+        self._saved: list[tuple[int, bytes]] = []
+
+    def state(self, pool: int) -> PoolState | None:
+        """The pool's state here: laid over, or confirmed."""
+        return self.states.get(pool) or self._market.states[pool]
+
+    def __enter__(self) -> list[int]:
+        """Lay over; return the edges whose rate rose: only cycles through these can have become profitable."""
+        market, risen = self._market, []
+        for pool, state in self.states.items():
+            self._saved.append((pool, market.saved_rows(pool)))
+            if market.is_eligible(pool):
+                edge = market.first_edge[pool]
+                rows = rows_of(pool, state, market.ticks)
+                for row in rows:
+                    if row[RATE] > market.rows[edge, RATE]:
+                        risen.append(edge)
+                    edge += 1
+                market.write_rows(pool, rows)
+        return risen
+
+    def __exit__(self, *_: object) -> None:
+        for pool, rows in self._saved:
+            self._market.restore_rows(pool, rows)
+        self._saved.clear()
+
+    def apply(self, swaps: Sequence[tuple[RoutedSwap, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
+        """Lay one transaction's swaps over, all or none; `edges` are those of each swap's legs.
+
+        Returns why the transaction would revert, or None. `next_timestamp`: of the earliest block that could have it.
+        """
+        states = dict(self.states)
+        held = 0
+        try:
+            for swap, edges in swaps:
+                if 0 < swap.deadline < next_timestamp:
+                    return Reason.VICTIM_WOULD_REVERT
+                moved = self._forward(swap, edges, held) if swap.exact_in else self._backward(swap, edges)
+                if moved is None:
+                    self.states = states
+                    return Reason.VICTIM_WOULD_REVERT
+                held = moved
+        except AmmError:
+            self.states = states
+            return Reason.VICTIM_WOULD_REVERT
+        return None
+
+    def _forward(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
+        """An exact input along the path: the output, or None below the swap's limit."""
+        amount = swap.amount or held
+        for number in edges:
+            edge = self._market.edges[number]
+            state = self._known(edge.pool)
+            if swap.price_limit_x96 and isinstance(state, ConcentratedPool):
+                done = concentrated.swap(state, edge.index_in == 0, amount, swap.price_limit_x96)
+                self.states[edge.pool] = done.after
+                amount = -done.amount1 if edge.index_in == 0 else -done.amount0
+            else:
+                self.states[edge.pool], moved = swap_exact_in(state, edge.index_in, edge.index_out, amount)
+                amount = moved.amount_out
+        return amount if amount >= swap.limit else None
+
+    def _backward(self, swap: RoutedSwap, edges: tuple[int, ...]) -> int | None:
+        """An exact output against the path: the input, or None above the swap's limit."""
+        amount = swap.amount
+        for number in reversed(edges):
+            edge = self._market.edges[number]
+            state = self._known(edge.pool)
+            self.states[edge.pool], moved = swap_exact_out(state, edge.index_in, edge.index_out, amount)
+            amount = moved.amount_in
+        return amount if amount <= swap.limit else None
+
+    def _known(self, pool: int) -> PoolState:
+        state = self.state(pool)
+        if state is None:
+            raise LookupError(f"the state of pool {pool} is not known")
+        return state

@@ -1,0 +1,135 @@
+"""The pending swaps that we can follow: by hash, by pool, by sender. Bounded: the oldest leave, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.market import Market
+from node.pipeline.reasons import Reason
+from node.pipeline.settings import RouterKind
+from protocol.ethereum.transactions import SignedTransaction
+from protocol.units import Address, BlockNumber, UnixNanoseconds
+
+MAX_PREDECESSORS = 8
+RoutedSwaps = tuple[tuple[RoutedSwap, tuple[int, ...]], ...]
+
+
+class PendingSwap(msgspec.Struct, frozen=True, gc=False):
+    """A pending transaction with the swaps that it makes, each with the edges of its legs.
+
+    `account_nonce`: the sender's next nonce when it was seen, None if not known.
+    """
+
+    transaction: SignedTransaction
+    swaps: RoutedSwaps
+    pools: tuple[int, ...]
+    received_at: UnixNanoseconds
+    seen_at_block: BlockNumber
+    account_nonce: int | None
+
+
+def routed_swaps(
+    market: Market, kind: RouterKind, transaction: SignedTransaction, coin: Address
+) -> RoutedSwaps | Reason:
+    """The swaps of a transaction to a router of `kind`, with the edges of their legs."""
+    swaps = decode_swaps(kind, transaction.data, transaction.value, coin)
+    if not swaps:
+        return Reason.NOT_A_SWAP
+    routed: list[tuple[RoutedSwap, tuple[int, ...]]] = []
+    for swap in swaps:
+        edges: list[int] = []
+        for key in swap.keys:
+            edge = market.edge_by_key.get(key)
+            if edge is None or not market.is_eligible(market.edges[edge].pool):
+                return Reason.POOL_UNKNOWN
+            edges.append(edge)
+        routed.append((swap, tuple(edges)))
+    return tuple(routed)
+
+
+class PendingBook:
+    """What is pending, in the order of arrival."""
+
+    def __init__(self, limit: int) -> None:
+        self.overflowed = 0
+        self._limit = limit
+        self._by_hash: dict[bytes, PendingSwap] = {}
+        self._by_pool: dict[int, dict[bytes, PendingSwap]] = {}
+        self._by_sender: dict[str, dict[int, PendingSwap]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def __contains__(self, transaction_hash: bytes) -> bool:
+        return transaction_hash in self._by_hash
+
+    def __iter__(self) -> Iterator[PendingSwap]:
+        return iter(tuple(self._by_hash.values()))
+
+    def add(self, pending: PendingSwap) -> None:
+        """Take it in; one of the same sender and nonce is replaced."""
+        sender = self._by_sender.setdefault(pending.transaction.sender, {})
+        replaced = sender.get(pending.transaction.nonce)
+        if replaced is not None:
+            self.remove(replaced.transaction.hash)
+            sender = self._by_sender.setdefault(pending.transaction.sender, {})
+        if len(self._by_hash) >= self._limit:
+            self.overflowed += 1
+            self.remove(next(iter(self._by_hash)))
+            sender = self._by_sender.setdefault(pending.transaction.sender, {})
+        sender[pending.transaction.nonce] = pending
+        self._by_hash[pending.transaction.hash] = pending
+        for pool in pending.pools:
+            self._by_pool.setdefault(pool, {})[pending.transaction.hash] = pending
+
+    def remove(self, transaction_hash: bytes) -> bool:
+        """Forget it; False if it was not there."""
+        pending = self._by_hash.pop(transaction_hash, None)
+        if pending is None:
+            return False
+        for pool in pending.pools:
+            there = self._by_pool[pool]
+            there.pop(transaction_hash, None)
+            if not there:
+                del self._by_pool[pool]
+        sender = self._by_sender[pending.transaction.sender]
+        del sender[pending.transaction.nonce]
+        if not sender:
+            del self._by_sender[pending.transaction.sender]
+        return True
+
+    def expire(self, before: BlockNumber) -> int:
+        """Forget what was seen before a block; return how many."""
+        old = [pending.transaction.hash for pending in self if pending.seen_at_block < before]
+        for transaction_hash in old:
+            self.remove(transaction_hash)
+        return len(old)
+
+    def has_company(self, pending: PendingSwap) -> bool:
+        """Whether anything else waits on its pools."""
+        return any(len(self._by_pool.get(pool, ())) > 1 for pool in pending.pools)
+
+    def on_pools(self, pools: Iterable[int]) -> list[PendingSwap]:
+        """Those that swap through any of the pools, in the order of arrival."""
+        found: dict[bytes, PendingSwap] = {}
+        for pool in pools:
+            found.update(self._by_pool.get(pool, {}))
+        return sorted(found.values(), key=_arrival)
+
+    def with_predecessors(self, pending: PendingSwap) -> list[PendingSwap] | None:
+        """The sender's earlier pending ones, then this; None if one between the chain's nonce and it was never seen."""
+        nonce = pending.transaction.nonce
+        if pending.account_nonce is None or pending.account_nonce >= nonce:
+            return [pending]
+        if nonce - pending.account_nonce > MAX_PREDECESSORS:
+            return None
+        earlier = self._by_sender.get(pending.transaction.sender, {})
+        chain = [earlier[number] for number in range(pending.account_nonce, nonce) if number in earlier]
+        return [*chain, pending] if len(chain) == nonce - pending.account_nonce else None
+
+
+def _arrival(pending: PendingSwap) -> tuple[int, int, bytes]:
+    return pending.received_at, pending.transaction.nonce, pending.transaction.hash

@@ -1,0 +1,135 @@
+"""The gate: nothing is signed that did not pass it. `check` answers `Approved` or `Rejected(reason)`."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeAlias
+
+import msgspec
+
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.plans import Opportunity
+from node.pipeline.reasons import Reason
+from node.pipeline.settings import NANOSECONDS_PER_SECOND, ProfitToken, RiskLimits
+from protocol.units import BASIS_POINTS_ONE, Address, BlockNumber, UnixNanoseconds, Wei
+
+_NANOSECONDS_PER_DAY = 86_400 * NANOSECONDS_PER_SECOND
+
+
+class Approved(msgspec.Struct, frozen=True, gc=False):
+    """The gate lets it through."""
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """The gate holds it back."""
+
+    reason: Reason
+
+
+Verdict: TypeAlias = Approved | Rejected
+_APPROVED = Approved()
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """What the gate judges: an opportunity with its costs, and the state of things.
+
+    `gas_wei`: gas without the bid. `bid_wei`: the most that the builder can get, at the gas limit.
+    `hot_key_wei`: the most that the hot key can pay. `ages` in nanoseconds; `in_flight`: executions already on their
+    way to the same block.
+    """
+
+    opportunity: Opportunity
+    gas_wei: Wei
+    bid_wei: Wei
+    hot_key_wei: Wei
+    net_profit_wei: Wei
+    next_block: BlockNumber
+    head_age_ns: int
+    in_flight: int
+    quarantined: bool
+    trusted: bool
+
+
+class RiskGate:
+    """Limits and what has been used of them."""
+
+    def __init__(self, limits: RiskLimits, tokens: tuple[ProfitToken, ...]) -> None:
+        self.kill_switch = False
+        self._limits = limits
+        self._tokens = {token.address: token for token in tokens}
+        self._day = -1
+        self._spent = 0
+        self._turnover: dict[Address, int] = {}
+        self._failures: deque[bool] = deque(maxlen=limits.breaker_window)
+        self._open_until = UnixNanoseconds(0)
+
+    def check(self, question: Question, now: UnixNanoseconds) -> Verdict:
+        """Judge one execution; the first limit that it breaks is the reason."""
+        self._turn_day(now)
+        reason: Reason | None = None
+        if self.kill_switch:
+            reason = Reason.KILL_SWITCH
+        elif self.breaker_open(now):
+            reason = Reason.BREAKER_OPEN
+        elif question.head_age_ns > self._limits.max_head_age_ns:
+            reason = Reason.HEAD_STALE
+        elif question.opportunity.target_block != question.next_block:
+            reason = Reason.OPPORTUNITY_STALE
+        elif question.quarantined:
+            reason = Reason.POOL_QUARANTINED
+        elif not question.trusted:
+            reason = Reason.TOKEN_REFUSED
+        else:
+            reason = self._broken_limit(question)
+        return _APPROVED if reason is None else Rejected(reason)
+
+    def _broken_limit(self, question: Question) -> Reason | None:
+        limits, opportunity = self._limits, question.opportunity
+        token, amount = self._tokens[opportunity.profit_token], opportunity.loan.amount
+        if amount > token.max_input:
+            return Reason.BUNDLE_LIMIT
+        if question.gas_wei * BASIS_POINTS_ONE > opportunity.gross_profit_wei * limits.max_gas_share:
+            return Reason.GAS_SHARE_TOO_HIGH
+        if question.bid_wei > limits.max_bid:
+            return Reason.BID_ABOVE_CAP
+        if question.net_profit_wei <= limits.minimum_net_profit:
+            return Reason.BELOW_MINIMUM_PROFIT
+        if self._spent + question.hot_key_wei > limits.max_daily_spend:
+            return Reason.DAILY_LIMIT
+        if self._turnover.get(opportunity.profit_token, 0) + amount > token.max_daily_turnover:
+            return Reason.TOKEN_LIMIT
+        return Reason.BLOCK_LIMIT if question.in_flight >= limits.max_executions_per_block else None
+
+    # What is used of the limits
+
+    def reserve(self, token: Address, amount: TokenAmount, hot_key_wei: Wei) -> None:
+        """Count an execution that goes out as if it landed at its worst."""
+        self._spent += hot_key_wei
+        self._turnover[token] = self._turnover.get(token, 0) + amount
+
+    def settle(self, token: Address, amount: TokenAmount, reserved_wei: Wei, spent_wei: Wei, *, landed: bool) -> None:
+        """Replace what was reserved by what really happened."""
+        self._spent = max(0, self._spent - reserved_wei) + spent_wei
+        if not landed:
+            self._turnover[token] = max(0, self._turnover.get(token, 0) - amount)
+
+    # The breaker
+
+    def breaker_open(self, now: UnixNanoseconds) -> bool:
+        """Whether too many executions have failed lately."""
+        return now < self._open_until
+
+    def report(self, now: UnixNanoseconds, *, failed: bool) -> bool:
+        """Count an execution that reached a verdict; True if this opened the breaker."""
+        self._failures.append(failed)
+        if sum(self._failures) <= self._limits.breaker_failures or self.breaker_open(now):
+            return False
+        self._open_until = UnixNanoseconds(now + self._limits.breaker_pause_ns)
+        self._failures.clear()
+        return True
+
+    def _turn_day(self, now: UnixNanoseconds) -> None:
+        day = now // _NANOSECONDS_PER_DAY
+        if day != self._day:
+            self._day, self._spent = day, 0
+            self._turnover.clear()

@@ -1,0 +1,206 @@
+"""From the market and an overlay to exact routes: the kernels propose, integers decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from node.pipeline.amm.swap_math import FEE_SCALE
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.gas import GasModel, fixed_guess, leg_guess
+from node.pipeline.kernels import (
+    FEE,
+    FIXED_COST,
+    MAX_INPUT,
+    PRICE,
+    TOKEN_WIDTH,
+    Floats,
+    Integers,
+    Places,
+    screen_all,
+    screen_edges,
+)
+from node.pipeline.lenders import LenderBook, flash_loan
+from node.pipeline.market import Market
+from node.pipeline.overlay import Overlay
+from node.pipeline.plans import FlashLoan, SwapStep
+from node.pipeline.prices import ReferencePrice
+from node.pipeline.reasons import Reason
+from node.pipeline.settings import Bounds, ProfitToken
+from node.pipeline.sizing import Leg, best_amount, exact_amounts
+from protocol.units import BASIS_POINTS_ONE, Gas, Wei
+
+_COARSE = 10**9
+"""Where an amount on a route has fewer units than this, rounding moves the optimum: then integers look for it."""
+_EVALUATIONS = 24
+"""Exact computations around the proposal in that case."""
+_LEG_SLACK = 100
+"""Basis points that a leg may give less than computed: the profit's own minimum is the one that counts."""
+_SWEEP = 64
+"""Cycles that the screen of the whole market hands on."""
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """A cycle in exact integers: `amounts` before each leg and after the last; `gain` after the flash fee.
+
+    `surplus_wei`: the gain at the reference price, less the gas at the next base fee.
+    """
+
+    edges: tuple[int, ...]
+    rank: int
+    amounts: tuple[TokenAmount, ...]
+    loan: FlashLoan
+    gain: TokenAmount
+    gain_wei: Wei
+    gas: Gas
+    surplus_wei: Wei
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """What a kernel proposes: the edges, the profit token's rank, an amount, and its guess of the surplus in wei."""
+
+    edges: tuple[int, ...]
+    rank: int
+    amount: TokenAmount
+    surplus: float
+
+
+class Search:
+    """Holds the kernels' buffers and what a find is measured by: prices, lenders, gas."""
+
+    def __init__(self, market: Market, tokens: Sequence[ProfitToken], lenders: LenderBook, bounds: Bounds) -> None:
+        self.lenders = lenders
+        self.gas = GasModel()
+        self.prices: list[ReferencePrice | None] = [None] * len(tokens)
+        self.base_fee = Wei(0)
+        self._market, self._tokens, self._bounds = market, tokens, bounds
+        self._rows: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
+        self._costs: Floats = np.zeros(0, np.float64)
+        self._few = _buffers(bounds.finalists)
+        self._many = _buffers(_SWEEP)
+
+    def set_prices(self, prices: Sequence[ReferencePrice | None], base_fee: Wei) -> None:
+        """Take in the reference prices by rank and the next base fee; a token without a price or lender is left out."""
+        self.prices, self.base_fee = list(prices), base_fee
+        for rank, (token, price) in enumerate(zip(self._tokens, prices, strict=True)):
+            lender, most, row = self.lenders.cheapest(token.address), self.lenders.most(token.address), self._rows[rank]
+            row[:] = 0.0
+            if price is not None and lender is not None:
+                row[PRICE] = price.numerator / price.denominator
+                row[FEE] = lender.fee_pips / FEE_SCALE
+                row[MAX_INPUT] = float(token.max_input if most is None else min(token.max_input, most))
+                row[FIXED_COST] = float(fixed_guess(lender.kind) * base_fee)
+        legs = [leg_guess(self._market.specs[edge.pool].family) for edge in self._market.edges]
+        self._costs = np.array(legs, np.float64) * float(base_fee)
+
+    def through(self, edges: Sequence[int]) -> list[Candidate]:
+        """The best cycles through any of the edges, at the rows as they are; best first."""
+        market, (places, found) = self._market, self._few
+        index, ticks = market.index, market.ticks.arrays
+        # Pools that were discovered since the last block are not in the index yet.
+        numbers = np.array([edge for edge in edges if edge < index.edge_count], np.int64)
+        count = screen_edges(
+            numbers, index.offsets, index.by_edge, market.rows, ticks, self._rows, self._costs, places, found
+        )
+        return _candidates(index.by_edge, places, found, min(count, self._bounds.exact_finalists * len(edges)))
+
+    def everywhere(self) -> list[Candidate]:
+        """The best cycles of the whole market, at the rows as they are; best first."""
+        market, (places, found) = self._market, self._many
+        index, ticks = market.index, market.ticks.arrays
+        count = screen_all(index.cycles, market.rows, ticks, self._rows, self._costs, places, found)
+        return _candidates(index.cycles, places, found, count)
+
+    def exact(self, candidates: Sequence[Candidate], overlay: Overlay) -> Route | Reason:
+        """The best of the candidates in exact integers, or why there is none. Candidates come best first.
+
+        One that comes out as good as the next one was only guessed to be ends the search.
+        """
+        best: Route | None = None
+        why = Reason.NOT_PROFITABLE
+        for candidate in candidates[: self._bounds.exact_finalists]:
+            if best is not None and best.surplus_wei >= candidate.surplus:
+                break
+            route = self._evaluate(candidate, candidate.amount, overlay)
+            if isinstance(route, Reason):
+                why = route
+            elif best is None or route.surplus_wei > best.surplus_wei:
+                best = route
+        if best is None or best.surplus_wei <= 0:
+            return why
+        return self._refined(best, overlay) if min(best.amounts) < _COARSE else best
+
+    def steps_of(self, route: Route) -> tuple[SwapStep, ...]:
+        """The legs of a route for the executor."""
+        steps: list[SwapStep] = []
+        for number, amount_in, amount_out in zip(route.edges, route.amounts[:-1], route.amounts[1:], strict=True):
+            edge = self._market.edges[number]
+            spec = self._market.specs[edge.pool]
+            token_in, token_out = spec.tokens[edge.index_in], spec.tokens[edge.index_out]
+            minimum = amount_out - amount_out * _LEG_SLACK // BASIS_POINTS_ONE
+            ends = (token_in, token_out, edge.index_in, edge.index_out)
+            steps.append(
+                SwapStep(spec.id, spec.family, spec.address, *ends, spec.fee_pips, amount_in, amount_out, minimum)
+            )
+        return tuple(steps)
+
+    def _evaluate(self, candidate: Candidate | Route, amount: TokenAmount, overlay: Overlay) -> Route | Reason:
+        edges, rank = candidate.edges, candidate.rank
+        amounts = exact_amounts(self._legs(edges, overlay), amount)
+        price = self.prices[rank]
+        if amounts is None or price is None:
+            return Reason.NOT_PROFITABLE
+        specs = [self._market.specs[self._market.edges[edge].pool] for edge in edges]
+        lender = self.lenders.lender_for(self._tokens[rank].address, amount, specs)
+        if lender is None:
+            return Reason.NO_FLASH_LENDER
+        loan = flash_loan(lender, amount)
+        gain = amounts[-1] - amount - loan.fee
+        gas = self.gas.expected(lender.kind, [spec.family for spec in specs])
+        gain_wei = price.wei_down(gain)
+        return Route(edges, rank, amounts, loan, gain, gain_wei, gas, Wei(gain_wei - gas * self.base_fee))
+
+    def _refined(self, route: Route, overlay: Overlay) -> Route:
+        """The same route at the best amount nearby, with the same lender."""
+        legs, lender = self._legs(route.edges, overlay), route.loan.lender
+
+        def gain_of(amount: TokenAmount) -> int | None:
+            amounts = exact_amounts(legs, amount)
+            return None if amounts is None else amounts[-1] - amount - flash_loan(lender, amount).fee
+
+        most = self._tokens[route.rank].max_input
+        best = best_amount(gain_of, route.amounts[0], most, _EVALUATIONS)
+        if best is None or best[1] <= route.gain:
+            return route
+        refined = self._evaluate(route, best[0], overlay)
+        return route if isinstance(refined, Reason) or refined.gain <= route.gain else refined
+
+    def _legs(self, edges: tuple[int, ...], overlay: Overlay) -> list[Leg]:
+        legs: list[Leg] = []
+        for number in edges:
+            edge = self._market.edges[number]
+            state = overlay.state(edge.pool)
+            if state is None:
+                raise LookupError(f"the state of pool {edge.pool} is not known")
+            legs.append((state, edge.index_in, edge.index_out))
+        return legs
+
+
+def _candidates(cycles: Places, places: Integers, found: Floats, count: int) -> list[Candidate]:
+    """The first `count`, each cycle once."""
+    candidates: list[Candidate] = []
+    before: list[int] = []
+    for place, (amount, surplus) in zip(places[:count].tolist(), found[:count].tolist(), strict=True):
+        cycle = cycles[place].tolist()
+        if cycle not in before:
+            before.append(cycle)
+            first, second, third, rank = cycle
+            edges = (first, second, third) if third >= 0 else (first, second)
+            candidates.append(Candidate(edges, rank, int(amount), surplus))
+    return candidates
+
+
+def _buffers(size: int) -> tuple[Integers, Floats]:
+    return np.empty(size, np.int64), np.empty((size, 2), np.float64)

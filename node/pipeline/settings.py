@@ -1,0 +1,96 @@
+"""Everything that an operator, or the chain, sets for the pipeline: one frozen value, the same for a whole run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.plans import FlashLender
+from protocol.units import Address, BasisPoints, ChainId, Wei
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+
+
+class RouterKind(StrEnum):
+    """Which call data a contract takes."""
+
+    UNISWAP_V2 = "uniswap_v2"
+    SUSHI_V2 = "sushi_v2"
+    UNISWAP_V3 = "uniswap_v3"
+    SWAP_ROUTER_02 = "swap_router_02"
+    BALANCER_V2 = "balancer_v2"
+
+
+class ProfitToken(msgspec.Struct, frozen=True):
+    """A token in which profit is taken; cycles begin and end in it.
+
+    `max_input`: the most that one bundle may put in; `max_daily_turnover`: the most of a day (UTC).
+    """
+
+    address: Address
+    max_input: TokenAmount
+    max_daily_turnover: TokenAmount
+
+
+class RiskLimits(msgspec.Struct, frozen=True):
+    """What the risk gate holds every execution to; the tighter of the operator's and the chain's numbers."""
+
+    minimum_net_profit: Wei = Wei(0)
+    max_gas_share: BasisPoints = BasisPoints(8_000)
+    """Gas (without the bid) as a share of the gross profit."""
+    max_bid: Wei = Wei(10**18)
+    """The vault's cap on what one execution may pay to the builder."""
+    max_daily_spend: Wei = Wei(10**18)
+    """Gas and priority fees of a day (UTC) that the hot keys may pay."""
+    max_executions_per_block: int = 8
+    max_head_age_ns: int = 30 * NANOSECONDS_PER_SECOND
+    breaker_window: int = 20
+    """Of the last so many executions that reached a verdict …"""
+    breaker_failures: int = 10
+    """… at most so many may have reverted or been refused by the simulation; one more opens the breaker."""
+    breaker_pause_ns: int = 60 * NANOSECONDS_PER_SECOND
+    treasury_warning: Wei = Wei(10**17)
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much the pipeline holds and how far it looks. What happens at each bound is said where it is applied."""
+
+    undo_blocks: int = 64
+    max_pools: int = 20_000
+    max_cycles: int = 2_000_000
+    max_pending_swaps: int = 4_096
+    pending_blocks: int = 12
+    """A pending swap that no block took in so many blocks is forgotten."""
+    victims_per_bundle: int = 4
+    finalists: int = 8
+    """Cycles that the screen hands on to be sized."""
+    exact_finalists: int = 3
+    """Sized cycles that are computed in exact integers."""
+    finds_per_block_start: int = 16
+    plans_waiting: int = 256
+
+
+class PipelineSettings(msgspec.Struct, frozen=True):
+    """See the module. `profit_tokens` in order of preference, first the wrapped coin (WETH), in which gas counts.
+
+    `entry_point`: the contract that our transactions call (the vault module). `routers`: which contracts' call data is
+    read. `senders`: hot keys; each has its own nonces, and so its own bundle a block. `simulate`: whether a plan waits
+    for `BundleSimulated` before it is sent.
+    """
+
+    chain_id: ChainId
+    entry_point: Address
+    profit_tokens: tuple[ProfitToken, ...]
+    lenders: tuple[FlashLender, ...]
+    routers: dict[Address, RouterKind]
+    senders: tuple[Address, ...]
+    limits: RiskLimits = RiskLimits()
+    bounds: Bounds = Bounds()
+    simulate: bool = False
+
+    @property
+    def wrapped_coin(self) -> Address:
+        """The token whose smallest unit is a wei."""
+        return self.profit_tokens[0].address

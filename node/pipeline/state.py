@@ -1,0 +1,57 @@
+"""All that the pipeline knows. `step` alone changes it, and only by events: equal events make equal states."""
+
+from __future__ import annotations
+
+from node.pipeline.bids import BidPolicy
+from node.pipeline.blocks import Blocks
+from node.pipeline.bundle import BundleBuilder
+from node.pipeline.detectors.backrun import BackrunDetector
+from node.pipeline.detectors.cyclic_arbitrage import CyclicArbitrageDetector
+from node.pipeline.events import TreasuryRead
+from node.pipeline.lenders import LenderBook
+from node.pipeline.market import Market
+from node.pipeline.pending import PendingBook
+from node.pipeline.plans import BundlePlan
+from node.pipeline.ports import CallDataBuilder
+from node.pipeline.reasons import Reason
+from node.pipeline.risk import RiskGate
+from node.pipeline.schedule import Placed, Schedule
+from node.pipeline.search import Search
+from node.pipeline.settings import PipelineSettings, RouterKind
+from protocol.units import Address, Hash32, UnixNanoseconds
+
+MAX_OUTSTANDING = 4_096
+"""Sent executions whose outcome is not known yet; the oldest is forgotten, and its reservation stays for the day."""
+
+
+class PipelineState:
+    """Wires the pipeline's parts together; nothing but data otherwise."""
+
+    def __init__(self, settings: PipelineSettings, call_data: CallDataBuilder) -> None:
+        bounds = settings.bounds
+        self.settings = settings
+        self.now = UnixNanoseconds(0)
+        self.market = Market([token.address for token in settings.profit_tokens], bounds.max_pools, bounds.max_cycles)
+        self.blocks = Blocks(self.market, bounds.undo_blocks)
+        self.lenders = LenderBook(settings.lenders)
+        self.search = Search(self.market, settings.profit_tokens, self.lenders, bounds)
+        self.book = PendingBook(bounds.max_pending_swaps)
+        self.backruns = BackrunDetector(self.market, self.search, self.book, settings)
+        self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)
+        self.bids = BidPolicy()
+        self.gate = RiskGate(settings.limits, settings.profit_tokens)
+        self.schedule = Schedule(BundleBuilder(settings, call_data))
+        self.treasury: dict[Address, TreasuryRead] = {}
+        self.waiting: dict[Hash32, BundlePlan] = {}
+        """Plans that wait for their simulation."""
+        self.outstanding: dict[Hash32, Placed] = {}
+        """Executions that were sent, by opportunity, until their outcome is known."""
+        self.dropped: dict[Reason, int] = {}
+        """How often each reason occurred, also where there was no opportunity yet to record."""
+        self.cycles_capped = 0
+        self.routers: dict[str, RouterKind] = {"0x" + address.hex(): kind for address, kind in settings.routers.items()}
+
+    def count(self, reason: Reason, times: int = 1) -> None:
+        """Count a drop."""
+        if times:
+            self.dropped[reason] = self.dropped.get(reason, 0) + times

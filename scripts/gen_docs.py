@@ -1,0 +1,65 @@
+"""Writes the pages of docs/reference that come out of the code: one function a page. Same code, same bytes.
+
+scripts/gen-docs           write them
+scripts/gen-docs --check   exit 1 if a committed one differs
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from node.pipeline.reasons import Reason, Stage
+from scripts.tree import ROOT
+
+_INTROS: Final = {
+    Stage.DETECTION: "Between seeing something and deciding to take it. Most of these are everyday.",
+    Stage.RISK: "The gate's refusals: nothing is signed that did not pass it.",
+    Stage.SIMULATION: "The last check before signing.",
+    Stage.SUBMISSION: "Between signing and the relays' answers.",
+    Stage.OUTCOME: "What the target block told.",
+}
+
+
+def reasons_page() -> str:
+    """Every reason for which an opportunity is dropped or an execution fails, by stage."""
+    lines = [
+        "# Reasons",
+        "",
+        "Every reason for which the node drops an opportunity or an execution fails, as the ledger stores it and",
+        "`hftnode why` and the metrics show it. Generated from `node/pipeline/reasons.py` by `scripts/gen-docs`.",
+    ]
+    for stage in Stage:
+        lines += ["", f"## {stage.value.capitalize()}", "", _INTROS[stage], ""]
+        lines += ["| reason | what happened | what to do |", "|---|---|---|"]
+        lines += [f"| `{reason}` | {reason.meaning} | {reason.advice} |" for reason in Reason if reason.stage is stage]
+    return "\n".join(lines) + "\n"
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {"docs/reference/reasons.md": reasons_page}
+
+
+def differing(root: Path = ROOT) -> list[str]:
+    """Return the pages that are not what the code says."""
+    return [path for path, page in PAGES.items() if not (root / path).is_file() or (root / path).read_text() != page()]
+
+
+def main(words: list[str], root: Path = ROOT) -> int:
+    """Write or check the pages."""
+    parser = argparse.ArgumentParser(prog="scripts/gen-docs", description="Generates docs/reference from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a page differs")
+    if parser.parse_args(words).check:
+        for path in (wrong := differing(root)):
+            print(f"{path} is not what the code says: run scripts/gen-docs")
+        return 1 if wrong else 0
+    for path, page in PAGES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(page())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

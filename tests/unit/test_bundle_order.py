@@ -1,0 +1,73 @@
+"""Our transactions stand behind the victims': nowhere in the node is there code that could order them otherwise."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.tree import ROOT
+
+PLANS = Path("node/pipeline/plans.py")
+BUILDER = Path("node/pipeline/bundle.py")
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted((ROOT / "node").rglob("*.py")):
+        yield path.relative_to(ROOT), ast.parse(path.read_text())
+
+
+def test_one_place_in_the_node_makes_plans() -> None:
+    makers = [
+        path
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("BundlePlan")
+    ]
+    assert makers == [BUILDER]
+
+
+def test_a_plan_has_no_field_and_no_method_that_orders_transactions_but_one() -> None:
+    (plan,) = [
+        node
+        for path, tree in modules()
+        if path == PLANS
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "BundlePlan"
+    ]
+    methods = [node for node in plan.body if isinstance(node, ast.FunctionDef)]
+    ordering = [method.name for method in methods if {"victims", "executions"} <= set(_attributes(method))]
+    assert ordering == ["in_order"]
+    (method,) = [method for method in methods if method.name == "in_order"]
+    (answer,) = [node for node in ast.walk(method) if isinstance(node, ast.Return)]
+    assert answer.value is not None
+    assert ast.unparse(answer.value) == "[*map(theirs, self.victims), *map(ours, self.executions)]"
+
+
+def test_nobody_changes_a_plan_that_is_made() -> None:
+    changed = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("structs.replace", "structs.force_setattr"))
+        and any(keyword.arg in ("victims", "executions") for keyword in node.keywords)
+    ]
+    assert changed == []
+
+
+def test_nobody_joins_executions_and_victims_by_hand() -> None:
+    joined = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules()
+        if path != PLANS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List | ast.Tuple | ast.BinOp)
+        and {"victims", "executions"} <= set(_attributes(node))
+        and any(isinstance(part, ast.Starred | ast.Add) for part in ast.walk(node))
+    ]
+    assert joined == []
+
+
+def _attributes(node: ast.AST) -> list[str]:
+    return [part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)]
