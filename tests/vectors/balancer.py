@@ -12,7 +12,7 @@ from node.pipeline.amm import balancer_stable, weighted
 from node.pipeline.amm.balancer_fixed_point import ONE, PowVersion
 from node.pipeline.amm.balancer_stable import BalancerStablePool, InvariantVersion
 from tests.vectors.cases import Case, Malformed, differs, must_be, number
-from tests.vectors.pools import REFUSED, answer_or_refusal, stated_answer
+from tests.vectors.pools import REFUSED, answer_or_refusal, refusal_or_number, stated_answer
 
 
 def check_weighted_quote(case: dict[str, Any]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def check_fixed_point(case: str) -> Iterator[str]:
     if name == "fp_mul_down" and answer == REFUSED:
         # The port multiplies unbounded integers here, where the contract's mulDown reverts beyond 256 bits.
         answer = answer_or_refusal(_unbounded_mul_down, *arguments)
-    yield from differs(name, answer, REFUSED if stated.startswith("ERROR") else number(stated))
+    yield from differs(name, answer, refusal_or_number(stated))
 
 
 def _argument(word: str) -> int | list[int] | PowVersion:

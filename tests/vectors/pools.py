@@ -17,8 +17,13 @@ def split_quotes(content: bytes) -> Iterator[Case]:
     """Split a pool with its `quotes` into one case a quote, each with the `pool`."""
     document = json.loads(content)
     for place, quote in enumerate(must_be("quotes", list, document["quotes"])):
-        words = [str(quote[key]) for key in ("fn", "mode", "token_in", "amount") if key in quote]
-        yield Case(f"#{place} {' '.join(words)}", {"pool": document["pool"], "quote": quote})
+        yield Case(quote_name(place, quote), {"pool": document["pool"], "quote": quote})
+
+
+def quote_name(place: int, quote: dict[str, Any]) -> str:
+    """Return a name for a quote: its place, and what was asked."""
+    words = [str(quote[key]) for key in ("fn", "mode", "token_in", "amount") if key in quote]
+    return f"#{place} {' '.join(words)}"
 
 
 def stated_answer(quote: dict[str, Any]) -> int | str:
@@ -26,6 +31,11 @@ def stated_answer(quote: dict[str, Any]) -> int | str:
     if "expected" not in quote and "expected_revert" in quote:
         return REFUSED
     return number(quote["expected"])
+
+
+def refusal_or_number(stated: str) -> int | str:
+    """Return what a line of text states: REFUSED for ERROR:reason, otherwise a number."""
+    return REFUSED if stated.startswith("ERROR") else number(stated)
 
 
 def answer_or_refusal(question: Callable[..., int], *arguments: Any) -> int | str:
