@@ -52,6 +52,7 @@ def as_json(folder: Path, report: Report) -> str:
             "files": kind.files,
             "passed": kind.passed,
             "total": kind.total,
+            "unsupported": kind.unsupported,
             "failures": [asdict(failure) for failure in kind.failures],
         }
         for kind in report.kinds
@@ -68,6 +69,7 @@ def as_text(folder: Path, report: Report) -> str:
     lines = [f"vectors in {folder}"]
     for kind in report.kinds:
         lines.append(f"{kind.kind:<{width}}  {kind.passed}/{kind.total}{'' if not kind.failures else '  FAILED'}")
+        lines += [f"    unsupported: {_counted(count, 'case')} of {name}" for name, count in kind.unsupported.items()]
         lines += _failure_lines(kind)
     if report.not_served:
         files = sum(count for _, count in report.not_served)

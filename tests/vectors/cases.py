@@ -34,6 +34,10 @@ class Malformed(Exception):
     """A file or a case that is not laid out as its kind is."""
 
 
+class Unsupported(Exception):
+    """A case of something that is left alone on purpose; the message names it."""
+
+
 def read(path: Path) -> bytes:
     """Return a file's bytes, gzip undone, up to 256 MiB; raises OSError, EOFError or Malformed."""
     with path.open("rb") as plain:

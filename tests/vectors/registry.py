@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.vectors import (
     balancer,
+    balancer_v3,
     concentrated,
     constant_product,
     curve,
@@ -23,6 +24,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "balancer_fixed_point_math": Checker(balancer.split_fixed_point, balancer.check_fixed_point),
     "balancer_v2_stable_quotes": Checker(split_quotes, balancer.check_stable_quote),
     "balancer_v2_weighted_quotes": Checker(split_quotes, balancer.check_weighted_quote),
+    "balancer_v3_pool": Checker(balancer_v3.split_v3, balancer_v3.check_v3),
     "create2": Checker(encodings.split_create2, encodings.check_create2),
     "curve_math": Checker(curve.split_math, curve.check_math),
     "curve_meta_multiblock_quotes": Checker(curve_meta.split_multiblock, curve_meta.check_meta_quote),
