@@ -17,6 +17,7 @@ from node.pipeline.amm import (
     constant_product,
     solidly,
     tick_bitmap,
+    uniswap_v4,
     weighted,
 )
 from node.pipeline.amm.balancer_fixed_point import ONE, PowVersion
@@ -33,6 +34,8 @@ from node.pipeline.amm.tick_math import (
     sqrt_ratio_at_tick,
     tick_at_sqrt_ratio,
 )
+from node.pipeline.amm.ticks import tick_table
+from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.weighted import WeightedPool
 
 Answer = TypeVar("Answer")
@@ -386,3 +389,36 @@ def test_a_balancer_stable_trade_there_and_back_never_profits(
         return
 
     assert back <= amount_in
+
+
+@st.composite
+def v4_pools(draw: st.DrawFn) -> V4Pool:
+    liquidity = draw(st.integers(10**12, 10**24))
+    table = tick_table(60, {-6000: (liquidity, liquidity), 6000: (liquidity, -liquidity)})
+    tick = draw(st.integers(-5999, 5999))
+    fees = draw(st.integers(0, 100_000)), draw(st.integers(0, 1000)), draw(st.integers(0, 1000))
+    return V4Pool(fees[0], sqrt_ratio_at_tick(tick), tick, liquidity, table, *fees[1:])
+
+
+@given(v4_pools(), directions, st.integers(1, 10**24))
+def test_a_v4_trade_there_and_back_never_profits(pool: V4Pool, zero_for_one: bool, amount: int) -> None:
+    there = uniswap_v4.swap(pool, zero_for_one, amount, exact_in=True)
+    assume(there.amount_out > 0)
+
+    assert uniswap_v4.quote_exact_in(there.after, not zero_for_one, there.amount_out)[1] <= there.amount_in
+
+
+@given(v4_pools(), directions, st.integers(1, 10**22), st.integers(1, 10**22))
+def test_a_greater_v4_input_never_buys_less(pool: V4Pool, zero_for_one: bool, amount: int, more: int) -> None:
+    less = uniswap_v4.quote_exact_in(pool, zero_for_one, amount)[1]
+
+    assert uniswap_v4.quote_exact_in(pool, zero_for_one, amount + more)[1] >= less
+
+
+@given(v4_pools(), directions, st.integers(1, 10**18))
+def test_what_a_v4_pool_asks_for_an_output_buys_it(pool: V4Pool, zero_for_one: bool, amount: int) -> None:
+    asked = _answer(uniswap_v4.quote_exact_out, pool, zero_for_one, amount)
+    if isinstance(asked, PoolRevert):
+        return
+
+    assert uniswap_v4.quote_exact_in(pool, zero_for_one, asked)[1] >= amount

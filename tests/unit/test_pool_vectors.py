@@ -319,10 +319,7 @@ def test_a_refusal_where_an_answer_is_stated_is_noticed(tmp_path: Path) -> None:
         ("v2_pair_swaps", {"vectors": [PAIR_SWAP | {"kind": "magic"}]}),
         ("v2_pair_unit", [{"fn": "magic", "inputs": {}, "expected": {}}]),
         ("v3_swap_step", [{"inputs": STEP, "expected": {}}]),
-        (
-            "v4_quotes",
-            quotes({"scalars": {"protocol_fee_zero_for_one": 1}}, {"zero_for_one": True, "amount": "1"}),
-        ),
+        ("v4_quotes", quotes({"scalars": {}, "hooks": "0x01"}, {"zero_for_one": True, "amount": "1"})),
     ],
 )
 def test_what_a_kind_does_not_know_is_a_failed_case(kind: str, document: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kinds v3_quotes, v3_quotes_aerodrome_cl, v4_quotes, v3_pool_swaps, v3_tick_math, v3_sqrt_price_math, v3_swap_step,
+"""Kinds v3_quotes, v3_quotes_aerodrome_cl, v3_pool_swaps, v3_tick_math, v3_sqrt_price_math, v3_swap_step,
 v3_tick_bitmap.
 """
 
@@ -25,26 +25,18 @@ def check_v3_quote(case: dict[str, Any]) -> Iterator[str]:
     yield from _quote_differs(case, zero_for_one, limit)
 
 
-def check_v4_quote(case: dict[str, Any]) -> Iterator[str]:
-    """The answer of the V4 quoter, which refuses what it cannot fill; pools without a protocol fee."""
-    scalars = case["pool"]["scalars"]
-    if number(scalars.get("protocol_fee_zero_for_one", 0)) or number(scalars.get("protocol_fee_one_for_zero", 0)):
-        raise Malformed("a pool with a protocol fee is not served")
-    yield from _quote_differs(case, must_be("zero_for_one", bool, case["quote"]["zero_for_one"]), None)
-
-
-def _quote_differs(case: dict[str, Any], zero_for_one: bool, limit: int | None) -> Iterator[str]:
+def _quote_differs(case: dict[str, Any], zero_for_one: bool, limit: int) -> Iterator[str]:
     pool, quote = _pool(case["pool"]), case["quote"]
     ask = {"quoteExactInputSingle": _quoted_out, "quoteExactOutputSingle": _quoted_in}[quote["fn"]]
     answer = answer_or_refusal(ask, pool, zero_for_one, number(quote["amount"]), limit)
     yield from differs(quote["fn"], answer, stated_answer(quote))
 
 
-def _quoted_out(pool: ConcentratedPool, zero_for_one: bool, amount: int, limit: int | None) -> int:
+def _quoted_out(pool: ConcentratedPool, zero_for_one: bool, amount: int, limit: int) -> int:
     return concentrated.quote_exact_in(pool, zero_for_one, amount, limit)[1]
 
 
-def _quoted_in(pool: ConcentratedPool, zero_for_one: bool, amount: int, limit: int | None) -> int:
+def _quoted_in(pool: ConcentratedPool, zero_for_one: bool, amount: int, limit: int) -> int:
     return concentrated.quote_exact_out(pool, zero_for_one, amount, limit)[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.vectors import (
+    arbitrage_paths,
     balancer,
     balancer_v3,
     concentrated,
@@ -12,15 +13,18 @@ from tests.vectors import (
     curve,
     curve_meta,
     encodings,
+    pool_states,
     routers,
     transactions,
     typed_data,
+    uniswap_v4,
 )
 from tests.vectors.cases import Checker, json_list
 from tests.vectors.pools import split_quotes
 
 CHECKERS: Final[dict[str, Checker]] = {
     "abi_codec": Checker(json_list("name"), encodings.check_abi),
+    "arb_path": Checker(arbitrage_paths.split_path, arbitrage_paths.check_hop),
     "balancer_fixed_point_math": Checker(balancer.split_fixed_point, balancer.check_fixed_point),
     "balancer_v2_stable_quotes": Checker(split_quotes, balancer.check_stable_quote),
     "balancer_v2_weighted_quotes": Checker(split_quotes, balancer.check_weighted_quote),
@@ -34,6 +38,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "curve_tricrypto_quotes": Checker(split_quotes, curve_meta.check_crypto_quote),
     "eip712_eth_account": Checker(json_list("id"), typed_data.check_eth_account),
     "eip712_ethers": Checker(json_list("name"), typed_data.check_ethers),
+    "pool_state": Checker(pool_states.split_state, pool_states.check_state),
     "router_calldata": Checker(json_list("transaction_hash"), routers.check_router_call),
     "solidly_math": Checker(constant_product.split_solidly_math, constant_product.check_solidly_math),
     "solidly_stable_quotes": Checker(split_quotes, constant_product.check_solidly_quote),
@@ -53,5 +58,5 @@ CHECKERS: Final[dict[str, Checker]] = {
     "v3_swap_step": Checker(json_list("note"), concentrated.check_swap_step),
     "v3_tick_bitmap": Checker(concentrated.split_tick_bitmap, concentrated.check_tick_bitmap),
     "v3_tick_math": Checker(json_list("fn"), concentrated.check_tick_math),
-    "v4_quotes": Checker(split_quotes, concentrated.check_v4_quote),
+    "v4_quotes": Checker(split_quotes, uniswap_v4.check_v4_quote),
 }
