@@ -1,58 +1,43 @@
 """Call data of routers -> swaps, by byte slices: this runs for every pending transaction to a router.
 
 Read: Uniswap V2 Router02 and Sushi (v2-periphery), SwapRouter (v3-periphery), SwapRouter02 (swap-router-contracts),
-each with its multicalls, and the single swap of Balancer's V2 Vault. Whatever is none of these, or is not laid out as
-its ABI says, is no swap to us: an empty tuple. What else the routers' functions are called is in `router_functions`.
+each with its multicalls; the Universal Router (`decoders_universal`), Balancer's V2 Vault (`decoders_vault`), Curve's
+routers (`decoders_curve`). Whatever is none of these, or is not laid out as its ABI says, is no swap to us: an empty
+tuple. What else the routers' functions are called is in `router_functions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
+from node.pipeline.decoders_core import (
+    MAX_INNER_CALLS,
+    WORD,
+    Context,
+    Malformed,
+    Reader,
+    RoutedSwap,
+    address_at,
+    addresses_at,
+    byte_strings_at,
+    bytes_at,
+    number_at,
+    v3_swap,
+)
+from node.pipeline.decoders_curve import CURVE_READERS
+from node.pipeline.decoders_universal import UNIVERSAL_READERS
+from node.pipeline.decoders_vault import VAULT_READERS
 from node.pipeline.pools import V2_KEYS, V3_KEY, PoolFamily
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import selector
-from protocol.units import ZERO_ADDRESS, Address
+from protocol.units import Address
 
-MAX_HOPS: Final = 8
-MAX_INNER_CALLS: Final = 16
-_WORD: Final = 32
-_PATH_STEP: Final = 23
+__all__ = ["RoutedSwap", "decode_swaps"]
 
-
-class RoutedSwap(msgspec.Struct, frozen=True, gc=False):
-    """One swap along a path. `keys` name its legs in the order of the path, as `pools.edge_key` does.
-
-    `amount`: the input (`exact_in`) or the output wanted; `limit`: the least output or the most input. 0 as an input
-    means whatever the router holds by then (SwapRouter02's CONTRACT_BALANCE). `price_limit_x96` 0: none; `deadline`
-    (Unix seconds) 0: none.
-    """
-
-    keys: tuple[bytes, ...]
-    token_in: Address
-    token_out: Address
-    exact_in: bool
-    amount: int
-    limit: int
-    price_limit_x96: int = 0
-    deadline: int = 0
-
-
-_Reader: TypeAlias = Callable[[bytes, int, "Context"], tuple[RoutedSwap, ...]]
-
-
-class Context(msgspec.Struct, frozen=True, gc=False):
-    """What call data does not say: the wrapped coin for ether, and the family of a V2 router's pairs."""
-
-    wrapped_coin: Address
-    family: PoolFamily
-
-
-class _Malformed(Exception):
-    """The bytes are not laid out as their function's ABI says."""
+MAX_DEPTH: Final = 4
+"""How deep multicalls are followed into each other."""
 
 
 def decode_swaps(kind: RouterKind, data: bytes, value: int, wrapped_coin: Address) -> tuple[RoutedSwap, ...]:
@@ -63,40 +48,24 @@ def decode_swaps(kind: RouterKind, data: bytes, value: int, wrapped_coin: Addres
     family = PoolFamily.SUSHI_V2 if kind is RouterKind.SUSHI_V2 else PoolFamily.UNISWAP_V2
     try:
         return reader(data, value, Context(wrapped_coin, family))
-    except _Malformed:
+    except Malformed:
         return ()
-
-
-def _number(data: bytes, place: int) -> int:
-    word = data[place : place + _WORD]
-    if len(word) != _WORD:
-        raise _Malformed
-    return int.from_bytes(word, "big")
-
-
-def _address(data: bytes, place: int) -> Address:
-    word = data[place + 12 : place + _WORD]
-    if len(word) != 20:
-        raise _Malformed
-    return Address(word)
 
 
 # Uniswap V2: arguments are words, the path is an array of addresses.
 
 
-def _v2(words: tuple[int, int, int, int], exact_in: bool) -> _Reader:
+def _v2(words: tuple[int, int, int, int], exact_in: bool) -> Reader:
     """A reader for the words at which amount, limit, path and deadline stand; -1 is the value sent, or no deadline."""
     amount_word, limit_word, path_word, deadline_word = words
 
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
-        amount = value if amount_word < 0 else _number(data, 4 + _WORD * amount_word)
-        limit = value if limit_word < 0 else _number(data, 4 + _WORD * limit_word)
-        place = 4 + _number(data, 4 + _WORD * path_word)
-        length = _number(data, place)
-        if not 2 <= length <= MAX_HOPS + 1:
-            raise _Malformed
-        path = [_address(data, place + _WORD * number) for number in range(1, length + 1)]
-        deadline = 0 if deadline_word < 0 else _number(data, 4 + _WORD * deadline_word)
+        amount = value if amount_word < 0 else number_at(data, 4 + WORD * amount_word)
+        limit = value if limit_word < 0 else number_at(data, 4 + WORD * limit_word)
+        place = 4 + number_at(data, 4 + WORD * path_word)
+        path = addresses_at(data, place)
+        length = len(path)
+        deadline = 0 if deadline_word < 0 else number_at(data, 4 + WORD * deadline_word)
         tag = V2_KEYS[context.family]
         keys = tuple([tag + path[i] + path[i + 1] for i in range(length - 1)])
         return (RoutedSwap(keys, path[0], path[-1], exact_in, amount, limit, 0, deadline),)
@@ -107,88 +76,66 @@ def _v2(words: tuple[int, int, int, int], exact_in: bool) -> _Reader:
 # Uniswap V3: one static tuple, or a tuple with a packed path, which runs backwards for an exact output.
 
 
-def _v3_single(exact_in: bool, has_deadline: bool) -> _Reader:
+def _v3_single(exact_in: bool, has_deadline: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
-        token_in, token_out = _address(data, 4), _address(data, 36)
-        fee = _number(data, 68)
+        token_in, token_out = address_at(data, 4), address_at(data, 36)
+        fee = number_at(data, 68)
         if fee >> 24:
-            raise _Malformed
+            raise Malformed
         place = 164 if has_deadline else 132
-        deadline = _number(data, 132) if has_deadline else 0
-        amount, limit, price_limit = _number(data, place), _number(data, place + 32), _number(data, place + 64)
+        deadline = number_at(data, 132) if has_deadline else 0
+        amount, limit, price_limit = number_at(data, place), number_at(data, place + 32), number_at(data, place + 64)
         key = V3_KEY + token_in + fee.to_bytes(3, "big") + token_out
         return (RoutedSwap((key,), token_in, token_out, exact_in, amount, limit, price_limit, deadline),)
 
     return read
 
 
-def _v3_path(exact_in: bool, has_deadline: bool) -> _Reader:
+def _v3_path(exact_in: bool, has_deadline: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
-        start = 4 + _number(data, 4)
-        path_place = start + _number(data, start)
-        length = _number(data, path_place)
-        packed = data[path_place + _WORD : path_place + _WORD + length]
-        hops, rest = divmod(length - 20, _PATH_STEP)
-        if len(packed) != length or rest or not 1 <= hops <= MAX_HOPS:
-            raise _Malformed
-        legs = [packed[_PATH_STEP * i : _PATH_STEP * i + 43] for i in range(hops)]
-        if not exact_in:
-            legs = [leg[23:] + leg[20:23] + leg[:20] for leg in reversed(legs)]
+        start = 4 + number_at(data, 4)
+        packed = bytes_at(data, start + number_at(data, start))
         place = start + (96 if has_deadline else 64)
-        deadline = _number(data, place - 32) if has_deadline else 0
-        amount, limit = _number(data, place), _number(data, place + 32)
-        keys = tuple([V3_KEY + leg for leg in legs])
-        ends = Address(legs[0][:20]), Address(legs[-1][23:])
-        return (RoutedSwap(keys, *ends, exact_in, amount, limit, 0, deadline),)
+        deadline = number_at(data, place - 32) if has_deadline else 0
+        amount, limit = number_at(data, place), number_at(data, place + 32)
+        return (v3_swap(packed, exact_in, amount, limit, deadline),)
 
     return read
 
 
-def _multicall(array_word: int, kind: RouterKind, has_deadline: bool = False) -> _Reader:
-    """`multicall(bytes[])`, with or without a word in front; a multicall inside another is no swap to us."""
+def _multicall(array_word: int, kind: RouterKind, has_deadline: bool = False) -> Reader:
+    """`multicall(bytes[])`, with or without a word in front; one inside another counts, up to a depth and in all."""
 
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
-        start = 4 + _number(data, 4 + _WORD * array_word)
-        count = _number(data, start)
-        if count > MAX_INNER_CALLS:
-            raise _Malformed
-        deadline = _number(data, 4) if has_deadline else 0
-        swaps: list[RoutedSwap] = []
-        for number in range(count):
-            place = start + _WORD + _number(data, start + _WORD * (number + 1))
-            length = _number(data, place)
-            call = data[place + _WORD : place + _WORD + length]
-            if len(call) != length:
-                raise _Malformed
-            reader = _INNER[kind].get(call[:4])
-            if reader is not None:
-                swaps += reader(call, value, context)
-        if deadline:
-            swaps = [msgspec.structs.replace(swap, deadline=deadline) for swap in swaps]
-        return tuple(swaps)
+        return tuple(_inner_swaps(data, value, context, (array_word, has_deadline), kind, [MAX_INNER_CALLS], 1))
 
     return read
 
 
-def _vault_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
-    """Balancer V2 Vault: swap(SingleSwap, FundManagement, limit, deadline); kind 0 is given in, 1 is given out."""
-    start = 4 + _number(data, 4)
-    limit, deadline = _number(data, 164), _number(data, 196)
-    pool_id, kind = data[start : start + _WORD], _number(data, start + 32)
-    token_in, token_out = _address(data, start + 64), _address(data, start + 96)
-    amount = _number(data, start + 128)
-    if len(pool_id) != _WORD or kind > 1:
-        raise _Malformed
-    if token_in == ZERO_ADDRESS:
-        token_in = context.wrapped_coin
-    if token_out == ZERO_ADDRESS:
-        token_out = context.wrapped_coin
-    return (RoutedSwap((pool_id + token_in + token_out,), token_in, token_out, kind == 0, amount, limit, 0, deadline),)
+def _inner_swaps(
+    data: bytes, value: int, context: Context, layout: tuple[int, bool], kind: RouterKind, left: list[int], depth: int
+) -> list[RoutedSwap]:
+    """The swaps inside a multicall; `left` counts down the calls that may still be looked at."""
+    array_word, has_deadline = layout
+    deadline = number_at(data, 4) if has_deadline else 0
+    swaps: list[RoutedSwap] = []
+    for call in byte_strings_at(data, 4 + number_at(data, 4 + WORD * array_word), left[0]):
+        left[0] -= 1
+        reader = _INNER[kind].get(call[:4])
+        if reader is not None:
+            swaps += reader(call, value, context)
+        elif call[:4] in _MULTICALLS[kind]:
+            if depth == MAX_DEPTH:
+                raise Malformed
+            swaps += _inner_swaps(call, value, context, _MULTICALLS[kind][call[:4]], kind, left, depth + 1)
+    if deadline:
+        swaps = [msgspec.structs.replace(swap, deadline=min(deadline, swap.deadline or deadline)) for swap in swaps]
+    return swaps
 
 
 _TOKENS_IN, _ETHER_IN = (0, 1, 2, 4), (-1, 0, 1, 3)
 _FEE_ON_TRANSFER: Final = "SupportingFeeOnTransferTokens"
-_V2_READERS: Final[dict[bytes, _Reader]] = {
+_V2_READERS: Final[dict[bytes, Reader]] = {
     selector(f"{name}({types})"): _v2(words, exact_in)
     for name, types, words, exact_in in (
         ("swapExactTokensForTokens", "uint256,uint256,address[],address,uint256", _TOKENS_IN, True),
@@ -202,7 +149,7 @@ _V2_READERS: Final[dict[bytes, _Reader]] = {
         ("swapETHForExactTokens", "uint256,address[],address,uint256", (0, -1, 1, 3), False),
     )
 }
-_V3_READERS: Final[dict[bytes, _Reader]] = {
+_V3_READERS: Final[dict[bytes, Reader]] = {
     selector("exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"): _v3_single(
         True, True
     ),
@@ -212,7 +159,7 @@ _V3_READERS: Final[dict[bytes, _Reader]] = {
     selector("exactInput((bytes,address,uint256,uint256,uint256))"): _v3_path(True, True),
     selector("exactOutput((bytes,address,uint256,uint256,uint256))"): _v3_path(False, True),
 }
-_ROUTER_02_READERS: Final[dict[bytes, _Reader]] = {
+_ROUTER_02_READERS: Final[dict[bytes, Reader]] = {
     selector("exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"): _v3_single(True, False),
     selector("exactOutputSingle((address,address,uint24,address,uint256,uint256,uint160))"): _v3_single(False, False),
     selector("exactInput((bytes,address,uint256,uint256))"): _v3_path(True, False),
@@ -220,26 +167,26 @@ _ROUTER_02_READERS: Final[dict[bytes, _Reader]] = {
     selector("swapExactTokensForTokens(uint256,uint256,address[],address)"): _v2((0, 1, 2, -1), True),
     selector("swapTokensForExactTokens(uint256,uint256,address[],address)"): _v2((0, 1, 2, -1), False),
 }
-_INNER: Final[dict[RouterKind, dict[bytes, _Reader]]] = {
+_INNER: Final[dict[RouterKind, dict[bytes, Reader]]] = {
     RouterKind.UNISWAP_V3: _V3_READERS,
     RouterKind.SWAP_ROUTER_02: _ROUTER_02_READERS,
 }
-_READERS: Final[dict[RouterKind, dict[bytes, _Reader]]] = {
+_MULTICALLS: Final[dict[RouterKind, dict[bytes, tuple[int, bool]]]] = {
+    RouterKind.UNISWAP_V3: {selector("multicall(bytes[])"): (0, False)},
+    RouterKind.SWAP_ROUTER_02: {
+        selector("multicall(bytes[])"): (0, False),
+        selector("multicall(uint256,bytes[])"): (1, True),
+        selector("multicall(bytes32,bytes[])"): (1, False),
+    },
+}
+_READERS: Final[dict[RouterKind, dict[bytes, Reader]]] = {
     RouterKind.UNISWAP_V2: _V2_READERS,
     RouterKind.SUSHI_V2: _V2_READERS,
-    RouterKind.UNISWAP_V3: {
-        **_V3_READERS,
-        selector("multicall(bytes[])"): _multicall(0, RouterKind.UNISWAP_V3),
-    },
-    RouterKind.SWAP_ROUTER_02: {
-        **_ROUTER_02_READERS,
-        selector("multicall(bytes[])"): _multicall(0, RouterKind.SWAP_ROUTER_02),
-        selector("multicall(uint256,bytes[])"): _multicall(1, RouterKind.SWAP_ROUTER_02, has_deadline=True),
-        selector("multicall(bytes32,bytes[])"): _multicall(1, RouterKind.SWAP_ROUTER_02),
-    },
-    RouterKind.BALANCER_V2: {
-        selector(
-            "swap((bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool),uint256,uint256)"
-        ): _vault_swap,
+    RouterKind.BALANCER_V2: VAULT_READERS,
+    RouterKind.UNIVERSAL: UNIVERSAL_READERS,
+    RouterKind.CURVE: CURVE_READERS,
+    **{
+        kind: readers | {called: _multicall(word, kind, timed) for called, (word, timed) in _MULTICALLS[kind].items()}
+        for kind, readers in _INNER.items()
     },
 }

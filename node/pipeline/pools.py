@@ -35,6 +35,8 @@ class PoolFamily(StrEnum):
 
 V2_KEYS = {PoolFamily.UNISWAP_V2: b"u2", PoolFamily.SUSHI_V2: b"s2"}
 V3_KEY = b"u3"
+V4_KEY = b"u4"
+CURVE_KEY = b"cv"
 
 
 class PoolSpec(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,8 @@
 """The routers' functions with the names of their arguments, to tell a person what a transaction asks for.
 
 Signatures as published in the contracts' ABIs: v2-periphery UniswapV2Router02 (Sushi's router is the same),
-v3-periphery SwapRouter, swap-router-contracts SwapRouter02. The swaps themselves are read by `decoders`.
+v3-periphery SwapRouter, swap-router-contracts SwapRouter02, universal-router UniversalRouter, Balancer's V2 Vault, and
+Curve's router (curve-router-ng). The swaps themselves are read by `decoders`.
 """
 
 from __future__ import annotations
@@ -107,6 +108,30 @@ unwrapWETH9WithFee(uint256 amountMinimum, uint256 feeBips, address feeRecipient)
 wrapETH(uint256 value)
 """
 
+_UNIVERSAL: Final = """
+execute(bytes commands, bytes[] inputs)
+execute(bytes commands, bytes[] inputs, uint256 deadline)
+"""
+_VAULT: Final = """
+batchSwap(uint8 kind, (bytes32 poolId, uint256 assetInIndex, uint256 assetOutIndex, uint256 amount, bytes userData)[]
+  swaps, address[] assets, (address sender, bool fromInternalBalance, address recipient, bool toInternalBalance) funds,
+  int256[] limits, uint256 deadline)
+flashLoan(address recipient, address[] tokens, uint256[] amounts, bytes userData)
+swap((bytes32 poolId, uint8 kind, address assetIn, address assetOut, uint256 amount, bytes userData) singleSwap,
+  (address sender, bool fromInternalBalance, address recipient, bool toInternalBalance) funds, uint256 limit, uint256
+  deadline)
+"""
+_CURVE: Final = """
+exchange(address[11] _route, uint256[5][5] _swap_params, uint256 _amount, uint256 _min_dy)
+exchange(address[11] _route, uint256[5][5] _swap_params, uint256 _amount, uint256 _min_dy, address[5] _pools)
+exchange(address[11] _route, uint256[5][5] _swap_params, uint256 _amount, uint256 _min_dy, address[5] _pools, address
+  _receiver)
+exchange_multiple(address[9] _route, uint256[3][4] _swap_params, uint256 _amount, uint256 _expected)
+exchange_multiple(address[9] _route, uint256[3][4] _swap_params, uint256 _amount, uint256 _expected, address[4] _pools)
+exchange_multiple(address[9] _route, uint256[3][4] _swap_params, uint256 _amount, uint256 _expected, address[4] _pools,
+  address _receiver)
+"""
+
 Described: TypeAlias = "int | bool | str | bytes | list[Described] | dict[str, Described]"
 """A decoded argument: a tuple is a dict by its components' names, an array is a list, an address is hex text."""
 
@@ -151,14 +176,22 @@ def describe_call(kind: RouterKind, data: bytes) -> RouterCall | None:
     return RouterCall(function.signature, arguments, inner)
 
 
+def published_arguments(kind: RouterKind) -> dict[bytes, tuple[tuple[str, str], ...]]:
+    """(name, type) of each argument of a router's functions, by selector."""
+    return {
+        called: tuple((argument.name, argument.type) for argument in function.arguments)
+        for called, function in _FUNCTIONS[kind].items()
+    }
+
+
 def _is_multicall(kind: RouterKind, call: bytes) -> bool:
     function = _FUNCTIONS[kind].get(call[:4])
     return function is not None and function.signature.startswith("multicall(")
 
 
 def _described(argument: _Argument, value: Any) -> Described:
-    if argument.type.endswith("[]"):
-        element = _Argument("", argument.type[:-2], argument.components)
+    if argument.type.endswith("]"):
+        element = _Argument("", argument.type.rpartition("[")[0], argument.components)
         return [_described(element, each) for each in value]
     if argument.components:
         return {part.name: _described(part, each) for part, each in zip(argument.components, value, strict=True)}
@@ -201,5 +234,7 @@ _FUNCTIONS: Final[dict[RouterKind, dict[bytes, _Function]]] = {
     RouterKind.SUSHI_V2: _functions(_V2),
     RouterKind.UNISWAP_V3: _functions(_PERIPHERY + _SWAP_ROUTER),
     RouterKind.SWAP_ROUTER_02: _functions(_PERIPHERY + _SWAP_ROUTER_02),
-    RouterKind.BALANCER_V2: {},
+    RouterKind.BALANCER_V2: _functions(_VAULT),
+    RouterKind.UNIVERSAL: _functions(_UNIVERSAL),
+    RouterKind.CURVE: _functions(_CURVE),
 }

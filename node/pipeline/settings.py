@@ -21,6 +21,8 @@ class RouterKind(StrEnum):
     UNISWAP_V3 = "uniswap_v3"
     SWAP_ROUTER_02 = "swap_router_02"
     BALANCER_V2 = "balancer_v2"
+    UNIVERSAL = "universal_router"
+    CURVE = "curve_router"
 
 
 class ProfitToken(msgspec.Struct, frozen=True):

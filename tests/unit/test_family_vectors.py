@@ -223,7 +223,41 @@ LINES = (
     "get_d two [0,1000] 20 2 100 1 = ERROR:ZeroDivisionError",
     f"reduction [1000,1000,1000] 0 3 = {10**18}",
 )
+INTERFACE: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "name": "execute",
+        "inputs": [{"name": name, "type": kind} for name, kind in (("commands", "bytes"), ("inputs", "bytes[]"))],
+        "outputs": [],
+    },
+    {
+        "type": "function",
+        "name": "execute",
+        "inputs": [
+            {"name": name, "type": kind}
+            for name, kind in (("commands", "bytes"), ("inputs", "bytes[]"), ("deadline", "uint256"))
+        ],
+        "outputs": [{"name": "", "type": "bool"}],
+    },
+    {
+        "type": "error",
+        "name": "Failed",
+        "inputs": [
+            {
+                "name": "what",
+                "type": "tuple[2]",
+                "components": [{"name": "a", "type": "int24"}, {"name": "b", "type": "string"}],
+            },
+            {"name": "more", "type": "bytes4"},
+            {"name": "who", "type": "address"},
+        ],
+    },
+    {"type": "event", "name": "Done", "inputs": [{"name": "id", "type": "bytes32", "indexed": True}]},
+    {"type": "constructor", "inputs": [{"name": "x", "type": "uint8"}]},
+    {"type": "receive"},
+]
 DOCUMENTS: dict[str, Any] = {
+    "abi": INTERFACE,
     "curve_math": "\n".join(LINES),
     "curve_meta_quotes": meta_document(),
     "curve_meta_multiblock_quotes": multiblock_document(),
@@ -356,6 +390,25 @@ def test_a_state_that_contradicts_itself_is_noticed(base: str, change: dict[str,
     document = {"pair": pair_state, "concentrated": concentrated_state}[base]()
 
     assert len(checked(tmp_path, "pool_state", document | change).failures) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        (0, {"inputs": [{"name": "commands", "type": "bytes"}, {"name": "other", "type": "bytes[]"}]}),
+        (1, INTERFACE[0]),
+        (2, {"inputs": [{"name": "x", "type": "magic"}]}),
+        (2, {"inputs": [{"name": "x", "type": "uint7"}]}),
+        (3, {"inputs": [{"name": "id", "type": "bytes32", "indexed": True}] * 4}),
+        (3, {"inputs": [{"name": "id", "type": "bytes32"}]}),
+        (5, {"type": "magic"}),
+    ],
+)
+def test_an_entry_of_an_interface_that_cannot_be_is_noticed(place: int, change: dict[str, Any], tmp_path: Path) -> None:
+    entries = copy.deepcopy(INTERFACE)
+    entries[place] |= change
+
+    assert len(checked(tmp_path, "abi", entries).failures) == 1
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

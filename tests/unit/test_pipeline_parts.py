@@ -89,10 +89,13 @@ def test_the_second_router_has_no_deadline_but_in_its_multicall() -> None:
     assert decode_swaps(RouterKind.SWAP_ROUTER_02, by_hash, 0, COIN)[0].deadline == 0
 
 
-def test_a_multicall_inside_a_multicall_is_no_swap_to_us() -> None:
+def test_a_multicall_inside_a_multicall_is_followed_to_a_depth() -> None:
     inner = encode_call("multicall(bytes[])", (encode_call(V3_SINGLE, (A, B, 3000, A, 99, 5, 4, 0)),))
-    assert len(decode_swaps(RouterKind.UNISWAP_V3, inner, 0, COIN)) == 1
-    assert decode_swaps(RouterKind.UNISWAP_V3, encode_call("multicall(bytes[])", (inner,)), 0, COIN) == ()
+    nested = inner
+    for _ in range(3):
+        nested = encode_call("multicall(bytes[])", (nested,))
+    assert decode_swaps(RouterKind.UNISWAP_V3, nested, 0, COIN) == decode_swaps(RouterKind.UNISWAP_V3, inner, 0, COIN)
+    assert decode_swaps(RouterKind.UNISWAP_V3, encode_call("multicall(bytes[])", (nested,)), 0, COIN) == ()
     many = encode_call("multicall(bytes[])", (inner,) * 17)
     assert decode_swaps(RouterKind.UNISWAP_V3, many, 0, COIN) == ()
 

@@ -13,6 +13,7 @@ from tests.vectors import (
     curve,
     curve_meta,
     encodings,
+    interfaces,
     pool_states,
     routers,
     transactions,
@@ -23,6 +24,7 @@ from tests.vectors.cases import Checker, json_list
 from tests.vectors.pools import split_quotes
 
 CHECKERS: Final[dict[str, Checker]] = {
+    "abi": Checker(interfaces.split_interface, interfaces.check_interface),
     "abi_codec": Checker(json_list("name"), encodings.check_abi),
     "arb_path": Checker(arbitrage_paths.split_path, arbitrage_paths.check_hop),
     "balancer_fixed_point_math": Checker(balancer.split_fixed_point, balancer.check_fixed_point),

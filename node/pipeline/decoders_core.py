@@ -1,0 +1,113 @@
+"""What all decoders of call data share: the swap that they read, and readers of words, paths and arrays.
+
+A reader raises `Malformed` where the bytes are not laid out as their function's ABI says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+import msgspec
+
+from node.pipeline.pools import V3_KEY, PoolFamily
+from protocol.units import Address
+
+MAX_HOPS: Final = 8
+MAX_INNER_CALLS: Final = 16
+WORD: Final = 32
+PATH_STEP: Final = 23
+
+
+class RoutedSwap(msgspec.Struct, frozen=True, gc=False):
+    """One swap along a path. `keys` name its legs in the order of the path, as `pools.edge_key` does.
+
+    `amount`: the input (`exact_in`) or the output wanted; `limit`: the least output or the most input. 0 as an input
+    means whatever the router holds by then (SwapRouter02's CONTRACT_BALANCE). `price_limit_x96` 0: none; `deadline`
+    (Unix seconds) 0: none.
+    """
+
+    keys: tuple[bytes, ...]
+    token_in: Address
+    token_out: Address
+    exact_in: bool
+    amount: int
+    limit: int
+    price_limit_x96: int = 0
+    deadline: int = 0
+
+
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """What call data does not say: the wrapped coin for ether, and the family of a V2 router's pairs."""
+
+    wrapped_coin: Address
+    family: PoolFamily
+
+
+Reader: TypeAlias = Callable[[bytes, int, Context], tuple[RoutedSwap, ...]]
+
+
+class Malformed(Exception):
+    """The bytes are not laid out as their function's ABI says."""
+
+
+def number_at(data: bytes, place: int) -> int:
+    """The word at a place."""
+    word = data[place : place + WORD]
+    if len(word) != WORD:
+        raise Malformed
+    return int.from_bytes(word, "big")
+
+
+def address_at(data: bytes, place: int) -> Address:
+    """The address in the word at a place."""
+    word = data[place + 12 : place + WORD]
+    if len(word) != 20:
+        raise Malformed
+    return Address(word)
+
+
+def bytes_at(data: bytes, place: int) -> bytes:
+    """The bytes of which the length stands at a place."""
+    length = number_at(data, place)
+    value = data[place + WORD : place + WORD + length]
+    if len(value) != length:
+        raise Malformed
+    return value
+
+
+def byte_strings_at(data: bytes, place: int, limit: int = MAX_INNER_CALLS) -> Iterator[bytes]:
+    """The members of a `bytes[]` at a place."""
+    count = number_at(data, place)
+    if count > limit:
+        raise Malformed
+    start = place + WORD
+    for number in range(count):
+        yield bytes_at(data, start + number_at(data, start + WORD * number))
+
+
+def addresses_at(data: bytes, place: int) -> list[Address]:
+    """The path of an `address[]` at a place."""
+    length = number_at(data, place)
+    if not 2 <= length <= MAX_HOPS + 1:
+        raise Malformed
+    return [address_at(data, place + WORD * number) for number in range(1, length + 1)]
+
+
+def packed_legs(packed: bytes, exact_in: bool) -> list[bytes]:
+    """The legs of a packed V3 path, which runs backwards for an exact output, as token, fee, token in its order."""
+    hops, rest = divmod(len(packed) - 20, PATH_STEP)
+    if rest or not 1 <= hops <= MAX_HOPS:
+        raise Malformed
+    legs = [packed[PATH_STEP * i : PATH_STEP * i + 43] for i in range(hops)]
+    if not exact_in:
+        legs = [leg[23:] + leg[20:23] + leg[:20] for leg in reversed(legs)]
+    return legs
+
+
+def v3_swap(packed: bytes, exact_in: bool, amount: int, limit: int, deadline: int) -> RoutedSwap:
+    """A swap along a packed path."""
+    legs = packed_legs(packed, exact_in)
+    keys = tuple([V3_KEY + leg for leg in legs])
+    ends = Address(legs[0][:20]), Address(legs[-1][23:])
+    return RoutedSwap(keys, *ends, exact_in, amount, limit, 0, deadline)

@@ -1,0 +1,206 @@
+"""Call data of the Universal Router, Balancer's Vault and Curve's routers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from node.pipeline.amm.uniswap_v4 import pool_id
+from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.pools import CURVE_KEY, V2_KEYS, V3_KEY, V4_KEY, PoolFamily
+from node.pipeline.router_functions import describe_call
+from node.pipeline.settings import RouterKind
+from protocol.ethereum.abi import encode, encode_call
+from protocol.units import Address, address_to_hex
+
+COIN = Address(b"\xee" * 20)
+NONE = Address(bytes(20))
+ONE, TWO, THREE = (Address(bytes((number,)) * 20) for number in (1, 2, 3))
+A, B, C, E, Z = (address_to_hex(token) for token in (ONE, TWO, THREE, COIN, NONE))
+FEE = (3000).to_bytes(3, "big")
+V2 = V2_KEYS[PoolFamily.UNISWAP_V2]
+ALL = 1 << 255
+SWAP_INPUT = ("address", "uint256", "uint256", "bytes", "bool")
+PAIR_INPUT = ("address", "uint256", "uint256", "address[]", "bool")
+EXECUTE = "execute(bytes,bytes[],uint256)"
+PATH_KEY = "(address,uint24,int24,address,bytes)[]"
+BATCH = (
+    "batchSwap(uint8,(bytes32,uint256,uint256,uint256,bytes)[],address[],(address,bool,address,bool),int256[],uint256)"
+)
+P, Q = b"\x0a" * 32, b"\x0b" * 32
+
+
+def universal(*commands: tuple[int, bytes], value: int = 0, deadline: int = 99) -> tuple[RoutedSwap, ...]:
+    data = encode_call(EXECUTE, bytes(kind for kind, _ in commands), [given for _, given in commands], deadline)
+    return decode_swaps(RouterKind.UNIVERSAL, data, value, COIN)
+
+
+def v3_input(amount: int, limit: int, *path: bytes) -> bytes:
+    return encode(SWAP_INPUT, (A, amount, limit, b"".join(path), True))
+
+
+def v4_swap(*actions: tuple[int, bytes]) -> tuple[int, bytes]:
+    return 0x10, encode(("bytes", "bytes[]"), (bytes(kind for kind, _ in actions), [given for _, given in actions]))
+
+
+def test_v3_and_v2_swaps_of_the_universal_router_are_read_with_their_deadline() -> None:
+    swaps = universal(
+        (0x00, v3_input(5, 4, ONE, FEE, TWO)),
+        (0x81, v3_input(7, 8, THREE, FEE, TWO, FEE, ONE)),
+        (0x08, encode(PAIR_INPUT, (A, 0, 3, [A, B], False))),
+        (0x09, encode(PAIR_INPUT, (A, 6, 9, [A, B, C], True))),
+    )
+
+    assert swaps == (
+        RoutedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
+        RoutedSwap((V3_KEY + ONE + FEE + TWO, V3_KEY + TWO + FEE + THREE), ONE, THREE, False, 7, 8, 0, 99),
+        RoutedSwap((V2 + ONE + TWO,), ONE, TWO, True, 0, 3, 0, 99),
+        RoutedSwap((V2 + ONE + TWO, V2 + TWO + THREE), ONE, THREE, False, 6, 9, 0, 99),
+    )
+    untimed = encode_call("execute(bytes,bytes[])", b"\x00", [v3_input(5, 4, ONE, FEE, TWO)])
+    assert decode_swaps(RouterKind.UNIVERSAL, untimed, 0, COIN)[0].deadline == 0
+
+
+def test_all_of_the_routers_wrapped_ether_is_what_was_wrapped() -> None:
+    wrap = encode(("address", "uint256"), (A, ALL))
+    half = encode(("address", "uint256"), (A, 40))
+    swap = v3_input(ALL, 1, COIN, FEE, ONE)
+
+    assert [one.amount for one in universal((0x0B, wrap), (0x00, swap), (0x00, swap), value=100)] == [100, 0]
+    assert universal((0x0B, half), (0x00, swap), value=100)[0].amount == 40
+    assert universal((0x00, v3_input(ALL, 1, ONE, FEE, TWO)))[0].amount == 0
+
+
+def test_commands_that_move_no_pool_are_passed_over_and_plans_inside_are_not() -> None:
+    inside = encode(("bytes", "bytes[]"), (b"\x00", [v3_input(5, 4, ONE, FEE, TWO)]))
+
+    assert len(universal((0x0A, b""), (0x04, b"\x01"), (0x21, inside))) == 1
+    for _ in range(3):
+        inside = encode(("bytes", "bytes[]"), (b"\x21", [inside]))
+    assert universal((0x21, inside)) == ()
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_v4_swaps_name_the_pool_by_the_hash_of_its_key(newer: bool) -> None:
+    key = (A, B, 500, 10, Z)
+    word = (0,) if newer else ()
+    single = f"((address,address,uint24,int24,address),bool,uint128,uint128{',uint256' * newer},bytes)"
+    array = ("uint256[]",) if newer else ()
+    empty: tuple[Any, ...] = ([],) if newer else ()
+    path = f"({','.join(('address', PATH_KEY, *array, 'uint128', 'uint128'))})"
+    steps = [(B, 500, 10, Z, b""), (C, 3000, 60, C, b"x")]
+    back = [(A, 500, 10, Z, b""), (B, 3000, 60, C, b"x")]
+    first = V4_KEY + pool_id(ONE, TWO, 500, 10, NONE)
+    second = V4_KEY + pool_id(TWO, THREE, 3000, 60, THREE)
+
+    swaps = universal(
+        v4_swap(
+            (0x06, encode((single,), ((key, True, 5, 4, *word, b""),))),
+            (0x08, encode((single,), ((key, False, 7, 8, *word, b"hook"),))),
+            (0x07, encode((path,), ((A, steps, *empty, 9, 1),))),
+            (0x09, encode((path,), ((C, back, *empty, 6, 2),))),
+            (0x0B, b""),
+        )
+    )
+
+    assert swaps == (
+        RoutedSwap((first + ONE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
+        RoutedSwap((first + TWO + ONE,), TWO, ONE, False, 7, 8, 0, 99),
+        RoutedSwap((first + ONE + TWO, second + TWO + THREE), ONE, THREE, True, 9, 1, 0, 99),
+        RoutedSwap((first + ONE + TWO, second + TWO + THREE), ONE, THREE, False, 6, 2, 0, 99),
+    )
+
+
+def test_what_is_not_laid_out_as_the_universal_router_reads_it_is_no_swap() -> None:
+    key = (A, B, 500, 10, Z)
+    single = "((address,address,uint24,int24,address),bool,uint256,uint128,bytes)"
+    path = f"(address,{PATH_KEY},uint128,uint128)"
+    negative = "((address,address,uint24,int24,address),bool,uint128,uint128,bytes)"
+    for action in (
+        (0x06, encode((single,), ((key, True, 1 << 128, 4, b""),))),
+        (0x06, encode((negative,), (((A, B, 500, -10, Z), True, 1, 4, b""),))),
+        (0x07, encode((path,), ((A, [], 9, 1),))),
+        (0x07, encode((path,), ((A, [(B, 1, 1, Z, b"")] * 9, 9, 1),))),
+    ):
+        assert universal(v4_swap(action)) == ()
+    assert universal((0x00, v3_input(5, 4, ONE))) == ()
+    assert universal((0x10, encode(("bytes", "bytes[]"), (b"\x06\x06", [b""])))) == ()
+    assert universal(*[(0x0A, b"")] * 33) == ()
+    unpaired = encode_call(EXECUTE, b"\x00\x00", [v3_input(5, 4, ONE, FEE, TWO)], 1)
+    assert decode_swaps(RouterKind.UNIVERSAL, unpaired, 0, COIN) == ()
+
+
+def batch(kind: int, steps: list[Any], limits: list[int]) -> tuple[RoutedSwap, ...]:
+    data = encode_call(BATCH, kind, steps, [A, B, Z], (A, False, A, False), limits, 99)
+    return decode_swaps(RouterKind.BALANCER_V2, data, 0, COIN)
+
+
+def test_steps_of_a_batch_without_an_amount_go_on_with_the_path() -> None:
+    forwards = batch(0, [(P, 0, 1, 5, b""), (Q, 1, 2, 0, b"")], [5, 0, -4])
+    backwards = batch(1, [(Q, 1, 2, 4, b""), (P, 0, 1, 0, b"")], [5, 0, -4])
+    keys = (P + ONE + TWO, Q + TWO + COIN)
+
+    assert forwards == (RoutedSwap(keys, ONE, COIN, True, 5, 4, 0, 99),)
+    assert backwards == (RoutedSwap(keys, ONE, COIN, False, 4, 5, 0, 99),)
+
+
+def test_limits_of_a_batch_of_several_paths_bind_none_of_them() -> None:
+    steps = [(P, 0, 1, 5, b""), (Q, 0, 1, 6, b"")]
+
+    assert [swap.limit for swap in batch(0, steps, [11, -9, 0])] == [0, 0]
+    assert [swap.limit for swap in batch(1, steps, [11, -9, 0])] == [(1 << 256) - 1] * 2
+    assert batch(0, steps[:1], [5, 9, 0])[0].limit == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "limits"),
+    [
+        (2, [(P, 0, 1, 5, b"")], [0, 0, 0]),
+        (0, [], [0, 0, 0]),
+        (0, [(P, 0, 3, 5, b"")], [0, 0, 0]),
+        (0, [(P, 0, 1, 0, b"")], [0, 0, 0]),
+        (0, [(P, 0, 1, 5, b""), (Q, 0, 2, 0, b"")], [0, 0, 0]),
+        (1, [(P, 0, 1, 5, b""), (Q, 1, 2, 0, b"")], [0, 0, 0]),
+        (0, [(P, 0, 1, 5, b"")], [0, 0]),
+        (0, [(P, 0, 1, 5, b""), *[(P, 1, 1, 0, b"")] * 8], [0, 0, 0]),
+        (0, [(P, 0, 1, 5, b"")] * 17, [0, 0, 0]),
+    ],
+)
+def test_a_batch_that_the_vault_would_refuse_is_no_swap(kind: int, steps: list[Any], limits: list[int]) -> None:
+    assert batch(kind, steps, limits) == ()
+
+
+def test_a_batch_of_one_asset_is_no_swap() -> None:
+    data = encode_call(BATCH, 0, [(P, 0, 0, 5, b"")], [A], (A, False, A, False), [0], 99)
+
+    assert decode_swaps(RouterKind.BALANCER_V2, data, 0, COIN) == ()
+
+
+ROUTE = "address[11],uint256[5][5],uint256,uint256"
+OLD_ROUTE = "address[9],uint256[3][4],uint256,uint256"
+
+
+@pytest.mark.parametrize("more", [(), (",address[5]", [Z] * 5), (",address[5],address", [Z] * 5, A)])
+def test_curves_routes_are_read_as_tokens_and_pools(more: tuple[Any, ...]) -> None:
+    types, arguments = (more[0], more[1:]) if more else ("", ())
+    route = [A, B, C, C, E, *[Z] * 6]
+    data = encode_call(f"exchange({ROUTE}{types})", route, [[0] * 5] * 5, 7, 6, *arguments)
+
+    assert decode_swaps(RouterKind.CURVE, data, 0, COIN) == (
+        RoutedSwap((CURVE_KEY + TWO + ONE + THREE, CURVE_KEY + THREE + THREE + COIN), ONE, COIN, True, 7, 6),
+    )
+    described = describe_call(RouterKind.CURVE, data)
+    assert described is not None
+    assert described.arguments["_amount"] == 7
+    assert described.arguments["_swap_params"] == [[0] * 5] * 5
+
+
+def test_the_older_curve_router_and_what_is_no_route() -> None:
+    full = [A, B, C, A, B, C, A, B, C]
+    data = encode_call(f"exchange_multiple({OLD_ROUTE})", full, [[0] * 3] * 4, 7, 6)
+    assert len(decode_swaps(RouterKind.CURVE, data, 0, COIN)[0].keys) == 4
+
+    for route in ([Z] * 9, [A, *[Z] * 8], [A, B, Z, *[Z] * 6]):
+        broken = encode_call(f"exchange_multiple({OLD_ROUTE})", route, [[0] * 3] * 4, 7, 6)
+        assert decode_swaps(RouterKind.CURVE, broken, 0, COIN) == ()
