@@ -31,12 +31,12 @@ from node.pipeline.amm.tick_math import (
 )
 from node.pipeline.amm.ticks import TickTable, add_liquidity_delta, table_with_position
 from node.pipeline.amm.units import FeePips, Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount
-from protocol.ethereum.abi import encode
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Address
 
 DYNAMIC_FEE = 0x800000
 """In the place of a pool key's fee: the hook sets it, and slot0 tells it."""
+_PAD = bytes(12)
 
 
 class Hook(IntFlag):
@@ -72,8 +72,8 @@ class V4Swap(msgspec.Struct, frozen=True, gc=False):
 
 def pool_id(currency0: Address, currency1: Address, fee: int, spacing: int, hooks: Address) -> bytes:
     """The 32 bytes by which the PoolManager names a pool: the hash of its key."""
-    types = ("address", "address", "uint24", "int24", "address")
-    return keccak256(encode(types, (currency0, currency1, fee, spacing, hooks)))
+    words = (_PAD, currency0, _PAD, currency1, fee.to_bytes(32, "big"), spacing.to_bytes(32, "big"), _PAD, hooks)
+    return keccak256(b"".join(words))
 
 
 def alters_amounts(hooks: Address) -> bool:
