@@ -35,7 +35,8 @@ MAX_COMMANDS: Final = 32
 MAX_DEPTH: Final = 3
 _COMMAND_MASK: Final = 0x3F
 _CONTRACT_BALANCE: Final = 1 << 255
-_SIGNED_24: Final = 1 << 24
+_MAX_FEE: Final = 1 << 24
+_MAX_SPACING: Final = 1 << 15
 _UINT128: Final = 1 << 128
 
 _V3_EXACT_IN, _V3_EXACT_OUT, _V2_EXACT_IN, _V2_EXACT_OUT = 0x00, 0x01, 0x08, 0x09
@@ -168,7 +169,7 @@ def _v4_key(token_in: Address, token_out: Address, fee: int, spacing: int, hooks
 
 def _fee_and_spacing(param: bytes, place: int) -> tuple[int, int]:
     fee, spacing = number_at(param, place), number_at(param, place + WORD)
-    if fee >= _SIGNED_24 or spacing >= _SIGNED_24 >> 1:
+    if fee >= _MAX_FEE or not 0 < spacing < _MAX_SPACING:
         raise Malformed
     return fee, spacing
 

@@ -11,6 +11,7 @@ from node.pipeline.amm.errors import (
     InsufficientInput,
     InsufficientLiquidity,
     OutsideDomain,
+    PoolStateInvalid,
     PriceLimitInvalid,
     TickInvalid,
 )
@@ -118,3 +119,5 @@ def test_what_the_pool_manager_refuses_is_refused() -> None:
     with pytest.raises(OutsideDomain):
         uniswap_v4.quote_exact_out(greedy, True, 1)
     assert uniswap_v4.quote_exact_in(greedy, True, 10**15) == (10**15, 0)
+    with pytest.raises(PoolStateInvalid):
+        uniswap_v4.quote_exact_in(msgspec.structs.replace(POOL, lp_fee=1_000_001), True, 1)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from node.pipeline.amm import balancer_v3, erc4626
 from node.pipeline.amm.balancer_v3 import V3Pool
-from node.pipeline.amm.balancer_v3_stable import V3StableMaths
+from node.pipeline.amm.balancer_v3_stable import stable_maths
 from node.pipeline.amm.balancer_v3_surge import SurgeHook
 from node.pipeline.amm.balancer_v3_weighted import weighted_maths
 from node.pipeline.amm.erc4626 import ShareVault
@@ -53,11 +53,13 @@ def _pool(state: Mapping[str, Any], kind: str) -> V3Pool:
     if kind == "WEIGHTED":
         maths: Any = weighted_maths(_numbers(state["weights"]))
     elif kind == "STABLE":
-        maths = V3StableMaths(number(state["amp"]))
+        maths = stable_maths(number(state["amp"]))
     else:
         raise Malformed(f"unknown pool type {kind}")
     live = tuple(_numbers(state["balancesLiveScaled18"]))
     factors, rates = _numbers(state["scalingFactors"]), _numbers(state["tokenRates"])
+    if min([*factors, *rates]) < 1:
+        raise Malformed(f"factors {factors}, rates {rates}")
     raw = [-(-balance * _ONE // (factor * rate)) for balance, factor, rate in zip(live, factors, rates, strict=True)]
     pool = balancer_v3.v3_pool(
         raw,

@@ -98,6 +98,14 @@ def number(value: object) -> int:
         raise Malformed(f"not a number: {_short(text)}") from error
 
 
+def number_up_to(most: int, value: object) -> int:
+    """Return a number between 0 and `most`, which makes powers and lengths of it harmless."""
+    found = number(value)
+    if not 0 <= found <= most:
+        raise Malformed(f"{found} is not between 0 and {most}")
+    return found
+
+
 def _short(value: object) -> str:
     text = "0x" + value.hex() if isinstance(value, bytes) else str(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 4 :]} ({len(text)} characters)"

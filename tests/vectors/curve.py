@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from node.pipeline.amm import curve_crypto, curve_stableswap
 from node.pipeline.amm.curve_stableswap import CurvePool, ProductRule
-from tests.vectors.cases import Case, Malformed, differs, must_be, number
+from tests.vectors.cases import Case, Malformed, differs, must_be, number, number_up_to
 from tests.vectors.pools import answer_or_refusal, refusal_or_number, stated_answer
 
 # How the data's origin numbers the rules of the deployed pools: (A_PRECISION left out, product rule).
@@ -36,7 +36,7 @@ def curve_pool(state: Mapping[str, Any], now: int | None = None) -> CurvePool:
     a_precision = 1 if without_precision else _PRECISE
     return CurvePool(
         tuple(number(balance) for balance in state["balances"]),
-        tuple(10 ** (36 - number(token["decimals"])) for token in state["tokens"]),
+        tuple(10 ** (36 - number_up_to(36, token["decimals"])) for token in state["tokens"]),
         _amplification(state, a_precision, now),
         number(state["fee"]),
         number(state["admin_fee"]),
@@ -93,6 +93,8 @@ def check_math(case: str) -> Iterator[str]:
     name, *words = re.sub(r",\s+", ",", question).split()
     function, labelled = _FUNCTIONS[name]
     arguments = [_argument(word) for word in words[labelled:]]
+    if sum(isinstance(argument, list) for argument in arguments) != 1:
+        raise Malformed("a line has one list of balances")
     yield from differs(name, answer_or_refusal(function, *arguments), refusal_or_number(stated))
 
 
@@ -107,14 +109,22 @@ def _require_count(balances: list[int], count: int) -> None:
         raise Malformed(f"{len(balances)} balances of {count} coins")
 
 
+def _require_coins(balances: list[int], *indices: int) -> None:
+    if any(not 0 <= index < len(balances) for index in indices):
+        raise Malformed(f"coins {indices} of {len(balances)}")
+
+
 def _get_d(balances: list[int], amplification: int, count: int, a_precision: int, variant: int) -> int:
     _require_count(balances, count)
     without_precision, rule = _D_VARIANTS[variant]
+    if a_precision < 1:
+        raise Malformed(f"A_PRECISION {a_precision}")
     return curve_stableswap.invariant(amplification, balances, 1 if without_precision else a_precision, rule)
 
 
 def _get_y(index_in: int, index_out: int, balance_in: int, balances: list[int], *rest: int) -> int:
     amplification, count, a_precision, y_variant, d_variant = rest
+    _require_coins(balances, index_in, index_out)
     d = _get_d(balances, amplification, count, a_precision, d_variant)
     moved = list(balances)
     moved[index_in] = balance_in
@@ -125,6 +135,7 @@ def _get_y(index_in: int, index_out: int, balance_in: int, balances: list[int], 
 def _get_y_d(amplification: int, index: int, balances: list[int], d: int, *rest: int) -> int:
     count, a_precision, variant = rest
     _require_count(balances, count)
+    _require_coins(balances, index)
     precision = a_precision if _YD_VARIANTS[variant] else 1
     return curve_stableswap.balance_at_invariant(amplification, index, balances, d, precision)
 

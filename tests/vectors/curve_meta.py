@@ -11,14 +11,14 @@ import msgspec
 from node.pipeline.amm import curve_crypto, curve_meta, curve_stableswap
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
-from tests.vectors.cases import Case, Malformed, differs, must_be, number
+from tests.vectors.cases import Case, Malformed, differs, must_be, number, number_up_to
 from tests.vectors.curve import curve_pool
 from tests.vectors.pools import answer_or_refusal, quote_name, stated_answer
 
 _ONE: Final = 10**18
 # What the first coin is worth, by the origin's number of the pool's style.
 _FIRST_RATES: Final[Mapping[int, Callable[[Mapping[str, Any]], int]]] = {
-    1: lambda state: 10 ** (36 - int(number(state["tokens"][0]["decimals"]))),
+    1: lambda state: 10 ** (36 - int(number_up_to(36, state["tokens"][0]["decimals"]))),
     2: lambda state: _ONE,
     3: lambda state: number(state["redemption_price"]),
 }
@@ -87,7 +87,7 @@ def check_crypto_quote(case: dict[str, Any]) -> Iterator[str]:
         raise Malformed(f"{quote['fn']!r} of a pool with swap style {state['strategies']['swap_style']}")
     pool = CryptoPool(
         tuple(number(balance) for balance in state["balances"]),
-        tuple(10 ** (18 - number(token["decimals"])) for token in state["tokens"]),
+        tuple(10 ** (18 - number_up_to(18, token["decimals"])) for token in state["tokens"]),
         tuple(number(price) for price in state["price_scale"]),
         number(state["d"]),
         number(state["a_coefficient"]) * _A_MULTIPLIER,

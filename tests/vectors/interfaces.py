@@ -11,11 +11,12 @@ from typing import Any, Final
 from node.pipeline.router_functions import published_arguments
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import decode_call, encode_call, selector
-from tests.vectors.cases import Case, Malformed, differs, must_be
+from tests.vectors.cases import Case, Malformed, differs, must_be, number_up_to
 
 _KINDS: Final = ("function", "event", "error", "constructor", "receive", "fallback")
 _CALLED: Final = ("function", "error")
 _MAX_INDEXED: Final = 3
+_MAX_LENGTH: Final = 64
 
 
 def split_interface(content: bytes) -> Iterator[Case]:
@@ -90,7 +91,7 @@ def _sample(kind: str) -> Any:
     """A value of a canonical type that is no default: what is read back must be the same."""
     if kind.endswith("]"):
         inner, _, length = kind[:-1].rpartition("[")
-        return tuple(_sample(inner) for _ in range(int(length or 2)))
+        return tuple(_sample(inner) for _ in range(number_up_to(_MAX_LENGTH, length or 2)))
     if kind.startswith("("):
         return tuple(_sample(part) for part in _parts(kind[1:-1]))
     if kind == "address":
@@ -100,9 +101,9 @@ def _sample(kind: str) -> Any:
     if kind in ("string", "bytes"):
         return "text" if kind == "string" else b"bytes"
     if kind.startswith("bytes"):
-        return b"\x01" * int(kind.removeprefix("bytes"))
+        return b"\x01" * number_up_to(32, kind.removeprefix("bytes"))
     if kind.startswith(("uint", "int")):
-        bits = int(kind.lstrip("uint"))
+        bits = number_up_to(256, kind.lstrip("uint"))
         return (1 << bits) - 1 if kind.startswith("u") else -(1 << (bits - 1))
     raise Malformed(f"unknown type {kind!r}")
 

@@ -63,14 +63,21 @@ def _pair_differs(state: Mapping[str, Any], tokens: list[str]) -> Iterator[str]:
 
 def _concentrated_differs(state: Mapping[str, Any], tokens: list[str]) -> Iterator[str]:
     fee, spacing = number(state["fee"]), number(state["tick_spacing"])
-    code_hash = state.get("init_hash") or (_V3_CODE_HASH if state["factory"].lower() == _V3_FACTORY else None)
+    code_hash = state.get("init_hash") or (
+        _V3_CODE_HASH if must_be("factory", str, state["factory"]).lower() == _V3_FACTORY else None
+    )
     if code_hash is not None:
-        salt = keccak256(encode(("address", "address", "uint24"), (*(token.lower() for token in tokens), fee)))
+        salt = keccak256(
+            encode(
+                ("address", "address", "uint24"), (*(must_be("a token", str, token).lower() for token in tokens), fee)
+            )
+        )
         yield from _address_differs(state, salt, code_hash)
     price, tick = number(state["sqrt_price_x96"]), number(state["tick"])
     yield from tick_differs(price, tick)
     ticks = listed_ticks(spacing, state["tick_data"])
-    words = {int(number(word)): number(entry["bitmap"]) for word, entry in state["tick_bitmap"].items()}
+    bitmap = must_be("a bitmap", dict, state["tick_bitmap"])
+    words = {int(number(word)): number(entry["bitmap"]) for word, entry in bitmap.items()}
     known = {word: bits for word, bits in ticks.bitmap.items() if word in words}
     yield from differs("words", known, {word: bits for word, bits in words.items() if bits})
     pool = ConcentratedPool(fee, price, tick, number(state["liquidity"]), ticks)

@@ -18,7 +18,7 @@ NO_HOOKS: Final = Address(bytes(20))
 
 def check_v4_quote(case: dict[str, Any]) -> Iterator[str]:
     """The answer of the V4 quoter, which fills an exact input partly and refuses an output that it cannot fill."""
-    scalars, quote = case["pool"]["scalars"], case["quote"]
+    scalars, quote = must_be("scalars", dict, case["pool"]["scalars"]), case["quote"]
     fees = [number(scalars.get(f"protocol_fee_{way}", 0)) for way in ("zero_for_one", "one_for_zero")]
     require_no_altering_hook(case["pool"])
     pool = V4Pool(
@@ -64,7 +64,7 @@ def tick_differs(price: int, tick: int) -> Iterator[str]:
 def listed_ticks(spacing: int, ticks: Mapping[str, Any]) -> TickTable:
     """Return a tick table of tick -> [gross, net, …] or tick -> {liquidity_gross, liquidity_net}."""
     liquidity: dict[int, tuple[int, int]] = {}
-    for tick, entry in ticks.items():
+    for tick, entry in must_be("ticks", dict, ticks).items():
         gross, net = (
             (entry["liquidity_gross"], entry["liquidity_net"]) if isinstance(entry, Mapping) else (entry[0], entry[1])
         )

@@ -88,8 +88,8 @@ def v3_pool(
     """A pool from what the chain answers. Raises PoolStateInvalid where the pieces do not fit together."""
     if not 2 <= len(raw) == len(scaling_factors) == len(rates) or not 0 <= swap_fee < ONE:
         raise PoolStateInvalid(f"{len(raw)} balances, {len(scaling_factors)} factors, {len(rates)} rates, {swap_fee}")
-    if min(scaling_factors) < 1 or min(rates) < 1:
-        raise PoolStateInvalid(f"factors {list(scaling_factors)}, rates {list(rates)}")
+    if min(scaling_factors) < 1 or min(rates) < 1 or supply < 1 or min(raw) < 0:
+        raise PoolStateInvalid(f"factors {list(scaling_factors)}, rates {list(rates)}, supply {supply}, {list(raw)}")
     live = tuple(mul_down(*pair) for pair in _factored(raw, scaling_factors, rates))
     live_up = tuple(mul_up(*pair) for pair in _factored(raw, scaling_factors, rates))
     parts = tuple(raw), live, live_up, tuple(scaling_factors), tuple(rates)

@@ -10,7 +10,7 @@ import msgspec
 
 from node.pipeline.amm.balancer_fixed_point import add, mul_up, sub
 from node.pipeline.amm.balancer_stable import AMP_PRECISION, MAX_ROUNDS, invariant_rounding_down
-from node.pipeline.amm.errors import ArithmeticRevert, NotConverged
+from node.pipeline.amm.errors import ArithmeticRevert, NotConverged, PoolStateInvalid
 from node.pipeline.amm.units import UINT256_MAX, Fixed18
 
 
@@ -61,6 +61,13 @@ class V3StableMaths(msgspec.Struct, frozen=True, gc=False):
             if abs(balance - before) <= 1:
                 return balance
         raise NotConverged("BAL#322", "the balance")
+
+
+def stable_maths(amplification: int) -> V3StableMaths:
+    """The maths for an amplification times 1000. Raises PoolStateInvalid below one."""
+    if amplification < AMP_PRECISION:
+        raise PoolStateInvalid(f"amplification {amplification}")
+    return V3StableMaths(amplification)
 
 
 def _word(number: int) -> int:

@@ -186,7 +186,7 @@ def invariant(amplification: int, balances: Sequence[int], a_precision: int, rul
 def balance_at_invariant(amplification: int, index: int, balances: Sequence[int], d: int, a_precision: int) -> int:
     """The balance of one coin at which the others hold D (get_y, get_y_D). Raises NotConverged, ArithmeticRevert."""
     count = len(balances)
-    ann, c, total = amplification * count, d, 0
+    ann, c, total = divisor(amplification * count), d, 0
     for place, balance in enumerate(balances):
         if place != index:
             total += balance

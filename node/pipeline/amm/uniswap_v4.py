@@ -10,7 +10,13 @@ from enum import IntFlag
 
 import msgspec
 
-from node.pipeline.amm.errors import InsufficientInput, InsufficientLiquidity, OutsideDomain, PriceLimitInvalid
+from node.pipeline.amm.errors import (
+    InsufficientInput,
+    InsufficientLiquidity,
+    OutsideDomain,
+    PoolStateInvalid,
+    PriceLimitInvalid,
+)
 from node.pipeline.amm.sqrt_price_math import (
     amount0_delta_rounding_down,
     amount0_delta_rounding_up,
@@ -71,7 +77,9 @@ class V4Swap(msgspec.Struct, frozen=True, gc=False):
 
 
 def pool_id(currency0: Address, currency1: Address, fee: int, spacing: int, hooks: Address) -> bytes:
-    """The 32 bytes by which the PoolManager names a pool: the hash of its key."""
+    """The 32 bytes by which the PoolManager names a pool: the hash of its key. Raises PoolStateInvalid."""
+    if not 0 <= fee < 1 << 24 or not 0 < spacing < 1 << 15:
+        raise PoolStateInvalid(f"fee {fee}, tick spacing {spacing}")
     words = (_PAD, currency0, _PAD, currency1, fee.to_bytes(32, "big"), spacing.to_bytes(32, "big"), _PAD, hooks)
     return keccak256(b"".join(words))
 
@@ -135,7 +143,9 @@ def swap(
     limit = _checked_limit(pool.sqrt_price_x96, zero_for_one, sqrt_price_limit_x96)
     protocol = pool.protocol_fee0 if zero_for_one else pool.protocol_fee1
     fee_pips = swap_fee(pool.lp_fee, protocol)
-    if fee_pips >= FEE_SCALE and not exact_in:
+    if not 0 <= fee_pips <= FEE_SCALE:
+        raise PoolStateInvalid(f"fee of {fee_pips} pips")
+    if fee_pips == FEE_SCALE and not exact_in:
         raise OutsideDomain("InvalidFeeForExactOut")
     bitmap, spacing, net = pool.ticks.bitmap, pool.ticks.spacing, pool.ticks.net
     price, tick, liquidity = pool.sqrt_price_x96, pool.tick, pool.liquidity
