@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
-from node.pipeline.amm import curve_crypto, curve_lending, curve_meta, curve_stableswap
+from node.pipeline.amm import curve_crypto, curve_crypto_ng, curve_lending, curve_meta, curve_stableswap
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_lending import CurveLendingPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
@@ -125,6 +125,33 @@ def test_a_greater_input_never_moves_a_crypto_pool_less(
         return
     # The iteration stops within 10**-14 of the balance.
     assert left[1] <= left[0] + max(200, 3 * pool.d // 10**14)
+
+
+@given(
+    st.integers(20, 28),
+    st.lists(st.integers(30, 300), min_size=3, max_size=3),
+    st.integers(0, 2),
+    st.integers(27 * 100, 27 * 10**6),
+    st.integers(10**10, 10**16),
+)
+def test_the_closed_form_finds_the_balance_that_newton_finds(
+    size: int, parts: list[int], index: int, amplification: int, gamma: int
+) -> None:
+    d = 3 * 10**size
+    held = [10**size * part // 100 for part in parts]
+    try:
+        found = curve_crypto.newton_y(amplification, gamma, held, d, index, curve_crypto_ng.A_MULTIPLIER)
+    except PoolRevert:
+        return
+
+    assert abs(curve_crypto_ng.closed_form_y(amplification, gamma, held, d, index) - found) <= 100 + d // 10**14
+
+
+@given(st.integers(0, 1 << 255))
+def test_a_cube_root_is_one(x: int) -> None:
+    root = curve_crypto_ng.cube_root(x)
+
+    assert abs(root**3 - x * 10**36) <= 3 * root**2 * max(root // 10**17, 2) + 10**36
 
 
 def _left(pool: CryptoPool, places: list[int], amount_in: int) -> int:

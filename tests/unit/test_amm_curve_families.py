@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from node.pipeline.amm import curve_crypto, curve_lending, curve_meta, curve_stableswap
+from node.pipeline.amm import curve_crypto, curve_crypto_ng, curve_lending, curve_meta, curve_stableswap
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_lending import CurveLendingPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
@@ -222,6 +222,47 @@ def test_a_slope_that_turns_negative_halves_the_guess() -> None:
     far = curve_crypto.newton_y(THREE.amplification, THREE.gamma, [10**25, 10**24, 10**24], 3 * 10**24, 2, 10_000)
 
     assert 0 < far < 10**24
+
+
+def test_a_pool_that_solves_in_closed_form_pays_what_newton_would_within_a_unit() -> None:
+    for index_in, index_out, amount in ((0, 1, 10**9), (1, 2, 10**7), (2, 0, 10**19), (0, 2, 10**10)):
+        closed = curve_crypto_ng.get_dy(THREE, index_in, index_out, amount)
+
+        assert abs(closed - curve_crypto.get_dy(THREE, index_in, index_out, amount)) <= closed // 10**9 + 1
+
+
+def test_a_closed_form_refuses_what_its_contract_refuses() -> None:
+    with pytest.raises(PoolStateInvalid):
+        curve_crypto_ng.get_dy(TWO, 0, 1, 1)
+    with pytest.raises(TokenInvalid):
+        curve_crypto_ng.get_dy(THREE, 0, 0, 1)
+    for change in ({"amplification": 1}, {"gamma": 1}, {"d": 1}, {"d": 10**30}):
+        with pytest.raises(OutsideDomain):
+            curve_crypto_ng.get_dy(msgspec.structs.replace(THREE, **change), 0, 1, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "refused"),
+    [((1, 0, 1, 1), True), ((1, 1 << 200, 1 << 255, 1), True), ((1, 1, 0, 0), False)],
+)
+def test_a_cubic_without_a_root_is_left_to_newton_or_refused(
+    coefficients: tuple[int, ...], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (THREE.amplification, THREE.gamma, [10**24] * 3, THREE.d, 0)
+    newton = curve_crypto.newton_y(*arguments, 10_000)
+    monkeypatch.setattr(curve_crypto_ng, "_polynomial", lambda *_: coefficients)
+    if refused:
+        with pytest.raises((ArithmeticRevert, OutsideDomain)):
+            curve_crypto_ng.closed_form_y(*arguments)
+    else:
+        assert curve_crypto_ng.closed_form_y(*arguments) == newton
+
+
+def test_cube_roots_keep_eighteen_decimals_at_every_size() -> None:
+    assert curve_crypto_ng.cube_root(0) == 0
+    assert curve_crypto_ng.cube_root(27 * 10**18) == 3 * 10**18
+    assert curve_crypto_ng.cube_root(8 * 10**45) // 10**15 == 2 * 10**12
+    assert curve_crypto_ng.cube_root(10**72) // 10**26 == 10**10
 
 
 def test_a_meta_pool_without_a_supply_below_it_has_no_price() -> None:

@@ -3,7 +3,7 @@ contracts/tricrypto/CurveCryptoMath3.vy and CurveCryptoViews3.vy (newton_y, redu
 coins, contracts/two/CurveCryptoSwap2.vy (newton_y, _fee, get_dy) for two.
 
 An exchange pays what get_dy answers and then moves the pool's own prices, which is read from the chain, not computed.
-Pools that solve for the balance in closed form (tricrypto-ng) are not of this family.
+Pools that solve for the balance in closed form (tricrypto-ng) are `curve_crypto_ng`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,18 @@ def get_dy(pool: CryptoPool, index_in: int, index_out: int, amount_in: TokenAmou
     """What get_dy answers, fee included. Raises TokenInvalid, InsufficientInput, OutsideDomain, NotConverged,
     ArithmeticRevert.
     """
+    xp = lifted_after_input(pool, index_in, index_out, amount_in)
+    balance = newton_y(pool.amplification, pool.gamma, xp, pool.d, index_out, pool.a_multiplier)
+    received = checked_difference(xp[index_out], balance + 1)
+    xp[index_out] = balance
+    amount_out = lowered(pool, index_out, received)
+    return amount_out - swap_fee(pool, xp) * amount_out // FEE_SCALE
+
+
+def lifted_after_input(pool: CryptoPool, index_in: int, index_out: int, amount_in: TokenAmount) -> list[int]:
+    """All balances in 18 decimals of the first coin, with the input among them. Raises TokenInvalid, InsufficientInput,
+    PoolStateInvalid.
+    """
     count = len(pool.balances)
     if not 2 <= count == len(pool.precisions) == len(pool.price_scale) + 1 <= 3:
         raise PoolStateInvalid(f"{count} balances, {len(pool.precisions)} precisions, {len(pool.price_scale)} prices")
@@ -54,15 +66,10 @@ def get_dy(pool: CryptoPool, index_in: int, index_out: int, amount_in: TokenAmou
     balances = list(pool.balances)
     balances[index_in] += amount_in
     prices = (PRECISION, *pool.price_scale)
-    xp = [
+    return [
         word(balance * price * precision) // PRECISION
         for balance, price, precision in zip(balances, prices, pool.precisions, strict=True)
     ]
-    balance = newton_y(pool.amplification, pool.gamma, xp, pool.d, index_out, pool.a_multiplier)
-    received = checked_difference(xp[index_out], balance + 1)
-    xp[index_out] = balance
-    amount_out = _lowered(pool, index_out, received)
-    return amount_out - swap_fee(pool, xp) * amount_out // FEE_SCALE
 
 
 def swap_fee(pool: CryptoPool, xp: Sequence[int]) -> int:
@@ -101,7 +108,7 @@ def newton_y(amplification: int, gamma: int, xp: Sequence[int], d: int, index: i
         raise OutsideDomain("", f"unsafe D {d}")
     others = sorted((balance for place, balance in enumerate(xp) if place != index), reverse=True)
     for balance in others:
-        _require_share(balance * PRECISION // d)
+        require_share(balance * PRECISION // d)
     limit = max(others[0] // 10**14, d // 10**14, 100)
     if count == 2:
         y, k0_others = d * d // (others[0] * 4), 2 * PRECISION * others[0] // d
@@ -115,7 +122,7 @@ def newton_y(amplification: int, gamma: int, xp: Sequence[int], d: int, index: i
         before = y
         y, halved = _newton_step((amplification, gamma, d, a_multiplier), count, k0_others, sum(others) + y, y)
         if not halved and abs(y - before) < max(limit, y // 10**14):
-            _require_share(y * PRECISION // d)
+            require_share(y * PRECISION // d)
             return y
     raise NotConverged("Did not converge", "the balance")
 
@@ -143,7 +150,7 @@ def _newton_step(
     return (y // 2 if plus < minus else plus - minus), False
 
 
-def _lowered(pool: CryptoPool, index: int, amount: int) -> TokenAmount:
+def lowered(pool: CryptoPool, index: int, amount: int) -> TokenAmount:
     """An amount in 18 decimals of the first coin, in smallest units of a coin, as its contract divides."""
     if index == 0:
         return amount // pool.precisions[0]
@@ -153,6 +160,7 @@ def _lowered(pool: CryptoPool, index: int, amount: int) -> TokenAmount:
     return amount * PRECISION // divisor(price) // pool.precisions[index]
 
 
-def _require_share(share: int) -> None:
+def require_share(share: int) -> None:
+    """Raises OutsideDomain for a balance whose share of D, times 10**18, the contract calls unsafe."""
     if not MIN_SHARE <= share <= MAX_SHARE:
         raise OutsideDomain("", f"a balance of {share} of 10**18 of D is unsafe")
