@@ -12,6 +12,7 @@ from devnet.protocols.aave_v3 import LOANS, RESERVES
 from devnet.world import World
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_v3 import Market, Position, Reserve, ReserveSettings
+from node.pipeline.lending.liquidations import liquidatable
 from node.pipeline.lending.logs import Event, decode_log
 from node.pipeline.lending.oracle_view import FEED_EVENTS, OracleView, pending_answer
 from protocol.ethereum.abi import decode, encode_call
@@ -168,6 +169,11 @@ async def test_positions_kept_from_logs_are_those_of_the_pool_after_every_action
     await kept.compare()
 
 
+async def _is_ill(chain: Chain, pool: str, user: str) -> bool:
+    answers = await chain.read(pool, "getUserAccountData(address)", _ACCOUNT, user)
+    return bool(answers[5] < 10**18)
+
+
 @pytest.mark.parametrize("fallen", [98, 90, 60])
 async def test_a_liquidation_moves_what_we_said_before(fallen: int, chain: Chain, world: World) -> None:
     kept = Kept(chain, world)
@@ -183,6 +189,10 @@ async def test_a_liquidation_moves_what_we_said_before(fallen: int, chain: Chain
     await chain.send(ORACLE, aggregator, *submit)
     await kept.follow()
     assert kept.oracle == expected
+    now = int((await chain.rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+    finds, unknown = liquidatable(kept.market, kept.positions, expected.prices, now)
+    ill = [user for user in kept.positions if await _is_ill(chain, kept.pool, user)]
+    assert (sorted(find.user for find in finds), unknown) == (sorted(ill), 0)
     borrower = BORROWERS[0].address
     head = await chain.rpc.call("eth_getBlockByNumber", "latest", False)
     at = int(head["timestamp"], 16) + BLOCK_SECONDS

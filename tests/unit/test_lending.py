@@ -10,6 +10,7 @@ import pytest
 from node.pipeline.lending import aave_v3, logs, morpho_blue
 from node.pipeline.lending.aave_v3 import EMode, Market, Position, Reserve, ReserveSettings
 from node.pipeline.lending.errors import LogMalformed, StateContradicted, UnknownReserve
+from node.pipeline.lending.liquidations import liquidatable
 from node.pipeline.lending.logs import Event
 from node.pipeline.lending.morpho_blue import MorphoMarket, MorphoPosition
 from node.pipeline.lending.oracle_view import OracleView, pending_answer
@@ -194,6 +195,31 @@ def test_logs_of_others_are_none_of_ours_and_broken_ones_are_told() -> None:
     dirty = [topics[0], b"\xff" * 32, topics[2]]
     with pytest.raises(LogMalformed):
         logs.decode_log(kinds, dirty, data)
+
+
+# Liquidations
+
+
+def test_the_best_pair_of_each_ill_position_is_found_and_the_healthy_are_not() -> None:
+    two_debts = msgspec.structs.replace(POSITION, debts={DOLLAR: 9_000 * 10**6, ETHER: 10**17})
+    positions = {ALICE: POSITION, BOB: two_debts, "0xcc": Position({ETHER: 1}), "0xdd": Position({}, {"0xee": 1})}
+
+    healthy, unknown = liquidatable(MARKET, positions, PRICES, NOW)
+    assert (healthy, unknown) == ([], 1)
+    finds, _ = liquidatable(MARKET, positions, PRICES | {ETHER: 1100 * 10**8}, NOW)
+    assert [find.user for find in finds] == [ALICE, BOB]
+    first = finds[0]
+    assert (first.collateral_asset, first.debt_asset) == (ETHER, DOLLAR)
+    assert first.moved == aave_v3.liquidation(MARKET, POSITION, PRICES | {ETHER: 1100 * 10**8}, ETHER, DOLLAR, NOW)
+    received = first.moved.collateral_received * 1100 * 10**8 // 10**18
+    assert first.surplus == received - first.moved.debt_repaid * 10**2
+    assert 0 < finds[1].surplus < first.surplus
+
+
+def test_a_position_below_one_without_collateral_is_no_find() -> None:
+    bare = msgspec.structs.replace(POSITION, collateral=frozenset())
+
+    assert liquidatable(MARKET, {ALICE: bare}, PRICES, NOW) == ([], 0)
 
 
 # Oracles
