@@ -167,6 +167,8 @@ def test_swaps_that_push_a_pool_out_of_balance_are_dear_and_those_back_are_not()
     with pytest.raises(TradeTooLarge):
         balancer_v3.add_unbalanced(pool, [0, amount])
     assert balancer_v3.add_unbalanced(pool, [amount, 0]) == balancer_v3.add_unbalanced(plain, [amount, 0])
+    first = with_hook(plain, SurgeHook(10**17, 5 * 10**17, guards_liquidity=False))
+    assert balancer_v3.add_unbalanced(first, [0, amount]) == balancer_v3.add_unbalanced(plain, [0, amount])
     cheap = with_hook(plain, SurgeHook(10**17, 10**14))
     assert balancer_v3.quote_exact_in(cheap, 1, 0, amount) == balancer_v3.quote_exact_in(plain, 1, 0, amount)
 

@@ -83,7 +83,8 @@ def _hook(hook: Mapping[str, Any] | None) -> SurgeHook | None:
     if kind != "STABLE_SURGE":
         raise Unsupported(f"hook {kind}")
     data = hook["dynamicData"]
-    return SurgeHook(number(data["surgeThresholdPercentage"]), number(data["maxSurgeFeePercentage"]))
+    guards = must_be("a flag", bool, hook.get("shouldCallAfterAddLiquidity", True))
+    return SurgeHook(number(data["surgeThresholdPercentage"]), number(data["maxSurgeFeePercentage"]), guards)
 
 
 def _numbers(values: object) -> list[int]:

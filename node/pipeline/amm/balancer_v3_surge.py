@@ -15,10 +15,13 @@ from node.pipeline.amm.units import Fixed18
 
 
 class SurgeHook(msgspec.Struct, frozen=True, gc=False):
-    """From which imbalance on swaps are dear, and the fee at the greatest."""
+    """From which imbalance on swaps are dear, and the fee at the greatest. The first version of the hook (2024-12) does
+    not guard deposits and withdrawals.
+    """
 
     threshold: Fixed18
     max_fee: Fixed18
+    guards_liquidity: bool = True
 
     def swap_fee(self, pool: V3Pool, index_in: int, index_out: int, amount: int, *, given_in: bool) -> Fixed18:
         """The pool's own fee, or more for a swap that ends out of balance and more so than it began."""
@@ -41,7 +44,7 @@ class SurgeHook(msgspec.Struct, frozen=True, gc=False):
 
     def require_liquidity_change(self, before: Sequence[int], after: Sequence[int]) -> None:
         """Raises TradeTooLarge where a deposit or withdrawal that is not proportional would surge."""
-        if self._surges(imbalance(before), imbalance(after)):
+        if self.guards_liquidity and self._surges(imbalance(before), imbalance(after)):
             raise TradeTooLarge("AfterLiquidityHookFailed", "the pool would surge")
 
     def _surges(self, before: Fixed18, after: Fixed18) -> bool:
