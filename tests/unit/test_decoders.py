@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.pipeline.amm.uniswap_v4 import pool_id
@@ -12,7 +13,11 @@ from node.pipeline.pools import CURVE_KEY, V2_KEYS, V3_KEY, V4_KEY, PoolFamily
 from node.pipeline.router_functions import describe_call
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import encode, encode_call
+from protocol.ethereum.hot_path import pending_from_json
+from protocol.ethereum.transaction_fields import TransactionType
+from protocol.ethereum.transactions import to_rpc
 from protocol.units import Address, address_to_hex
+from tests.ethereum_samples import TARGET, signed
 
 COIN = Address(b"\xee" * 20)
 NONE = Address(bytes(20))
@@ -204,3 +209,18 @@ def test_the_older_curve_router_and_what_is_no_route() -> None:
     for route in ([Z] * 9, [A, *[Z] * 8], [A, B, Z, *[Z] * 6]):
         broken = encode_call(f"exchange_multiple({OLD_ROUTE})", route, [[0] * 3] * 4, 7, 6)
         assert decode_swaps(RouterKind.CURVE, broken, 0, COIN) == ()
+
+
+@pytest.mark.parametrize("kind", list(TransactionType))
+def test_a_swap_is_read_out_of_every_envelope(kind: TransactionType) -> None:
+    data = encode_call(EXECUTE, b"\x00", [v3_input(5, 4, ONE, FEE, TWO)], 99)
+    transaction = signed(kind, data=data, value=7)
+    body = msgspec.json.encode(to_rpc(transaction))
+
+    pending = pending_from_json(body, {TARGET})
+
+    assert pending is not None
+    assert (pending.type, pending.hash, pending.sender) == (kind, transaction.hash, transaction.sender)
+    assert decode_swaps(RouterKind.UNIVERSAL, pending.data, pending.value, COIN) == (
+        RoutedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
+    )

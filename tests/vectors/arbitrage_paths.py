@@ -44,9 +44,10 @@ def split_path(content: bytes) -> Iterator[Case]:
     document = json.loads(content)
     pools, solved = document["pools"], must_be("recorded_solve", dict, document["recorded_solve"])
     path, outputs = must_be("path", list, document["path"]), must_be("hop_outputs", list, solved["hop_outputs"])
-    if len(outputs) != len(path):
+    if len(outputs) > len(path):
         raise Malformed(f"{len(path)} hops and {len(outputs)} outputs")
-    amounts = [number(solved["optimal_input"]), *map(number, outputs)]
+    # A solve that stopped on the way tells no more outputs: nothing went into the hops after it.
+    amounts = [number(solved["optimal_input"]), *map(number, outputs), *[0] * len(path)]
     for place, step in enumerate(path):
         state = must_be("a pool", dict, pools[step["pool"]])
         zero_for_one = must_be("zero_for_one", bool, step["zero_for_one"])
@@ -110,12 +111,12 @@ def _v4_differs(hop: _Hop) -> Iterator[str]:
     require_no_altering_hook(state)
     price, tick = number(state["sqrt_price_x96"]), number(state["tick"])
     pool = V4Pool(
-        number(state["lp_fee"]),
+        number(state["lp_fee"] if "lp_fee" in state else state["fee_currency0"]),
         price,
         tick,
         number(state["liquidity"]),
         listed_ticks(number(state["tick_spacing"]), state["tick_data"]),
-        *uniswap_v4.protocol_fees(number(state["protocol_fee"])),
+        *uniswap_v4.protocol_fees(number(state.get("protocol_fee", 0))),
     )
     yield from tick_differs(price, tick)
     if hooks_of(state) == NO_HOOKS and pool.lp_fee != DYNAMIC_FEE:
