@@ -20,7 +20,20 @@ from scripts.forge import Forge, prepare
 from scripts.tree import ROOT
 
 FOLDER: Final = ROOT / "governance" / "abi"
-CONTRACTS: Final = ("ArbExecutor", "VaultModule")
+CONTRACTS: Final = (
+    "ArbExecutor",
+    "EmergencyBrake",
+    "ExecutionLedger",
+    "HftGovernor",
+    "HftToken",
+    "NetworkParameters",
+    "NodeStaking",
+    "RewardStream",
+    "SlashingCourt",
+    "TimelockController",
+    "VaultModule",
+    "WorkRewards",
+)
 BUILD_SECONDS: Final = 300.0
 
 

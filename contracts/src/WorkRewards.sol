@@ -52,10 +52,10 @@ contract WorkRewards is IWorkRewards {
         external
     {
         if (operators.length != signatures.length || operators.length == 0) revert LengthMismatch();
-        if (Blockhash.blockHash(attestation.blockNumber) != attestation.blockHash || attestation.blockHash == 0) {
+        bytes32 structHash = Statements.hash(attestation);
+        if (Blockhash.blockHash(attestation.blockNumber) != attestation.blockHash) {
             revert NotCanonical(attestation.blockHash);
         }
-        bytes32 structHash = Statements.hash(attestation);
         bytes32 settledAs = keccak256(abi.encode(currentWeek(), structHash));
         bytes32 before = _settledAs[attestation.alertId];
         if (before != 0 && before != settledAs) revert SettledOtherwise(attestation.alertId);

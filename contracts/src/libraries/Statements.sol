@@ -58,8 +58,7 @@ library Statements {
     /// @dev What a hot key signs once to belong to an operator.
     bytes32 internal constant BINDING_TYPE = keccak256("HotKeyBinding(address operator)");
 
-    uint8 internal constant CONFIRMED = 1;
-    uint8 internal constant REFUTED = 2;
+    uint8 private constant REFUTED = 2;
     uint256 private constant FULL_BPS = 10_000;
     uint256 private constant WORDS = 5;
 
@@ -77,8 +76,11 @@ library Statements {
         return keccak256(abi.encode(BINDING_TYPE, operator));
     }
 
-    /// @dev hashStruct of an attestation that is not read from words.
+    /// @dev hashStruct of an attestation that is not read from words; as strict.
     function hash(Attestation calldata attestation) internal pure returns (bytes32) {
+        bool isWhole = attestation.alertId != 0 && attestation.blockHash != 0 && attestation.verdict != 0
+            && attestation.blockNumber != 0 && attestation.timestamp != 0;
+        if (!isWhole || attestation.verdict > REFUTED) revert MalformedStatement();
         return keccak256(abi.encode(ATTESTATION_TYPE, attestation));
     }
 

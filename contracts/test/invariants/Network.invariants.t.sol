@@ -5,8 +5,8 @@ import {Test} from "forge-std/Test.sol";
 import {NetworkHandler} from "./NetworkHandler.sol";
 
 /// The numbered properties of docs/contracts.md, after any sequence of what `NetworkHandler` does.
-/// forge-config: default.invariant.runs = 40
-/// forge-config: default.invariant.depth = 60
+/// forge-config: default.invariant.runs = 64
+/// forge-config: default.invariant.depth = 100
 contract NetworkInvariants is Test {
     NetworkHandler private handler;
 

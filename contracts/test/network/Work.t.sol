@@ -6,7 +6,7 @@ import {WorkRewards} from "../../src/WorkRewards.sol";
 import {INetworkParameters} from "../../src/interfaces/INetworkParameters.sol";
 import {INodeStaking} from "../../src/interfaces/INodeStaking.sol";
 import {IWorkRewards} from "../../src/interfaces/IWorkRewards.sol";
-import {Attestation} from "../../src/libraries/Statements.sol";
+import {Attestation, Statements} from "../../src/libraries/Statements.sol";
 import {NetworkTest} from "../base/NetworkTest.sol";
 import {Person} from "../base/StakingTest.sol";
 import {Words} from "../base/Words.sol";
@@ -165,10 +165,18 @@ contract WorkTest is NetworkTest {
         bytes memory why = abi.encodeWithSelector(IWorkRewards.NotCanonical.selector, attestation.blockHash);
         vm.expectRevert(why);
         work.settle(attestation, operators, signatures);
-        attestation.blockHash = 0;
-        attestation.blockNumber = uint64(block.number);
-        vm.expectRevert(abi.encodeWithSelector(IWorkRewards.NotCanonical.selector, bytes32(0)));
-        work.settle(attestation, operators, signatures);
+    }
+
+    function test_malformed_attestations_do_not_count() public {
+        uint256[5] memory whole = abi.decode(abi.encode(_attestation(ALERT)), (uint256[5]));
+        for (uint256 i = 0; i < 6; ++i) {
+            uint256[5] memory words = abi.decode(abi.encode(whole), (uint256[5]));
+            words[i % 5] = 0;
+            if (i == 5) (words[0], words[2]) = (whole[0], 3); // a third verdict
+            Attestation memory attestation = abi.decode(abi.encode(words), (Attestation));
+            vm.expectRevert(Statements.MalformedStatement.selector);
+            work.settle(attestation, new address[](1), new bytes[](1));
+        }
     }
 
     function test_nobody_counts_twice_or_for_another() public {

@@ -1,0 +1,59 @@
+"""The committed guard patches: one a property, each fits the sources; and all of them, in a long run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from devnet.home import Home
+from scripts.forge import PROJECT, prepare
+from scripts.guards import Guard, apply, copy_of_the_contracts, prove, read
+from tests.conftest import quiet
+
+PROPERTIES = [*(f"P{number}" for number in range(1, 14)), "P20", "P21"]
+
+
+def test_every_property_of_the_network_has_one_guard_and_one_invariant() -> None:
+    assert [guard.name for guard in read()] == PROPERTIES
+    invariants = (PROJECT / "test" / "invariants" / "Network.invariants.t.sol").read_text()
+    assert sorted(re.findall(r"function invariant_(P\d+)_", invariants)) == sorted(PROPERTIES)
+
+
+def test_every_patch_changes_the_sources_and_can_be_taken_back() -> None:
+    with copy_of_the_contracts() as folder:
+        before = _sources(folder)
+        for guard in read():
+            apply(guard, folder)
+            assert _sources(folder) != before, guard.name
+            apply(guard, folder, "--reverse")
+            assert _sources(folder) == before, guard.name
+
+
+def _sources(folder: Path) -> dict[str, str]:
+    return {str(path): path.read_text() for path in sorted((folder / "contracts" / "src").rglob("*.sol"))}
+
+
+def test_a_patch_that_does_not_say_what_it_removes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "P1.patch").write_text("diff --git a/x b/x\n")
+    with pytest.raises(ValueError, match=r"P1\.patch"):
+        read(tmp_path)
+
+
+def test_guards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("P10", "P9"):
+        (tmp_path / f"{name}.patch").write_text("Removes: something\n\n")
+    assert read(tmp_path) == [
+        Guard("P9", "something", tmp_path / "P9.patch"),
+        Guard("P10", "something", tmp_path / "P10.patch"),
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.forge
+@pytest.mark.timeout(1800)
+async def test_without_its_guard_every_invariant_fails(home: Home) -> None:
+    forge = await prepare(home, quiet)
+    missed = [guard.name for guard, verdict in prove(forge, read()) if not verdict.failed]
+    assert missed == []
