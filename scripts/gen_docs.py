@@ -12,8 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from governance.contracts import contract
 from node.pipeline.reasons import Reason, Stage
+from protocol.ethereum.abi import selector
 from scripts.tree import ROOT
+
+_ABI: Final = ROOT / "governance" / "abi"
 
 _INTROS: Final = {
     Stage.DETECTION: "Between seeing something and deciding to take it. Most of these are everyday.",
@@ -39,7 +43,25 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {"docs/reference/reasons.md": reasons_page}
+def contract_errors_page() -> str:
+    """Every error of our own in the contracts, by contract, with its selector and what it means."""
+    lines = [
+        "# Errors of the contracts",
+        "",
+        "Why a contract refuses, as its interface says it. A contract also passes on the errors of those it calls, and",
+        "OpenZeppelin's. Generated from `governance/abi` by `scripts/gen-docs`.",
+    ]
+    for path in sorted(_ABI.glob("*.json")):
+        if errors := contract(path.stem).errors:
+            lines += ["", f"## {path.stem}", "", "| error | selector | meaning |", "|---|---|---|"]
+            lines += [f"| `{name}` | `0x{selector(name).hex()}` | {errors[name]} |" for name in sorted(errors)]
+    return "\n".join(lines) + "\n"
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "docs/reference/contract-errors.md": contract_errors_page,
+    "docs/reference/reasons.md": reasons_page,
+}
 
 
 def differing(root: Path = ROOT) -> list[str]:

@@ -23,6 +23,14 @@ def test_a_page_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "docs/reference/reasons.md" in capsys.readouterr().out
 
 
+def test_every_error_of_the_contracts_is_told_with_its_meaning() -> None:
+    page = gen_docs.contract_errors_page()
+    assert "| `LossLimitReached()` | `0x" in page
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    assert len(rows) > 100
+    assert all(row.endswith(". |") for row in rows)
+
+
 def test_every_reason_is_told_with_its_stage_meaning_and_advice() -> None:
     page = gen_docs.reasons_page()
     for reason in Reason:
