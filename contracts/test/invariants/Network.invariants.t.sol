@@ -5,15 +5,17 @@ import {Test} from "forge-std/Test.sol";
 import {NetworkHandler} from "./NetworkHandler.sol";
 
 /// The numbered properties of docs/contracts.md, after any sequence of what `NetworkHandler` does.
-/// forge-config: default.invariant.runs = 64
-/// forge-config: default.invariant.depth = 100
+/// forge-config: default.invariant.runs = 24
+/// forge-config: default.invariant.depth = 250
+/// forge-config: long.invariant.runs = 200
+/// forge-config: long.invariant.depth = 250
 contract NetworkInvariants is Test {
     NetworkHandler private handler;
 
     function setUp() public {
         handler = new NetworkHandler();
         handler.setUp();
-        bytes4[] memory selectors = new bytes4[](24);
+        bytes4[] memory selectors = new bytes4[](25);
         selectors[0] = NetworkHandler.wait.selector;
         selectors[1] = NetworkHandler.mint.selector;
         selectors[2] = NetworkHandler.stakeMore.selector;
@@ -38,6 +40,7 @@ contract NetworkInvariants is Test {
         selectors[21] = NetworkHandler.guardianPauses.selector;
         selectors[22] = NetworkHandler.stakePauses.selector;
         selectors[23] = NetworkHandler.supportOther.selector;
+        selectors[24] = NetworkHandler.governanceReleases.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
