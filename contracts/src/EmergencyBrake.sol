@@ -80,11 +80,13 @@ contract EmergencyBrake is IEmergencyBrake {
     /// @dev Add the caller's stake to a round, a new one if the last is over a day old.
     function _count(bytes32 kind, bytes32 key) private returns (uint256 counted, uint256 total) {
         address operator = INodeStaking(STAKING).operatorOf(msg.sender);
-        uint48 before = _countedAt[kind][operator];
-        if (before != 0 && block.timestamp < before + ROUND) revert CountedAlready(before + ROUND);
-        _countedAt[kind][operator] = Time.timestamp();
         Round memory round = _rounds[key];
         if (block.timestamp >= round.begunAt + ROUND) round = Round(Time.timestamp(), 0);
+        uint48 before = _countedAt[kind][operator];
+        // Outside of a round counted in, only subjects make stake wait: else whoever began a round could split support.
+        uint48 again = (kind == SCOPE ? before : before < round.begunAt ? 0 : round.begunAt) + ROUND;
+        if (before != 0 && block.timestamp < again) revert CountedAlready(again);
+        _countedAt[kind][operator] = Time.timestamp();
         uint256 weight = IVotes(STAKING).getPastVotes(operator, round.begunAt - 1);
         if (weight == 0) revert NoStake();
         counted = round.counted + weight;

@@ -9,8 +9,8 @@ struct Pause {
 
 /// @title Stops executions when enough stake says so, and never exits
 /// @notice Operators support a pause by a transaction, of the account or the hot key. Support is counted in rounds of a
-/// day, by the stake as it was just before the round began, and an operator's stake counts once in 24 hours for pauses
-/// of one kind.
+/// day, by the stake as it was just before the round began; an operator's stake counts once in a round, and for subjects
+/// (all of them together) once in 24 hours.
 ///
 /// - One subject (a pool, a token, a venue): a third of the active stake pauses it for 300 blocks.
 /// - Everything: two thirds, for ten days or what is left of them; or the guardian, for 72 hours, once in 30 days.
@@ -26,7 +26,7 @@ interface IEmergencyBrake {
     error ZeroAddress();
     /// @notice A subject of zero.
     error ZeroSubject();
-    /// @notice The operator has supported such a pause within 24 hours, or this release already.
+    /// @notice The operator's stake is counted in this round already, or for a subject within 24 hours.
     error CountedAlready(uint256 countsAgainAt);
     /// @notice The operator had no active stake when the round began.
     error NoStake();

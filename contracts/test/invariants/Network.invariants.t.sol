@@ -7,7 +7,7 @@ import {NetworkHandler} from "./NetworkHandler.sol";
 /// The numbered properties of docs/contracts.md, after any sequence of what `NetworkHandler` does.
 /// forge-config: default.invariant.runs = 24
 /// forge-config: default.invariant.depth = 250
-/// forge-config: long.invariant.runs = 200
+/// forge-config: long.invariant.runs = 72
 /// forge-config: long.invariant.depth = 250
 contract NetworkInvariants is Test {
     NetworkHandler private handler;

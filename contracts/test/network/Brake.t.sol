@@ -137,6 +137,39 @@ contract BrakeTest is NetworkTest {
         assertEq(brake.usedSeconds(), 10 days, "P21: all of it");
     }
 
+    function test_a_stake_counts_once_in_a_round(uint256 time) public {
+        time = bound(time, 0, 24 hours - 1);
+        uint256 ends = block.timestamp + 24 hours;
+        _supportPause(alice);
+        skip(time);
+        vm.expectRevert(abi.encodeWithSelector(IEmergencyBrake.CountedAlready.selector, ends));
+        _supportPause(alice);
+        vm.expectRevert(abi.encodeWithSelector(IEmergencyBrake.CountedAlready.selector, ends));
+        vm.prank(alice.account);
+        brake.supportPause();
+        vm.warp(ends);
+        _supportPause(alice);
+        _supportPause(dave);
+        assertFalse(brake.isPaused(), "400 of 1,000: the former round does not count");
+    }
+
+    /// Who begins a round, with however little, does not keep out those whom its end leaves short.
+    function test_a_round_that_ends_too_early_holds_nobody_back() public {
+        Person memory eve = _person("eve");
+        _join(eve, 1);
+        skip(1);
+        _supportPause(eve);
+        skip(24 hours - 1);
+        _supportPause(alice);
+        _supportPause(bob);
+        skip(1);
+        _supportPause(carol);
+        assertFalse(brake.isPaused(), "a new round");
+        _supportPause(alice);
+        _supportPause(bob);
+        assertTrue(brake.isPaused(), "900 of 1,000");
+    }
+
     function test_nobody_prolongs() public {
         _pauseByStake();
         vm.expectRevert(IEmergencyBrake.AlreadyPaused.selector);
