@@ -68,9 +68,13 @@ def contract(name: str) -> Contract:
 
 
 @cache
-def error_meanings() -> Mapping[str, str]:
-    """Return every custom error of our contracts, by signature, with what it means."""
-    return {**contract(VAULT_MODULE).errors, **contract(ARB_EXECUTOR).errors}
+def error_meanings(name: str, *calls: str) -> Mapping[str, str]:
+    """Return the custom errors of a contract, by signature, with what they mean.
+
+    Several contracts share a signature with other words; of those that `name` calls (`calls`, whose errors it passes
+    on) only the signatures are added that it does not have itself.
+    """
+    return {signature: words for each in reversed((name, *calls)) for signature, words in contract(each).errors.items()}
 
 
 def executor_creation(bindings: ExecutorBindings) -> bytes:

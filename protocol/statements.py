@@ -1,4 +1,4 @@
-"""The statements that are signed by themselves, because a contract reads them: Order, Accept, Attestation.
+"""The statements that are signed by themselves, because a contract reads them: orders, promises, verdicts, keys.
 
 Every message checks its fields when it is built: a value that exists is one that can be encoded, hashed and decoded
 on-chain. Building one from wrong values raises InvalidField or TooLarge (LocalProtocolError).
@@ -138,3 +138,14 @@ class Attestation(Statement, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         self.LAYOUT.check(self)
         self._refuse_zero("alert_id", "block_hash", "block_number", "timestamp")
+
+
+class HotKeyBinding(Statement, frozen=True, kw_only=True):
+    """What a hot key signs once to belong to an operator's account, so that nobody registers another's key."""
+
+    LAYOUT: ClassVar = StructLayout("HotKeyBinding", Field("operator", "address"))
+    operator: Address
+
+    def __post_init__(self) -> None:
+        self.LAYOUT.check(self)
+        self._refuse_zero("operator")

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from scripts import guards
 from scripts.tree import COVERAGE_FOLDER, ROOT, fingerprint
 
 RECORD = COVERAGE_FOLDER / "record.json"
@@ -75,6 +76,8 @@ def hypothesis_arguments(*, long: bool, ci: bool) -> list[str]:
 def main(words: list[str]) -> int:
     """Run the selected tests; return pytest's exit code."""
     os.chdir(ROOT)
+    if "--guards" in words:
+        return guards.main([word for word in words if word not in ("contracts", "--guards")])
     selection = select(words)
     arguments = list(selection.arguments)
     if not any(word.startswith("--hypothesis-") for word in words):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from protocol import codec, kinds, messages, signing, statements
+from protocol import codec, kinds, messages, signing
 from protocol.ethereum.keccak import keccak256
 from protocol.evidence import evidence_of
+from protocol.statements import HotKeyBinding, Statement
 from protocol.units import (
     Address,
     BasisPoints,
@@ -20,6 +21,7 @@ from protocol.units import (
 )
 from tests.protocol_factories import (
     BOB,
+    CAROL,
     DEVNET,
     KEYS,
     accept,
@@ -35,9 +37,7 @@ from tests.protocol_factories import (
 )
 
 
-def signed_statements() -> Iterator[
-    tuple[str, str, str, statements.Order | statements.Accept | statements.Attestation]
-]:
+def signed_statements() -> Iterator[tuple[str, str, str, Statement]]:
     """Yield name, domain, signer and statement."""
     top64, ones = max_uint(64), Hash32(b"\xff" * 32)
     yield "order", "devnet", "alice", order()
@@ -69,6 +69,9 @@ def signed_statements() -> Iterator[
     yield "attestation that confirms", "devnet", "carol", attestation()
     yield "attestation that refutes", "devnet", "carol", attestation(verdict=kinds.Verdict.REFUTED)
     yield "attestation on another chain", "mainnet", "carol", attestation()
+    yield "hot key that joins an operator", "devnet", "alice", HotKeyBinding(operator=CAROL)
+    yield "hot key that joins an operator on another chain", "mainnet", "alice", HotKeyBinding(operator=CAROL)
+    yield "hot key that joins the largest address", "devnet", "bob", HotKeyBinding(operator=Address(b"\xff" * 20))
 
 
 def payloads() -> Iterator[tuple[str, messages.Payload]]:

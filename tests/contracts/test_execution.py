@@ -13,6 +13,7 @@ from devnet.errors import RpcError
 from devnet.manifest import Manifest
 from devnet.world import World
 from governance.contracts import (
+    ARB_EXECUTOR,
     VAULT_MODULE,
     ExecutorBindings,
     VenueFactory,
@@ -95,7 +96,9 @@ class Vault:
         request = {"from": sender, "to": self.module, "data": "0x" + self.calldata(drawn, plan).hex()}
         with pytest.raises(RpcError) as caught:
             await self.chain.rpc.call("eth_call", request, "latest")
-        return explain_revert(bytes.fromhex(str(caught.value.data or "0x")[2:]), error_meanings())
+        return explain_revert(
+            bytes.fromhex(str(caught.value.data or "0x")[2:]), error_meanings(VAULT_MODULE, ARB_EXECUTOR)
+        )
 
     async def weth(self) -> int:
         return await self.chain.balance(self.manifest.token("WETH").address, self.safe)

@@ -12,15 +12,14 @@ from devnet.accounts import Account, account
 from devnet.anvil import CHAIN_ID
 from devnet.world import World
 from governance.contracts import contract
-from protocol.ethereum.abi import encode
 from protocol.ethereum.create2 import create_address
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.rlp import encode as rlp_encode
 from protocol.ethereum.rlp import encode_int
 from protocol.evidence import evidence_of
-from protocol.signing import Domain, sign_accept
-from protocol.statements import Accept
-from protocol.units import Address, BlockNumber, ChainId, Hash32, LegKey, UnixSeconds
+from protocol.signing import Domain, sign, sign_accept
+from protocol.statements import Accept, HotKeyBinding
+from protocol.units import Address, BlockNumber, ChainId, Hash32, LegKey, UnixSeconds, address_from_hex
 from tests.chain import Chain
 
 pytestmark = pytest.mark.anvil
@@ -54,9 +53,7 @@ class Network:
 
     async def join(self, operator: Account, amount: int) -> None:
         """Register an account that is its own hot key, and stake."""
-        struct = keccak256(keccak256(b"HotKeyBinding(address operator)") + encode(["address"], [operator.address]))
-        digest = keccak256(b"\x19\x01" + self.domain.separator + struct)
-        binding = operator.key.sign_digest(digest).to_bytes()
+        binding = sign(self.domain, HotKeyBinding(operator=address_from_hex(operator.address)), operator.key)
         await self.chain.send(
             operator, self.staking, "register(address,bytes32,bytes)", operator.address, PEER, binding
         )

@@ -26,11 +26,16 @@ def test_every_error_of_the_interfaces_is_explained() -> None:
 
 
 def test_an_error_of_ours_is_told_with_its_meaning_and_arguments() -> None:
-    found = explain_revert(revert_data("ProfitBelowMinimum(uint256,uint256)", 5, 7), error_meanings())
+    found = explain_revert(
+        revert_data("ProfitBelowMinimum(uint256,uint256)", 5, 7), error_meanings(VAULT_MODULE, ARB_EXECUTOR)
+    )
     assert (found.name, found.arguments) == ("ProfitBelowMinimum", (5, 7))
     assert found.words.startswith("P18: ")
     assert found.words.endswith(" (5, 7)")
-    assert explain_revert(revert_data("VaultPaused()"), error_meanings()).words == "The vault is paused."
+    assert (
+        explain_revert(revert_data("VaultPaused()"), error_meanings(VAULT_MODULE, ARB_EXECUTOR)).words
+        == "The vault is paused."
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,11 +52,25 @@ def test_an_error_of_ours_is_told_with_its_meaning_and_arguments() -> None:
     ],
 )
 def test_other_reverts_are_told_too(data: bytes, name: str, words: str) -> None:
-    found = explain_revert(data, error_meanings())
+    found = explain_revert(data, error_meanings(VAULT_MODULE, ARB_EXECUTOR))
     assert found.name == name
     assert words in found.words
 
 
 @given(st.binary(max_size=200))
 def test_any_data_is_explained(data: bytes) -> None:
-    assert explain_revert(data, error_meanings()).words
+    assert explain_revert(data, error_meanings(VAULT_MODULE, ARB_EXECUTOR)).words
+
+
+def test_an_error_that_several_contracts_have_is_told_in_the_words_of_the_one_that_refused() -> None:
+    gone = revert_data("NotGovernance()")
+    for name in ("EmergencyBrake", "ExecutionLedger"):
+        assert explain_revert(gone, error_meanings(name)).words == contract(name).errors["NotGovernance()"]
+    early = revert_data("TooEarly(uint256)", 5)
+    for name, other in (("NodeStaking", "SlashingCourt"), ("SlashingCourt", "NodeStaking")):
+        assert explain_revert(early, error_meanings(name, other)).words.startswith(
+            contract(name).errors["TooEarly(uint256)"]
+        )
+    assert contract("NodeStaking").errors["TooEarly(uint256)"] != contract("SlashingCourt").errors["TooEarly(uint256)"]
+    assert "TooEarly(uint256)" not in error_meanings("HftToken")
+    assert "TooEarly(uint256)" in error_meanings("HftToken", "NodeStaking")

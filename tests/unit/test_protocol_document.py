@@ -20,6 +20,7 @@ WORDS = " ".join(TEXT.split())
         statements.Order,
         statements.Accept,
         statements.Attestation,
+        statements.HotKeyBinding,
         messages.Envelope,
         messages.Opportunity,
         messages.SecurityAlert,
@@ -35,7 +36,14 @@ def test_every_type_is_written_down(message: type[Message]) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [statements.Order, statements.Accept, statements.Attestation, messages.Envelope, messages.SecurityAlert],
+    [
+        statements.Order,
+        statements.Accept,
+        statements.Attestation,
+        statements.HotKeyBinding,
+        messages.Envelope,
+        messages.SecurityAlert,
+    ],
 )
 def test_every_type_hash_that_is_used_is_written_down(message: type[Message]) -> None:
     assert f"`0x{message.LAYOUT.type_hash.hex()}`" in TEXT

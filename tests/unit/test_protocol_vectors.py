@@ -26,6 +26,7 @@ STATEMENTS: dict[str, type[statements.Statement]] = {
     "Order": statements.Order,
     "Accept": statements.Accept,
     "Attestation": statements.Attestation,
+    "HotKeyBinding": statements.HotKeyBinding,
 }
 ENVELOPE_TYPE = "Envelope(uint8 kind,address operator,bytes32 peerIdHash,uint128 sequence,uint64 expiry,bytes payload)"
 DOMAINS = {

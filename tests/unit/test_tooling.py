@@ -53,6 +53,15 @@ def test_the_value_of_an_option_is_not_taken_for_a_pattern() -> None:
     assert run_tests.select(["-k", "relay and not slow"]).arguments == ("-k", "relay and not slow")
 
 
+def test_the_guards_of_the_contracts_are_removed_on_demand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("scripts.guards.main", len)
+    assert run_tests.main(["contracts", "--guards"]) == 0
+    assert run_tests.main(["contracts", "--guards", "P7", "P12"]) == 2
+
+
 def test_ci_draws_the_same_examples_and_others_get_a_seed_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_tests.hypothesis_arguments(long=False, ci=True) == ["--hypothesis-profile=ci"]
 

@@ -63,7 +63,7 @@ contract VectorsTest is StakingTest {
             assertEq(_hash(typeHash, words), structHash, name);
             _verify(count, structHash, name);
         }
-        assertEq(count, 15, "vectors");
+        assertEq(count, 18, "vectors");
     }
 
     function _hash(bytes32 typeHash, bytes memory words) private view returns (bytes32) {
@@ -72,6 +72,7 @@ contract VectorsTest is StakingTest {
             return this.hashOrder(abi.decode(words, (Order)));
         }
         if (typeHash == Statements.ACCEPT_TYPE) return this.hashAccept(words);
+        if (typeHash == Statements.BINDING_TYPE) return Statements.hashBinding(abi.decode(words, (address)));
         assertEq(typeHash, Statements.ATTESTATION_TYPE, "type");
         assertEq(this.hashWholeAttestation(abi.decode(words, (Attestation))), this.hashAttestation(words), "by members");
         return this.hashAttestation(words);
