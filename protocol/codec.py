@@ -40,14 +40,18 @@ from protocol.messages import (
     OrderHandover,
     Payload,
     SealedOrder,
+    SealingKeyRequest,
     SecurityAlert,
     SignedAccept,
     SignedAttestation,
+    SignedSealingKey,
 )
-from protocol.statements import Accept, Attestation, Order, Statement
+from protocol.statements import Accept, Attestation, Order, SealingKey, Statement
 from protocol.units import SIGNATURE_BYTES, Hash32, SignatureBytes
 
-DirectMessage: TypeAlias = SealedOrder | OrderHandover | SignedAccept | Have | Decline | Evidence
+DirectMessage: TypeAlias = (
+    SealedOrder | OrderHandover | SignedAccept | Have | Decline | Evidence | SignedSealingKey | SealingKeyRequest
+)
 
 _ENVELOPE_HEAD_BYTES: Final = 6 * WORD_BYTES
 _MIN_ENVELOPE_BYTES: Final = _ENVELOPE_HEAD_BYTES + SIGNATURE_BYTES
@@ -128,6 +132,20 @@ def decode_direct(data: bytes) -> DirectMessage:
     return decode(data[WORD_BYTES:], "direct.")
 
 
+def encode_handover(message: OrderHandover) -> bytes:
+    """Return the body of an order handover: what a sealed order's box holds."""
+    return message.order.words() + message.signature + message.route
+
+
+def decode_handover(data: bytes, where: str = "") -> OrderHandover:
+    """Return the order handover whose body `data` is."""
+    size = Order.LAYOUT.size + SIGNATURE_BYTES
+    if len(data) > size + MAX_ROUTE_BYTES:
+        raise OversizeMessage(f"more than {MAX_ROUTE_BYTES} bytes of route", f"{where}orderHandover.route")
+    order, signature = _signed(Order, data[:size], f"{where}orderHandover.")
+    return _build(OrderHandover, where, order=order, signature=signature, route=data[size:])
+
+
 def decode_statement(kind: type[_Statement], words: bytes, where: str = "") -> _Statement:
     """Return the statement whose words these are; `statement.words()` is the inverse."""
     return _build(kind, where, **kind.LAYOUT.read(words, where))
@@ -138,7 +156,7 @@ def _direct_parts(message: DirectMessage) -> tuple[DirectKind, bytes]:
         case SealedOrder():
             return DirectKind.SEALED_ORDER, SealedOrder.LAYOUT.words(message) + message.box
         case OrderHandover():
-            return DirectKind.ORDER_HANDOVER, message.order.words() + message.signature + message.route
+            return DirectKind.ORDER_HANDOVER, encode_handover(message)
         case SignedAccept():
             return DirectKind.ACCEPT, message.accept.words() + message.signature
         case Have():
@@ -149,6 +167,10 @@ def _direct_parts(message: DirectMessage) -> tuple[DirectKind, bytes]:
             a = message.statement_a.words() + message.signature_a
             b = message.statement_b.words() + message.signature_b
             return DirectKind.EVIDENCE, EVIDENCE_HEAD.words(message) + a + b
+        case SignedSealingKey():
+            return DirectKind.SEALING_KEY, message.sealing_key.words() + message.signature
+        case SealingKeyRequest():
+            return DirectKind.SEALING_KEY_REQUEST, SealingKeyRequest.LAYOUT.words(message)
         case _:
             assert_never(message)
 
@@ -177,14 +199,6 @@ def _decode_sealed(data: bytes, where: str) -> SealedOrder:
     return _build(SealedOrder, where, box=box, **SealedOrder.LAYOUT.read(words, where))
 
 
-def _decode_handover(data: bytes, where: str) -> OrderHandover:
-    size = Order.LAYOUT.size + SIGNATURE_BYTES
-    if len(data) > size + MAX_ROUTE_BYTES:
-        raise OversizeMessage(f"more than {MAX_ROUTE_BYTES} bytes of route", f"{where}orderHandover.route")
-    order, signature = _signed(Order, data[:size], f"{where}orderHandover.")
-    return _build(OrderHandover, where, order=order, signature=signature, route=data[size:])
-
-
 def _decode_accept(data: bytes, where: str) -> SignedAccept:
     accept, signature = _signed(Accept, data, where)
     return SignedAccept(accept=accept, signature=signature)
@@ -196,6 +210,15 @@ def _decode_have(data: bytes, where: str) -> Have:
 
 def _decode_decline(data: bytes, where: str) -> Decline:
     return _build(Decline, where, **Decline.LAYOUT.read(data, where))
+
+
+def _decode_sealing_key(data: bytes, where: str) -> SignedSealingKey:
+    sealing_key, signature = _signed(SealingKey, data, where)
+    return SignedSealingKey(sealing_key=sealing_key, signature=signature)
+
+
+def _decode_sealing_key_request(data: bytes, where: str) -> SealingKeyRequest:
+    return _build(SealingKeyRequest, where, **SealingKeyRequest.LAYOUT.read(data, where))
 
 
 def _decode_evidence(data: bytes, where: str) -> Evidence:
@@ -248,11 +271,13 @@ _PAYLOADS: Final[dict[PayloadKind, Callable[[bytes, str], Payload]]] = {
 }
 _DIRECT: Final[dict[int, Callable[[bytes, str], DirectMessage]]] = {
     DirectKind.SEALED_ORDER: _decode_sealed,
-    DirectKind.ORDER_HANDOVER: _decode_handover,
+    DirectKind.ORDER_HANDOVER: decode_handover,
     DirectKind.ACCEPT: _decode_accept,
     DirectKind.HAVE: _decode_have,
     DirectKind.DECLINE: _decode_decline,
     DirectKind.EVIDENCE: _decode_evidence,
+    DirectKind.SEALING_KEY: _decode_sealing_key,
+    DirectKind.SEALING_KEY_REQUEST: _decode_sealing_key_request,
 }
 MAX_DIRECT_BYTES: Final = WORD_BYTES + SealedOrder.LAYOUT.size + MAX_BOX_BYTES
 """The largest direct message: a sealed order."""

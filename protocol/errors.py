@@ -1,6 +1,7 @@
 """Errors of the protocol: whose fault it was decides the type.
 
 ProtocolError                    what is wrong, and where (a field path such as `envelope.payload.targetBlock`)
+├── gossip.GossipVerdict         a gossiped message that is ignored, or rejected (protocol/gossip.py)
 ├── LocalProtocolError           our fault: this node asked for something that the protocol does not allow
 │   ├── InvalidField             a value outside the range or shape of its field, when a message is built here
 │   ├── TooLarge                 a message built here would exceed its size cap
@@ -16,6 +17,7 @@ ProtocolError                    what is wrong, and where (a field path such as 
     ├── WrongVersion             another version of the protocol
     ├── WrongDomain              signed for another chain, registry or protocol name
     ├── BadSignature             not a strict signature, or of somebody else
+    ├── BadSeal                  a box that our key does not open, or that holds something else than it says
     └── Expired                  past its expiry, or from the future; a relay of it is not to blame (gossip ignores it)
 
 Messages name the field and the limits. They never carry keys, payloads that may be secret, or signatures.
@@ -94,6 +96,10 @@ class WrongDomain(RemoteProtocolError):
 
 class BadSignature(RemoteProtocolError):
     """Not a strict signature (length, v, ranges, low s), or of somebody else than the message says."""
+
+
+class BadSeal(RemoteProtocolError):
+    """A box that our key does not open, or that holds something else than its outside says."""
 
 
 class Expired(RemoteProtocolError):

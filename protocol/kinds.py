@@ -23,6 +23,8 @@ class DirectKind(IntEnum):
     HAVE = 20
     DECLINE = 21
     EVIDENCE = 22
+    SEALING_KEY = 23
+    SEALING_KEY_REQUEST = 24
 
 
 class OpportunityKind(IntEnum):

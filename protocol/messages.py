@@ -6,9 +6,11 @@ gossip (inside a signed `Envelope`)       direct (on a stream between two nodes)
 ├── SignedAttestation                     ├── SignedAccept     one of the three answers
 └── Heartbeat                             ├── Have             the leader has it already
                                           ├── Decline          the leader does not want it
-                                          └── Evidence         two statements that contradict each other
+                                          ├── Evidence         two statements that contradict each other
+                                          ├── SealingKeyRequest  which key seals orders for this block?
+                                          └── SignedSealingKey   the answer
 
-Order, Accept and Attestation stand in `statements`, Evidence in `evidence`.
+Order, Accept, Attestation and SealingKey stand in `statements`, Evidence in `evidence`.
 All check their fields when they are built (InvalidField, TooLarge).
 """
 
@@ -22,7 +24,7 @@ from protocol.errors import Expired, InvalidField, TooLarge
 from protocol.ethereum.keccak import keccak256
 from protocol.kinds import AlertKind, DeclineReason, OpportunityKind, PayloadKind, Severity
 from protocol.layout import Field, StructLayout
-from protocol.statements import Accept, Attestation, Message, Order
+from protocol.statements import Accept, Attestation, Message, Order, SealingKey
 from protocol.units import (
     SIGNATURE_BYTES,
     Address,
@@ -238,6 +240,27 @@ class Decline(Message, frozen=True, kw_only=True):
     LAYOUT: ClassVar = StructLayout("Decline", Field("order_hash", "bytes32"), Field("reason", "uint8", DeclineReason))
     order_hash: Hash32
     reason: DeclineReason
+
+
+class SealingKeyRequest(Message, frozen=True, kw_only=True):
+    """Asks for the sealing key that the answering operator uses for orders with this target block."""
+
+    LAYOUT: ClassVar = StructLayout("SealingKeyRequest", Field("target_block", "uint64"))
+    target_block: BlockNumber
+
+    def __post_init__(self) -> None:
+        self.LAYOUT.check(self)
+        self._refuse_zero("target_block")
+
+
+class SignedSealingKey(Struct, frozen=True, kw_only=True):
+    """A sealing key with the hot key's signature."""
+
+    sealing_key: SealingKey
+    signature: SignatureBytes
+
+    def __post_init__(self) -> None:
+        check_signature(self.signature, "sealingKey.signature")
 
 
 def require_current(envelope: Envelope, now: UnixMilliseconds) -> None:

@@ -17,8 +17,8 @@ from protocol.codec import encode_payload, envelope_words
 from protocol.errors import BadSignature, InvalidField
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import Signature, SigningKey, recover_address
-from protocol.messages import Envelope, SecurityAlert, SignedAccept, SignedAttestation
-from protocol.statements import Accept, Attestation, Statement
+from protocol.messages import Envelope, SecurityAlert, SignedAccept, SignedAttestation, SignedSealingKey
+from protocol.statements import Accept, Attestation, SealingKey, Statement
 from protocol.units import (
     ADDRESS_BYTES,
     Address,
@@ -91,6 +91,11 @@ def sign_accept(domain: Domain, accept: Accept, key: SigningKey) -> SignedAccept
 def sign_attestation(domain: Domain, attestation: Attestation, key: SigningKey) -> SignedAttestation:
     """Return the attestation with its signature."""
     return SignedAttestation(attestation=attestation, signature=sign(domain, attestation, key))
+
+
+def sign_sealing_key(domain: Domain, sealing_key: SealingKey, key: SigningKey) -> SignedSealingKey:
+    """Return the sealing key with its signature."""
+    return SignedSealingKey(sealing_key=sealing_key, signature=sign(domain, sealing_key, key))
 
 
 def recover(signed: Hash32, signature: bytes) -> Address:

@@ -1,4 +1,5 @@
-"""The statements that are signed by themselves, because a contract reads them: orders, promises, verdicts, keys.
+"""The statements that are signed by themselves: for a contract orders, promises, verdicts and the binding of a hot key;
+for a finder the key to seal to.
 
 Every message checks its fields when it is built: a value that exists is one that can be encoded, hashed and decoded
 on-chain. Building one from wrong values raises InvalidField or TooLarge (LocalProtocolError).
@@ -149,3 +150,28 @@ class HotKeyBinding(Statement, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         self.LAYOUT.check(self)
         self._refuse_zero("operator")
+
+
+class SealingKey(Statement, frozen=True, kw_only=True):
+    """An operator's X25519 key for orders to it with a target block within `from_block` and `until_block`.
+
+    Signed by the operator's hot key, so that neither its sentry nor anybody between can put another key in its place.
+    """
+
+    LAYOUT: ClassVar = StructLayout(
+        "SealingKey",
+        Field("operator", "address"),
+        Field("public_key", "bytes32"),
+        Field("from_block", "uint64"),
+        Field("until_block", "uint64"),
+    )
+    operator: Address
+    public_key: Hash32
+    from_block: BlockNumber
+    until_block: BlockNumber
+
+    def __post_init__(self) -> None:
+        self.LAYOUT.check(self)
+        self._refuse_zero("operator", "public_key", "from_block")
+        if self.until_block < self.from_block:
+            raise InvalidField("before fromBlock", self._path("until_block"))

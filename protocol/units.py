@@ -19,6 +19,8 @@ TokenAmount = NewType("TokenAmount", int)
 BasisPoints = NewType("BasisPoints", int)
 """1/10,000."""
 BlockNumber = NewType("BlockNumber", int)
+EpochNumber = NewType("EpochNumber", int)
+"""Block number divided by the epoch's length, rounded down."""
 Gas = NewType("Gas", int)
 ChainId = NewType("ChainId", int)
 """EIP-155."""
@@ -29,6 +31,8 @@ BootId = NewType("BootId", int)
 """Names one run of one node's process; 64 bits."""
 SequenceNumber = NewType("SequenceNumber", int)
 """128 bits: Unix milliseconds · 2^64 + boot id."""
+StakeUnits = NewType("StakeUnits", int)
+"""Smallest units of the staked token; all of them together fit 96 bits."""
 ProfitBucket = NewType("ProfitBucket", int)
 """An amount told by its order of magnitude only: 0 is nothing, n means 2^(n-1) ≤ wei < 2^n."""
 

@@ -14,26 +14,37 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol import codec, messages, signing
+from protocol import codec, messages, sealing, signing
+from protocol.conflicts import best_set, leg_key, primary_leg, tie_rank
 from protocol.errors import RemoteProtocolError
+from protocol.gossip import topic
 from protocol.layout import wire_name
 from protocol.units import (
+    BlockNumber,
     address_to_hex,
     max_uint,
 )
+from tests import slashing_cases
+from tests.gossip_factories import PEERS
+from tests.gossip_scenarios import scenarios, verdicts
 from tests.protocol_factories import (
     ADDRESSES,
     ALICE,
     DEVNET,
     DOMAINS,
     KEYS,
+    NOW,
     SECRETS,
     envelope,
+    hash_of,
     heartbeat,
     order,
+    sealing_key,
+    sealing_secret,
 )
 from tests.protocol_refusals import refused_direct, refused_envelopes, refused_signatures
-from tests.protocol_samples import direct_messages, payloads, signed_statements
+from tests.protocol_rules import SEED, choices, draws, epoch_table, routes
+from tests.protocol_samples import direct_messages, payloads, sealed_orders, signed_statements
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
 EXACT_IN_JSON: Final = max_uint(53)
@@ -104,6 +115,128 @@ def direct_vectors() -> list[dict[str, Any]]:
     ]
 
 
+def sealing_vectors() -> list[dict[str, Any]]:
+    """Return orders in boxes, with every secret that made them."""
+    vectors = []
+    for name, domain, handed, recipient, once in sealed_orders():
+        leader, ephemeral = sealing_secret(recipient), sealing_secret(once)
+        key = sealing_key(public_key=leader.public_key)
+        vectors.append(
+            {
+                "name": name,
+                "domain": domain,
+                "targetBlock": handed.order.target_block,
+                "recipientSecret": readable(hash_of(recipient)),
+                "recipientKey": readable(leader.public_key),
+                "ephemeralSecret": readable(hash_of(once)),
+                "plain": readable(codec.encode_handover(handed)),
+                "encoding": readable(codec.encode_direct(sealing.seal(DOMAINS[domain], handed, key, ephemeral))),
+            }
+        )
+    return vectors
+
+
+def leader_vectors() -> list[dict[str, Any]]:
+    """Return draws: which entry leads a block."""
+    vectors = []
+    for name, seed, cumulative, number in draws():
+        turn = epoch_table(*cumulative, seed=seed).leader(BlockNumber(number))
+        assert turn is not None
+        stakes = [str(stake) for stake in cumulative]
+        block = readable(number)
+        vectors.append(
+            {"name": name, "seed": readable(seed), "cumulativeStake": stakes, "block": block, "leader": turn.entry}
+        )
+    return vectors
+
+
+def leg_vectors() -> list[dict[str, Any]]:
+    """Return routes with the keys of their legs and the primary one."""
+    vectors = []
+    for name, occasion, route, trigger_pool in routes():
+        legs = [
+            {"poolId": readable(leg.pool_id), "direction": leg.direction, "key": readable(leg_key(occasion, leg))}
+            for leg in route
+        ]
+        vectors.append(
+            {
+                "name": name,
+                "chainId": occasion.chain_id,
+                "targetBlock": occasion.target_block,
+                "trigger": readable(occasion.trigger),
+                "triggerPool": readable(trigger_pool),
+                "legs": legs,
+                "primaryKey": readable(leg_key(occasion, primary_leg(route, trigger_pool))),
+            }
+        )
+    return vectors
+
+
+def choice_vectors() -> list[dict[str, Any]]:
+    """Return candidates, some of which conflict, and those that the leader keeps."""
+    vectors = []
+    for name, candidates in choices():
+        given = [
+            {
+                "orderHash": readable(one.order_hash),
+                "legs": sorted(readable(leg) for leg in one.legs),
+                "net": one.net,
+                "rank": readable(tie_rank(SEED, one.order_hash)),
+            }
+            for one in candidates
+        ]
+        kept = [readable(one.order_hash) for one in best_set(candidates, SEED)]
+        vectors.append({"name": name, "seed": readable(SEED), "candidates": given, "kept": kept})
+    return vectors
+
+
+def gossip_vectors() -> list[dict[str, Any]]:
+    """Return what a node hears and what it makes of it."""
+    vectors = []
+    for scenario in scenarios():
+        operators = {
+            address_to_hex(account): {
+                "hotKeys": [address_to_hex(key) for key in one.hot_keys],
+                "peerIdHash": readable(one.peer_id_hash),
+                "stake": str(one.stake),
+            }
+            for account, one in scenario.registry.operators.items()
+        }
+        arrivals = [
+            {
+                "topic": topic(DEVNET, one.kind),
+                "publisher": readable(PEERS[one.publisher]),
+                "forwarder": readable(PEERS[one.forwarder]),
+                "now": NOW + one.at,
+                "verdict": said,
+                "bytes": compact(one.data),
+            }
+            for one, said in zip(scenario.arrivals, verdicts(scenario), strict=True)
+        ]
+        head = scenario.registry.block
+        vectors.append({"name": scenario.name, "head": head, "operators": operators, "arrivals": arrivals})
+    return vectors
+
+
+def slashing_vectors() -> list[dict[str, Any]]:
+    """Return what may be signed after what."""
+    return [{"name": name, "steps": [_slashing_step(step) for step in steps]} for name, steps in slashing_cases.cases()]
+
+
+def _slashing_step(step: slashing_cases.Step) -> dict[str, Any]:
+    name = type(step).__name__.lower()
+    match step:
+        case slashing_cases.Sign(statement, head, expected):
+            kind, message = statement.LAYOUT.name, readable(statement)
+            return {"step": name, "type": kind, "message": message, "head": head, "expected": expected}
+        case slashing_cases.Import(document):
+            return {"step": name, "document": document}
+        case slashing_cases.Distrust(head) | slashing_cases.Forget(head):
+            return {"step": name, "head": head}
+        case _:
+            return {"step": name}
+
+
 def refused_vectors() -> list[dict[str, Any]]:
     """Return what must be refused, with the error's name and the field where it lies."""
     checks: tuple[tuple[str, Iterator[tuple[str, bytes]], Callable[[bytes], object]], ...] = (
@@ -158,6 +291,12 @@ def documents() -> dict[str, str]:
         "envelopes.json": envelope_vectors(),
         "direct.json": direct_vectors(),
         "refused.json": refused_vectors(),
+        "sealing.json": sealing_vectors(),
+        "leaders.json": leader_vectors(),
+        "legs.json": leg_vectors(),
+        "choices.json": choice_vectors(),
+        "gossip.json": gossip_vectors(),
+        "anti_slashing.json": slashing_vectors(),
     }
     return {name: json.dumps({**common, "vectors": vectors}, indent=1) + "\n" for name, vectors in files.items()}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from protocol import kinds, messages, signing, statements
+from protocol import kinds, messages, sealing, signing, statements
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.units import (
@@ -129,6 +129,22 @@ def envelope(payload: messages.Payload, domain: signing.Domain = DEVNET, **chang
         "payload": payload,
     }
     return signing.sign_envelope(domain, messages.Envelope(**(fields | changes)), KEYS["alice"])
+
+
+def sealing_secret(name: str = "bob's sealing key") -> sealing.SealingSecret:
+    """Return an X25519 secret that everybody knows."""
+    return sealing.SealingSecret(hash_of(name))
+
+
+def sealing_key(**changes: Any) -> statements.SealingKey:
+    """Return bob's sealing key for blocks about that of `order`, with `changes`."""
+    fields: dict[str, Any] = {
+        "operator": BOB,
+        "public_key": sealing_secret().public_key,
+        "from_block": BlockNumber(20_995_200),
+        "until_block": BlockNumber(21_002_399),
+    }
+    return statements.SealingKey(**(fields | changes))
 
 
 def handover(route: bytes = b"route") -> messages.OrderHandover:

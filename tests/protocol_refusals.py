@@ -108,6 +108,12 @@ def refused_direct() -> Iterator[tuple[str, bytes]]:
     yield "evidence in the wrong order", double[:96] + b + a
     yield "evidence without its second statement", double[: 96 + 225]
     yield "evidence with a byte too many", double + b"\0"
+    told = codec.encode_direct(given["sealing key"])
+    yield "sealing key of no operator", word_of(told, 1, 0)
+    yield "sealing key zero", word_of(told, 2, 0)
+    yield "sealing key that ends before it begins", word_of(told, 4, 1)
+    yield "sealing key without its last byte", told[:-1]
+    yield "sealing key request for block 0", word_of(codec.encode_direct(given["sealing key request"]), 1, 0)
 
 
 def refused_signatures() -> Iterator[tuple[str, bytes]]:

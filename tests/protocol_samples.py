@@ -34,6 +34,7 @@ from tests.protocol_factories import (
     heartbeat,
     opportunity,
     order,
+    sealing_key,
 )
 
 
@@ -72,6 +73,8 @@ def signed_statements() -> Iterator[tuple[str, str, str, Statement]]:
     yield "hot key that joins an operator", "devnet", "alice", HotKeyBinding(operator=CAROL)
     yield "hot key that joins an operator on another chain", "mainnet", "alice", HotKeyBinding(operator=CAROL)
     yield "hot key that joins the largest address", "devnet", "bob", HotKeyBinding(operator=Address(b"\xff" * 20))
+    yield "sealing key", "devnet", "bob", sealing_key()
+    yield "sealing key for one block", "devnet", "bob", sealing_key(until_block=sealing_key().from_block)
 
 
 def payloads() -> Iterator[tuple[str, messages.Payload]]:
@@ -111,3 +114,16 @@ def direct_messages() -> Iterator[tuple[str, codec.DirectMessage]]:
         yield f"decline, {reason.name}", messages.Decline(order_hash=hash_of("order"), reason=reason)
     yield "evidence of a double accept", evidence_of(BOB, *double_accept())
     yield "evidence of contradicting attestations", evidence_of(BOB, *contradiction())
+    yield "sealing key", signing.sign_sealing_key(DEVNET, sealing_key(), KEYS["bob"])
+    yield "sealing key request", messages.SealingKeyRequest(target_block=BlockNumber(21_000_000))
+
+
+def sealed_orders() -> Iterator[tuple[str, str, messages.OrderHandover, str, str]]:
+    """Yield name, domain, handover, and the names by whose hash the sealing secret and the ephemeral one are made."""
+    yield "an order", "devnet", handover(), "bob's sealing key", "ephemeral"
+    yield "an order on another chain", "mainnet", handover(), "bob's sealing key", "ephemeral"
+    yield "another ephemeral key", "devnet", handover(), "bob's sealing key", "another ephemeral"
+    yield "another leader", "devnet", handover(), "carol's sealing key", "ephemeral"
+    yield "another route", "devnet", handover(b"another route"), "bob's sealing key", "ephemeral"
+    yield "a route of one byte", "devnet", handover(b"!"), "bob's sealing key", "ephemeral"
+    yield "the largest route", "devnet", handover(bytes(12 * 1024)), "bob's sealing key", "ephemeral"

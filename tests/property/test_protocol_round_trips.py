@@ -55,6 +55,15 @@ ATTESTATIONS = _strategy(
     block_number=BLOCKS,
     timestamp=BLOCKS,
 )
+SEALING_KEYS = st.tuples(BLOCKS, BLOCKS).flatmap(
+    lambda blocks: _strategy(
+        statements.SealingKey,
+        operator=ADDRESSES,
+        public_key=HASHES,
+        from_block=st.just(min(blocks)),
+        until_block=st.just(max(blocks)),
+    )
+)
 TAILS = st.one_of(st.just(b""), st.binary(min_size=32, max_size=200))
 PAYLOADS = st.one_of(
     TAILS.flatmap(
@@ -121,6 +130,8 @@ DIRECT = st.one_of(
     _strategy(messages.Decline, order_hash=HASHES, reason=st.sampled_from(kinds.DeclineReason)),
     st.binary(min_size=1, max_size=300).map(make.handover),
     double_accepts(),
+    _strategy(messages.SignedSealingKey, sealing_key=SEALING_KEYS, signature=SIGNATURES),
+    _strategy(messages.SealingKeyRequest, target_block=BLOCKS),
 )
 
 
@@ -135,7 +146,7 @@ def test_a_direct_message_survives_its_encoding(message: codec.DirectMessage) ->
     assert codec.decode_direct(codec.encode_direct(message)) == message
 
 
-@given(st.one_of(ORDERS, ACCEPTS, ATTESTATIONS))
+@given(st.one_of(ORDERS, ACCEPTS, ATTESTATIONS, SEALING_KEYS))
 def test_a_statement_survives_its_words_and_its_signer_is_recovered(statement: Any) -> None:
     assert codec.decode_statement(type(statement), statement.words()) == statement
     signature = signing.sign(DEVNET, statement, KEYS["bob"])

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol import codec, messages, signing, statements
+from protocol import codec, gossip, messages, signing, slashing, statements
 from protocol.evidence import EVIDENCE_HEAD
+from protocol.seen import KEPT_MS, SEQUENCES_KEPT
 from protocol.statements import Message
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
@@ -28,6 +29,8 @@ WORDS = " ".join(TEXT.split())
         messages.SealedOrder,
         messages.Have,
         messages.Decline,
+        statements.SealingKey,
+        messages.SealingKeyRequest,
     ],
 )
 def test_every_type_is_written_down(message: type[Message]) -> None:
@@ -41,6 +44,7 @@ def test_every_type_is_written_down(message: type[Message]) -> None:
         statements.Accept,
         statements.Attestation,
         statements.HotKeyBinding,
+        statements.SealingKey,
         messages.Envelope,
         messages.SecurityAlert,
     ],
@@ -70,3 +74,31 @@ def test_the_sizes_are_written_down() -> None:
         f"**Order** ({statements.Order.LAYOUT.size} bytes)",
     ):
         assert said in WORDS, said
+
+
+def test_every_verdict_of_gossip_is_written_down() -> None:
+    for reasons, verdict in ((gossip.IgnoreReason, "IGNORE"), (gossip.RejectReason, "REJECT")):
+        for reason in reasons:
+            assert any(f"{verdict} {reason.name}" in line for line in TEXT.splitlines()), reason
+
+
+def test_the_numbers_of_gossip_are_written_down() -> None:
+    limits = gossip.GossipLimits()
+    for said in (
+        f"{gossip.BLOCKS_AHEAD} blocks ahead",
+        f"{gossip.BLOCKS_BEHIND} behind",
+        f"last {SEQUENCES_KEPT} accepted",
+        f"{limits.forwarder.rate} a second, at most {limits.forwarder.burst:,}",
+        f"{limits.operators.base} + ⌊{limits.operators.shared} · stake / total⌋ a second",
+        f"at most {limits.operators.seconds} seconds' worth",
+        f"{KEPT_MS // 1_000} seconds",
+    ):
+        assert said in WORDS, said
+
+
+def test_the_rules_of_slashing_are_written_down() -> None:
+    for refusal in slashing.Refusal:
+        assert f"| {refusal.name} |" in TEXT, refusal
+    assert f"head + {slashing.HORIZON}" in WORDS
+    assert f"last {slashing.BLOCKS_REMEMBERED:,} blocks" in WORDS
+    assert f"at most {slashing.MAX_EVIDENCE_AGE_SECONDS // 86_400} days" in WORDS

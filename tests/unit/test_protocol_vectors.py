@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from protocol import codec, errors, signing, statements
+from protocol import codec, errors, gossip, sealing, signing, statements
+from protocol.conflicts import Candidate, Leg, Occasion, best_set, leg_key, primary_leg, tie_rank
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.typed_data import typed_data_digest
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, SecurityAlert
-from protocol.units import ChainId, address_from_hex
+from protocol.units import BlockNumber, ChainId, Hash32, LegKey, PeerIdHash, StakeUnits, address_from_hex
 from scripts import gen_vectors
+from tests.protocol_factories import BOB
+from tests.protocol_rules import epoch_table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "protocol" / "vectors"
@@ -27,6 +30,7 @@ STATEMENTS: dict[str, type[statements.Statement]] = {
     "Accept": statements.Accept,
     "Attestation": statements.Attestation,
     "HotKeyBinding": statements.HotKeyBinding,
+    "SealingKey": statements.SealingKey,
 }
 ENVELOPE_TYPE = "Envelope(uint8 kind,address operator,bytes32 peerIdHash,uint128 sequence,uint64 expiry,bytes payload)"
 DOMAINS = {
@@ -85,7 +89,18 @@ REFUSALS: dict[str, Callable[[bytes], object]] = {
 
 def test_there_are_enough_vectors_of_every_file() -> None:
     counts = {name: len(file["vectors"]) for name, file in FILES.items()}
-    assert sorted(counts) == ["direct", "envelopes", "refused", "statements"]
+    assert sorted(counts) == [
+        "anti_slashing",
+        "choices",
+        "direct",
+        "envelopes",
+        "gossip",
+        "leaders",
+        "legs",
+        "refused",
+        "sealing",
+        "statements",
+    ]
     assert sum(counts.values()) >= 60
 
 
@@ -158,6 +173,83 @@ def test_what_must_be_refused_is_refused_for_its_reason(vector: dict[str, Any]) 
     with pytest.raises(errors.RemoteProtocolError) as caught:
         REFUSALS[vector["decode"]](data)
     assert (type(caught.value), caught.value.where) == (expected, vector["where"])
+
+
+@cases("sealing")
+def test_a_box_is_sealed_to_these_bytes_and_opens(vector: dict[str, Any]) -> None:
+    domain, leader = DOMAINS[vector["domain"]], sealing.SealingSecret(bytes_of(vector["recipientSecret"]))
+    handover = codec.decode_handover(bytes_of(vector["plain"]))
+    block = BlockNumber(int(vector["targetBlock"]))
+    key = statements.SealingKey(operator=BOB, public_key=leader.public_key, from_block=block, until_block=block)
+    ephemeral = sealing.SealingSecret(bytes_of(vector["ephemeralSecret"]))
+    sealed = sealing.seal(domain, handover, key, ephemeral)
+    assert leader.public_key == bytes_of(vector["recipientKey"])
+    assert codec.encode_direct(sealed) == bytes_of(vector["encoding"])
+    assert sealing.open_sealed(domain, sealed, leader) == handover
+
+
+@cases("leaders")
+def test_a_block_has_this_leader(vector: dict[str, Any]) -> None:
+    sums = [int(stake) for stake in vector["cumulativeStake"]]
+    drawn = int.from_bytes(keccak256(bytes_of(vector["seed"]) + int(vector["block"]).to_bytes(32, "big")), "big")
+    assert vector["leader"] == sum(stake <= drawn % sums[-1] for stake in sums)
+    turn = epoch_table(*sums, seed=Hash32(bytes_of(vector["seed"]))).leader(BlockNumber(int(vector["block"])))
+    assert turn is not None
+    assert turn.entry == vector["leader"]
+
+
+@cases("legs")
+def test_a_route_has_these_keys(vector: dict[str, Any]) -> None:
+    occasion = Occasion(
+        ChainId(vector["chainId"]),
+        BlockNumber(vector["targetBlock"]),
+        Hash32(bytes_of(vector["trigger"])) if vector["trigger"] else None,
+    )
+    route = [Leg(bytes_of(leg["poolId"]), leg["direction"]) for leg in vector["legs"]]
+    assert [leg_key(occasion, leg) for leg in route] == [bytes_of(leg["key"]) for leg in vector["legs"]]
+    primary = primary_leg(route, bytes_of(vector["triggerPool"]) if vector["triggerPool"] else None)
+    assert leg_key(occasion, primary) == bytes_of(vector["primaryKey"])
+
+
+@cases("choices")
+def test_a_leader_keeps_these_orders(vector: dict[str, Any]) -> None:
+    candidates = [
+        Candidate(
+            Hash32(bytes_of(one["orderHash"])),
+            frozenset(LegKey(Hash32(bytes_of(leg))) for leg in one["legs"]),
+            one["net"],
+        )
+        for one in vector["candidates"]
+    ]
+    seed = Hash32(bytes_of(vector["seed"]))
+    assert [tie_rank(seed, one.order_hash) for one in candidates] == [
+        bytes_of(one["rank"]) for one in vector["candidates"]
+    ]
+    assert [one.order_hash for one in best_set(candidates, seed)] == [bytes_of(kept) for kept in vector["kept"]]
+
+
+@cases("gossip")
+def test_a_node_judges_what_it_hears_like_this(vector: dict[str, Any]) -> None:
+    state = gossip.Gossip(DOMAINS["devnet"])
+    operators = {
+        address_from_hex(account): gossip.Operator(
+            tuple(address_from_hex(key) for key in one["hotKeys"]),
+            PeerIdHash(Hash32(bytes_of(one["peerIdHash"]))),
+            StakeUnits(int(one["stake"])),
+        )
+        for account, one in vector["operators"].items()
+    }
+    state.follow(gossip.StakeSnapshot(BlockNumber(vector["head"]), operators))
+    kinds = {gossip.topic(DOMAINS["devnet"], kind): kind for kind in PayloadKind}
+    for arrival in vector["arrivals"]:
+        said = "ACCEPT"
+        publisher, forwarder = (PeerIdHash(Hash32(bytes_of(arrival[role]))) for role in ("publisher", "forwarder"))
+        kind, data = kinds[arrival["topic"]], bytes_of(arrival["bytes"])
+        try:
+            state.validate(kind, data, publisher, forwarder, arrival["now"])
+        except gossip.GossipVerdict as verdict:
+            said = verdict.reason.name
+        assert said == arrival["verdict"]
 
 
 def test_the_script_tells_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

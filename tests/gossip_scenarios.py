@@ -1,0 +1,100 @@
+"""Messages that arrive at a node one after the other, with what it makes of them: the gossip vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from protocol import codec, signing
+from protocol.gossip import MAX_ALERT_MS, Gossip, StakeSnapshot
+from protocol.kinds import PayloadKind
+from protocol.messages import Payload
+from protocol.units import BlockNumber, UnixSeconds
+from tests.gossip_factories import HEAD, gossip, message, snapshot, verdict
+from tests.protocol_factories import (
+    DEVNET,
+    DOMAINS,
+    KEYS,
+    NOW,
+    alert,
+    attestation,
+    heartbeat,
+    opportunity,
+)
+
+
+class Arrival(NamedTuple):
+    """One message: the kind of its topic, its bytes, who published and who forwarded it, ms after NOW."""
+
+    data: bytes
+    kind: PayloadKind = PayloadKind.HEARTBEAT
+    publisher: str = "bob"
+    forwarder: str = "alice"
+    at: int = 0
+
+
+class Scenario(NamedTuple):
+    """What a fresh node that follows `registry` hears."""
+
+    name: str
+    arrivals: tuple[Arrival, ...]
+    registry: StakeSnapshot
+
+
+def scenarios() -> Iterator[Scenario]:
+    """Yield every scenario."""
+    for name, arrivals, registry in _cases():
+        yield Scenario(name, tuple(arrivals), registry or snapshot())
+
+
+def verdicts(scenario: Scenario, state: Gossip | None = None) -> list[str]:
+    """Return what our node makes of each arrival."""
+    state = state or gossip()
+    state.follow(scenario.registry)
+    return [verdict(state, one.kind, one.data, one.publisher, one.forwarder, one.at) for one in scenario.arrivals]
+
+
+def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
+    beat = message(heartbeat())
+    yield "a heartbeat", [Arrival(beat)], None
+    yield "a heartbeat twice, from two peers", [Arrival(beat), Arrival(beat, forwarder="carol")], None
+    yield "on the topic of another kind", [Arrival(beat, PayloadKind.ALERT)], None
+    yield "published by another peer", [Arrival(beat, publisher="eve")], None
+    yield "from an operator without stake", [Arrival(beat)], snapshot(bob=None)
+    yield "bytes cut short", [Arrival(beat[:-1])], None
+    yield "more than 8 KiB", [Arrival(beat + bytes(8_192))], None
+    yield "for another chain", [Arrival(DOMAINS["mainnet"].separator + beat[32:])], None
+    yield "one bit of the signature changed", [Arrival(beat[:-60] + bytes((beat[-60] ^ 1,)) + beat[-59:])], None
+    forged = codec.decode_envelope(beat, DEVNET.separator)
+    forged = replace(forged, signature=signing.sign(DEVNET, forged, KEYS["carol"]))
+    lie = Arrival(codec.encode_envelope(forged, DEVNET.separator))
+    yield "signed by another operator, then the true one", [lie, Arrival(beat)], None
+    for at in (-2_001, -2_000, 12_000, 12_001):
+        yield f"heard {at} ms after it was made, with 10 s to live", [Arrival(beat, at=at)], None
+    overtaken = [Arrival(message(heartbeat(), at=1)), Arrival(beat), Arrival(beat)]
+    yield "one overtaken by a later one", overtaken, None
+    twin = Arrival(message(heartbeat(capabilities=0)))
+    yield "two different ones with one sequence number", [Arrival(beat), twin], None
+    many = [Arrival(message(heartbeat(), "alice", at), publisher="alice", forwarder="bob") for at in range(103)]
+    yield "more than the stake allows: 25 a second for 10 % of it, for 4 s", many, None
+    for name, kind, payload in _payloads():
+        yield name, [Arrival(message(payload), kind)], None
+
+
+def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
+    for ahead in (-513, -512, 64, 65):
+        block = BlockNumber(HEAD + ahead)
+        yield f"an opportunity for head {ahead:+}", PayloadKind.OPPORTUNITY, opportunity(target_block=block)
+        yield f"a heartbeat of head {ahead:+}", PayloadKind.HEARTBEAT, heartbeat(block_number=block)
+        yield f"an attestation of head {ahead:+}", PayloadKind.ATTESTATION, _vote("bob", block_number=block)
+    yield "an attestation that another operator signed", PayloadKind.ATTESTATION, _vote("alice")
+    top = (NOW + MAX_ALERT_MS) // 1_000
+    for expiry in (NOW // 1_000 - 2, NOW // 1_000 - 1, top, top + 1):
+        told = alert(expiry=UnixSeconds(expiry))
+        yield f"an alert until {expiry - NOW // 1_000:+} s", PayloadKind.ALERT, told
+
+
+def _vote(signer: str, **changes: Any) -> Payload:
+    return signing.sign_attestation(DEVNET, attestation(**changes), KEYS[signer])
