@@ -96,7 +96,101 @@ class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):
     reason: str
 
 
-AnyLinkMessage: TypeAlias = Hello | Refusal | Ping | Pong | MarketTick | LedgerEntry | LedgerAcknowledgement | ShutDown
+class StakedOperator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operator of a `RegistrySnapshot`: addresses have 20 bytes, the peer id's hash 32; `stake` is decimal text."""
+
+    account: bytes
+    hot_keys: list[bytes]
+    peer_id_hash: bytes
+    stake: str
+
+
+class RegistrySnapshot(LinkMessage, frozen=True, kw_only=True, tag="registry_snapshot"):
+    """Engine to sentry, at each block: who has enough stake. It replaces the one before it."""
+
+    block: int
+    operators: list[StakedOperator]
+
+
+class PublishGossip(LinkMessage, frozen=True, kw_only=True, tag="publish_gossip"):
+    """Engine to sentry: send this signed envelope to the network."""
+
+    envelope: bytes
+
+
+class GossipHeard(LinkMessage, frozen=True, kw_only=True, tag="gossip_heard"):
+    """Sentry to engine: an envelope that was accepted, and the libp2p peer that brought it."""
+
+    envelope: bytes
+    peer: str
+
+
+class AskPeer(LinkMessage, frozen=True, kw_only=True, tag="ask_peer"):
+    """Engine to sentry: ask the peer of this hash; a `PeerAnswered` of the same number comes within the deadline."""
+
+    number: int
+    peer_id_hash: bytes
+    question: bytes
+    deadline_ms: int
+
+
+class PeerAnswered(LinkMessage, frozen=True, kw_only=True, tag="peer_answered"):
+    """Sentry to engine: what a peer answered; empty if it did not, and `why`."""
+
+    number: int
+    answer: bytes
+    why: str
+
+
+class PeerAsks(LinkMessage, frozen=True, kw_only=True, tag="peer_asks"):
+    """Sentry to engine: a staked peer asks; answer by an `AnswerPeer` of the same number, or not at all."""
+
+    number: int
+    peer_id_hash: bytes
+    question: bytes
+
+
+class AnswerPeer(LinkMessage, frozen=True, kw_only=True, tag="answer_peer"):
+    """Engine to sentry: the answer to a `PeerAsks`; empty to say nothing."""
+
+    number: int
+    answer: bytes
+
+
+class PeerSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connected peer: its operator's account, and its score in thousandths."""
+
+    peer: str
+    operator: bytes
+    score: int
+
+
+class SentryStatus(LinkMessage, frozen=True, kw_only=True, tag="sentry_status"):
+    """Sentry to engine, every few seconds: who is there, and what became of messages, by name. Counts rise."""
+
+    at: UnixMilliseconds
+    peers: list[PeerSeen]
+    counts: dict[str, int]
+
+
+AnyLinkMessage: TypeAlias = (
+    Hello
+    | Refusal
+    | Ping
+    | Pong
+    | MarketTick
+    | LedgerEntry
+    | LedgerAcknowledgement
+    | ShutDown
+    | RegistrySnapshot
+    | PublishGossip
+    | GossipHeard
+    | AskPeer
+    | PeerAnswered
+    | PeerAsks
+    | AnswerPeer
+    | SentryStatus
+)
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(AnyLinkMessage)

@@ -1,0 +1,313 @@
+"""What libp2p 0.8.1's gossip does not do, and must: one place, by the numbers of docs/adr/0008-hardening-libp2p.md.
+
+1  (ran) garbage in an RPC ends the host: here it ends the peer's stream and connection, and counts against the peer
+2  (ran) a hashed `from` with a bad key does the same: here it is a message with a wrong signature
+3  (ran) so does an exception of a validator: ours raises verdicts only, and whatever else it raises drops one message
+4  (ran) copies that arrive together are all delivered: nothing waits here between the look at `seen` and the mark
+5  (ran) the spam filter passes 10 messages a second: it is off, the protocol's token buckets stand in its place
+6  (ran) queues hold 32: OUTBOUND_QUEUE, and what is dropped is counted; nothing is delivered through queues of libp2p
+7  the heartbeat comes every 120 s: every second   8  1.2 tells of every message it has: 1.1 only
+9  (read) a failed validation is kept 300 s by id: nothing is kept but what was accepted, rejected, or can never pass
+10 (read) the score of one topic does not gate publishing: stake and peer scores gate in the validator and at handshake
+11 (read) the message cache keys by sender and number whatever the id: the default id stays
+12 the number starts at whole seconds: at nanoseconds
+13 (ran) who never subscribed enters the mesh by GRAFT: only who subscribed
+14 who sends too large or malformed RPCs stays connected: is cut off
+16 (ran) the signed peer record was verified with every message, each message was copied and packed for each peer, and
+   written alone: verified once, packed once, written in batches
+Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from google.protobuf.message import DecodeError
+from libp2p.abc import IHost, INetStream
+from libp2p.crypto.ed25519 import Ed25519PublicKey
+from libp2p.crypto.keys import PublicKey
+from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.utils import maybe_consume_signed_record
+from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
+from libp2p.utils import encode_varint_prefixed
+
+from node.sentry.peers import Fault
+from protocol.gossip import GossipIgnore, GossipReject, IgnoreReason
+from protocol.kinds import PayloadKind
+
+MESHSUB: Final = TProtocol("/meshsub/1.1.0")
+MAX_RPC_BYTES: Final = 1024 * 1024
+MAX_MESSAGES_PER_RPC: Final = 256
+MAX_IDS_PER_RPC: Final = 1_024
+OUTBOUND_QUEUE: Final = 512
+BATCH_BYTES: Final = 48 * 1024
+READ_BYTES: Final = 64 * 1024
+MAX_VARINT_BYTES: Final = 4
+SEEN_SECONDS: Final = 120
+LASTING: Final = frozenset({IgnoreReason.DUPLICATE, IgnoreReason.STALE, IgnoreReason.OLD_SEQUENCE})
+"""Why what is ignored now will be ignored whenever and from whomever it comes again."""
+
+
+class MalformedRpc(Exception):
+    """Bytes that are no RPC, or one beyond our bounds."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.name)
+        self.fault = fault
+
+
+class HardenedGossipSub(GossipSub):
+    """The router: mends 5, 7, 8, 13 and 16. `dropped` counts what did not fit into a peer's queue."""
+
+    def __init__(self, heartbeat_seconds: float = 1.0) -> None:
+        super().__init__(
+            protocols=[MESHSUB],
+            degree=4,  # with what the publisher sends to all, enough for some tens of nodes
+            degree_low=3,
+            degree_high=6,
+            heartbeat_interval=cast(int, heartbeat_seconds),  # any number of seconds works
+            heartbeat_initial_delay=min(0.1, heartbeat_seconds),
+            prune_back_off=5,
+            spam_protection_enabled=False,
+            adaptive_gossip_enabled=False,
+            eclipse_protection_enabled=False,
+        )
+        self.dropped = 0
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        """Send a message that was accepted to the mesh of its topic but origin and forwarder; our own to all peers."""
+        self.mcache.put(pubsub_msg)
+        frame = encode_varint_prefixed(rpc_pb2.RPC(publish=[pubsub_msg]).SerializeToString())
+        origin = ID(pubsub_msg.from_id)
+        queues = self.pubsub.peer_queues if self.pubsub else {}
+        peers = self._get_peers_to_send(pubsub_msg.topicIDs, msg_forwarder=msg_forwarder, origin=origin)
+        if self.pubsub and msg_forwarder == origin == self.pubsub.my_id:
+            peers = list(self.pubsub.peer_topics.get(pubsub_msg.topicIDs[0], ()))
+        for peer in peers:
+            queue = queues.get(peer)
+            if queue is not None and not queue.push(cast(rpc_pb2.RPC, frame)):  # our sending loop takes either
+                self.dropped += 1
+
+    async def handle_graft(self, graft_msg: Any, sender_peer_id: ID) -> None:
+        """Take a peer into the mesh of a topic that it has subscribed to."""
+        if self.pubsub and sender_peer_id in self.pubsub.peer_topics.get(graft_msg.topicID, ()):
+            await super().handle_graft(graft_msg, sender_peer_id)
+
+    async def handle_ihave(self, ihave_msg: Any, sender_peer_id: ID) -> None:
+        """Ask for what we have not seen, of a bounded number of ids of our topics."""
+        if ihave_msg.topicID in self.mesh:
+            del ihave_msg.messageIDs[MAX_IDS_PER_RPC:]
+            await super().handle_ihave(ihave_msg, sender_peer_id)
+
+    async def handle_iwant(self, iwant_msg: Any, sender_peer_id: ID) -> None:
+        """Send what is asked for, of a bounded number of ids, each once."""
+        wanted = list(dict.fromkeys(iwant_msg.messageIDs))[:MAX_IDS_PER_RPC]
+        await super().handle_iwant(rpc_pb2.ControlIWant(messageIDs=wanted), sender_peer_id)
+
+    async def handle_prune(self, prune_msg: Any, sender_peer_id: ID) -> None:
+        """Leave the mesh of a topic of ours; peers that are offered in exchange are not taken."""
+        if prune_msg.topicID in self.mesh:
+            del prune_msg.peers[:]
+            prune_msg.backoff = min(prune_msg.backoff, 60)
+            await super().handle_prune(prune_msg, sender_peer_id)
+
+    def remove_peer(self, peer_id: ID) -> None:
+        """Forget a peer, also where libp2p keeps it."""
+        super().remove_peer(peer_id)
+        for peers in self.back_off.values():
+            peers.pop(peer_id, None)
+        self.graft_flood_tracking.pop(peer_id, None)
+
+
+Judge = Callable[[PayloadKind, bytes, ID, ID], None]
+Blame = Callable[[ID, Fault], bool]
+
+
+class HardenedPubsub(Pubsub):
+    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14 and 16.
+
+    `judge` takes a message's kind, data, publisher and forwarder, and raises GossipIgnore or GossipReject, or takes
+    it: then it is relayed. `blame` tells whether a peer is to be cut off. `counts` counts what became of messages.
+    """
+
+    def __init__(
+        self, host: IHost, router: HardenedGossipSub, topics: Mapping[str, PayloadKind], judge: Judge, blame: Blame
+    ) -> None:
+        super().__init__(
+            host,
+            router,
+            seen_ttl=SEEN_SECONDS,
+            sweep_interval=10,
+            strict_signing=True,
+            max_inbound_rpc_size=MAX_RPC_BYTES,
+            max_subscriptions_per_rpc=64,
+            max_subscriptions_per_peer=len(topics),
+            allowed_topics=frozenset(topics),
+        )
+        self.counter = time.time_ns()
+        self.counts: Counter[str] = Counter()
+        self._topics, self._judge, self._blame = topics, judge, blame
+        self._records: dict[ID, bytes] = {}
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """Read a peer's RPCs until its stream ends or it sends what is none."""
+        peer = stream.muxed_conn.peer_id
+        buffer = bytearray()
+        try:
+            while self.manager.is_running:
+                buffer += await stream.read(READ_BYTES)
+                while (rpc := next_rpc(buffer)) is not None:
+                    await self._take_rpc(rpc, peer)
+        except MalformedRpc as error:
+            self.counts[error.fault.name] += 1
+            self.blame(peer, error.fault)
+            await stream.reset()
+            self._handle_dead_peer(peer)
+
+    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        """Judge a message, and relay it if it was taken. Nothing waits between `seen` and its mark."""
+        if len(msg.topicIDs) != 1 or (kind := self._topics.get(msg.topicIDs[0])) is None:
+            self.counts["OTHER_TOPIC"] += 1
+            return
+        message_id = self._msg_id_constructor(msg)
+        if self.seen_messages.has(message_id):
+            self.counts["SEEN"] += 1
+            return
+        is_own = msg_forwarder == self.my_id
+        if not is_own and (msg.from_id == self.my_id.to_bytes() or not _is_signed(msg)):
+            self.counts["BAD_GOSSIP_SIGNATURE"] += 1
+            self.blame(msg_forwarder, Fault.BAD_GOSSIP_SIGNATURE)
+            return
+        try:
+            if not is_own:
+                self._judge(kind, msg.data, ID(msg.from_id), msg_forwarder)
+        except GossipIgnore as verdict:
+            self.counts[verdict.reason.name] += 1
+            if verdict.reason is IgnoreReason.FORWARDER_TOO_FAST:
+                self.blame(msg_forwarder, Fault.FLOOD)
+            if verdict.reason in LASTING:
+                self.seen_messages.add(message_id)
+            return
+        except GossipReject as verdict:
+            self.counts[verdict.reason.name] += 1
+            self.seen_messages.add(message_id)
+            self.blame(msg_forwarder, Fault.REJECTED_MESSAGE)
+            return
+        self.seen_messages.add(message_id)
+        self.counts["ACCEPTED"] += 1
+        await self.router.publish(msg_forwarder, msg)
+
+    def blame(self, peer: ID, fault: Fault) -> None:
+        """Count a fault against a peer, and cut it off if that was too much."""
+        if self._blame(peer, fault) and self.manager.is_running:
+            self.manager.run_task(self.host.get_network().close_peer, peer)
+
+    async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:
+        """Write what is queued for a peer, as much at a time as there is."""
+        queue._queue.max_size = OUTBOUND_QUEUE  # noqa: SLF001 the constructor of the caller has no parameter for it
+        try:
+            while (item := await queue.pop()) is not None:
+                batch = _frame_of(item)
+                while len(batch) < BATCH_BYTES and (more := queue._queue.pop()) is not None:  # noqa: SLF001
+                    batch += _frame_of(more)
+                await stream.write(batch)
+        except Exception:  # however a stream to a stranger ends, the peer's is all that ends
+            self.counts["WRITE_FAILED"] += 1
+            self._handle_dead_peer(peer_id)
+
+    async def _take_rpc(self, rpc: rpc_pb2.RPC, peer: ID) -> None:
+        self._take_record(rpc, peer)
+        for message in rpc.publish:
+            await self._contained(self.push_msg, peer, message)
+        if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
+            for subscription in rpc.subscriptions:
+                self.handle_subscription(peer, subscription)
+        if rpc.HasField("control"):
+            rpc.ClearField("senderRecord")
+            await self._contained(self.router.handle_rpc, rpc, peer)
+
+    async def _contained(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Run what handles a stranger's message: what it raises drops that message, and is counted."""
+        try:
+            await work(*arguments)
+        except Exception:  # mends 2 and 3
+            self.counts["CONTAINED"] += 1
+
+    def _take_record(self, rpc: rpc_pb2.RPC, peer: ID) -> None:
+        record = rpc.senderRecord
+        if record and self._records.get(peer) != record:
+            self._records[peer] = record
+            if not maybe_consume_signed_record(rpc, self.host, peer):
+                self.counts["BAD_RECORD"] += 1
+
+    def _handle_dead_peer(self, peer_id: ID) -> None:
+        self._records.pop(peer_id, None)
+        was_registered = peer_id in self.peers
+        super()._handle_dead_peer(peer_id)
+        if not was_registered:  # libp2p then leaves the router as it is
+            self.router.remove_peer(peer_id)
+
+
+def next_rpc(buffer: bytearray) -> rpc_pb2.RPC | None:
+    """Take the next RPC out of the buffer; None if it is not complete. Raises MalformedRpc."""
+    length = place = 0
+    while True:
+        if place == MAX_VARINT_BYTES or length > MAX_RPC_BYTES:
+            raise MalformedRpc(Fault.OVERSIZE_RPC)
+        if place == len(buffer):
+            return None
+        byte = buffer[place]
+        length |= (byte & 0x7F) << 7 * place
+        place += 1
+        if not byte & 0x80:
+            break
+    if length > MAX_RPC_BYTES:
+        raise MalformedRpc(Fault.OVERSIZE_RPC)
+    if len(buffer) < place + length:
+        return None
+    rpc = rpc_pb2.RPC()
+    try:
+        rpc.ParseFromString(bytes(buffer[place : place + length]))
+    except DecodeError:
+        raise MalformedRpc(Fault.MALFORMED_RPC) from None
+    del buffer[: place + length]
+    if len(rpc.publish) > MAX_MESSAGES_PER_RPC:
+        raise MalformedRpc(Fault.OVERSIZE_RPC)
+    return rpc
+
+
+def _is_signed(message: rpc_pb2.Message) -> bool:
+    """Tell whether the publisher signed, whose key is in its peer id: we take no peers but those with Ed25519 keys."""
+    key = _key_of(message.from_id)
+    try:
+        return key is not None and key.verify(_signed_bytes(message), message.signature)
+    except ValueError:  # a signature of another length
+        return False
+
+
+@lru_cache(maxsize=4_096)
+def _key_of(peer: bytes) -> PublicKey | None:
+    """Return the key in a peer id, None if it is no Ed25519 key; kept, for it costs as much as a signature."""
+    try:
+        key = ID(peer).extract_public_key()
+    except Exception:  # mend 2: the bytes may be anything
+        return None
+    return key if isinstance(key, Ed25519PublicKey) else None
+
+
+def _signed_bytes(message: rpc_pb2.Message) -> bytes:
+    bare = rpc_pb2.Message(data=message.data, topicIDs=message.topicIDs, from_id=message.from_id, seqno=message.seqno)
+    return PUBSUB_SIGNING_PREFIX.encode() + bare.SerializeToString()
+
+
+def _frame_of(item: bytes | rpc_pb2.RPC) -> bytes:
+    return item if isinstance(item, bytes) else encode_varint_prefixed(item.SerializeToString())

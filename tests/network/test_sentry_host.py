@@ -1,0 +1,204 @@
+"""A sentry's host: it comes back, finds the others again, answers questions, and leaves nothing open."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from multiaddr import Multiaddr
+
+from node.errors import NodeError
+from node.sentry import host as host_module
+from node.sentry import streams
+from node.sentry.bounded_yamux import BoundedYamux
+from node.sentry.host import SentryHost, load_identity
+from node.sentry.peers import Fault, PeerBook
+from node.sentry.streams import NoAnswer, read_message, write_message
+from protocol import codec, signing
+from protocol.buckets import BucketRules
+from protocol.gossip import orders_protocol
+from protocol.messages import Have, SealedOrder, SealingKeyRequest
+from protocol.units import BlockNumber
+from tests.protocol_factories import DEVNET, KEYS, handover, hash_of, sealing_key
+from tests.sentry_scene import (
+    Node,
+    in_trio,
+    peer_of,
+    registry,
+    running,
+    settings_of,
+    stock_peer,
+    until,
+    until_joined,
+)
+
+REQUEST = SealingKeyRequest(target_block=BlockNumber(21_000_000))
+TOLD = signing.sign_sealing_key(DEVNET, sealing_key(), KEYS["bob"])
+ORDER = SealedOrder(target_block=BlockNumber(21_000_000), ephemeral_key=hash_of("key"), box=b"box")
+HAVE = Have(order_hash=hash_of("order"))
+
+
+def port_of(sentry: SentryHost) -> int:
+    return int(Multiaddr(sentry.addresses[0]).value_for_protocol("tcp"))
+
+
+@in_trio
+async def test_15_a_host_that_ended_accepts_nothing_and_one_that_returns_finds_the_others() -> None:
+    async with running("alice", "bob", "carol") as nodes:
+        await until_joined(nodes)
+        async with trio.open_nursery() as nursery:
+            port = port_of(nodes[0].sentry)
+            again = Node("eve", settings_of())
+            assert again.sentry.connected == []
+            await nodes[0].sentry.host.get_network().close_peer(nodes[1].sentry.id)
+            with trio.fail_after(5):
+                await until_joined(nodes)
+            nursery.cancel_scope.cancel()
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):  # noqa: PT011 refused
+        pass
+
+
+@in_trio
+async def test_a_node_that_restarts_finds_the_others_by_its_book(tmp_path: Path) -> None:
+    path = tmp_path / "peers.json"
+    async with running("alice") as (alice,):
+        for number in range(3):
+            bootstrap = alice.sentry.addresses if number == 0 else []
+            async with trio.open_nursery() as nursery:
+                bob = Node("bob", settings_of(bootstrap), PeerBook(path))
+                await nursery.start(bob.sentry.run)
+                await until(lambda: bob.sees(alice) and alice.sees(bob), 5.0)  # noqa: B023 awaited at once
+                await until(lambda: bool(bob.sentry.book.addresses()), 5.0)  # noqa: B023
+                await alice.say()
+                await until(lambda: len(bob.heard) == 1)  # noqa: B023
+                nursery.cancel_scope.cancel()
+            await until(lambda: bob.sentry.id not in alice.sentry.connected)  # noqa: B023
+            assert path.exists()
+
+
+@in_trio
+async def test_who_is_banned_is_not_dialled_and_not_let_in() -> None:
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        for peer, node in ((bob, alice), (alice, bob)):
+            node.sentry.pubsub.blame(peer.sentry.id, Fault.MALFORMED_RPC)
+        await until(lambda: not alice.sentry.connected and not bob.sentry.connected)
+        assert alice.sentry._wanted() == bob.sentry._wanted() == []
+
+
+@in_trio
+async def test_21_every_connection_has_the_muxer_with_bounds() -> None:
+    async with running("alice", "bob") as nodes:
+        await until_joined(nodes)
+        for node in nodes:
+            connections = node.sentry.host.get_network().get_connections()
+            assert {type(connection.muxed_conn) for connection in connections} == {BoundedYamux}
+
+
+@in_trio
+async def test_a_question_gets_its_answer() -> None:
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        bob.reply = lambda question: TOLD if isinstance(question, SealingKeyRequest) else HAVE
+        assert await alice.sentry.streams.ask(bob.sentry.id, REQUEST) == TOLD
+        assert await alice.sentry.streams.ask(bob.sentry.id, ORDER) == HAVE
+        assert bob.asked == [REQUEST, ORDER]
+        assert bob.sentry.streams.counts == {"ANSWERED": 2}
+
+
+@in_trio
+async def test_no_answer_and_a_wrong_answer_are_told_apart() -> None:
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        with pytest.raises(NoAnswer):
+            await alice.sentry.streams.ask(bob.sentry.id, REQUEST, seconds=0.5)
+        assert alice.sentry.book.score(str(bob.sentry.id), alice.sentry._now()) >= 0
+        bob.reply = lambda question: HAVE
+        with pytest.raises(NoAnswer, match="Have is no answer"):
+            await alice.sentry.streams.ask(bob.sentry.id, REQUEST)
+        assert alice.sentry.book.score(str(bob.sentry.id), alice.sentry._now()) < 0
+        with pytest.raises(NoAnswer):
+            await alice.sentry.streams.ask(peer_of("eve"), REQUEST, seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("wire", "count"),
+    [
+        (b"\0\0\0\0", "MALFORMED"),
+        (b"\xff\xff\xff\xff", "MALFORMED"),
+        (b"\0\0\0\5hello", "MALFORMED"),
+        (b"\0\0\2\0" + bytes(512), "MALFORMED"),
+        ((lambda data: len(data).to_bytes(4, "big") + data)(codec.encode_direct(handover())), "MALFORMED"),
+    ],
+)
+def test_what_is_no_question_is_blamed(wire: bytes, count: str) -> None:
+    @in_trio
+    async def scene() -> None:
+        async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+            stream = await host.new_stream(alice.sentry.id, [orders_protocol(DEVNET)])
+            await stream.write(wire)
+            await until(lambda: alice.sentry.streams.counts[count] == 1)
+            assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) < 0
+
+    scene()
+
+
+def test_a_slow_questioner_and_a_quick_one_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "STREAM_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "QUESTIONS_PER_PEER", BucketRules(rate=1, burst=2))
+
+    @in_trio
+    async def scene() -> None:
+        async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+            for _ in range(3):
+                stream = await host.new_stream(alice.sentry.id, [orders_protocol(DEVNET)])
+                await stream.write(b"\0")
+            await until(lambda: alice.sentry.streams.counts == {"BROKEN": 2, "FLOOD": 1})
+
+    scene()
+
+
+@in_trio
+async def test_an_answer_that_is_none_is_blamed() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+
+        async def lie(stream: Any) -> None:
+            await read_message(stream)
+            await write_message(stream, b"rubbish")
+
+        host.set_stream_handler(orders_protocol(DEVNET), lie)
+        with pytest.raises(NoAnswer):
+            await alice.sentry.streams.ask(peer_of("carol"), REQUEST)
+        assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) < 0
+
+
+def test_an_identity_is_drawn_once_and_kept_private(tmp_path: Path) -> None:
+    path = tmp_path / "identity"
+    first, again = load_identity(path), load_identity(path)
+    assert first.public_key.to_bytes() == again.public_key.to_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"short")
+    with pytest.raises(NodeError):
+        load_identity(path)
+
+
+@in_trio
+async def test_a_peer_without_known_addresses_is_let_be_and_the_book_is_saved(tmp_path: Path) -> None:
+    book = PeerBook(tmp_path / "peers.json")
+    node = Node("alice", settings_of(["/ip4/127.0.0.1/tcp/1/p2p/" + str(peer_of("bob"))]), book)
+    node.sentry._remember(peer_of("carol"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_module, "SAVE_SECONDS", 0.01)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(node.sentry.run)
+            await until(lambda: (tmp_path / "peers.json").exists())
+            await until(lambda: peer_of("bob") in node.sentry._dials)
+            node.sentry.follow(registry(("alice",)))
+            nursery.cancel_scope.cancel()
+    with contextlib.suppress(FileNotFoundError):
+        (tmp_path / "peers.json.new").stat()
+        raise AssertionError("a half-written book was left")

@@ -1,0 +1,125 @@
+"""Our resource manager: every bound holds, every place comes back, and in doubt the answer is no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from libp2p.rcmgr import Direction
+
+from node.sentry.connection_limits import ConnectionLimits, Limits
+from protocol.buckets import BucketRules
+from protocol.units import UnixMilliseconds
+
+MANY = BucketRules(rate=10**6, burst=10**6)
+OPEN = Limits(arrivals=MANY, arrivals_per_address=MANY)
+
+
+class Desk(ConnectionLimits):
+    """A manager that lets everybody in but eve, with a clock that the test moves."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.time = 0
+        super().__init__(lambda peer: peer != "eve", lambda: UnixMilliseconds(self.time), OPEN._replace(**changes))
+
+    def enter(self, peer: str | None, address: str = "1.1.1.1") -> Any:
+        return self.open_connection(peer, address)
+
+
+def test_the_gate_is_at_the_handshake_by_who_it_is() -> None:
+    desk = Desk()
+    assert desk.enter(None) is not None
+    assert desk.enter("alice") is not None
+    assert desk.enter("eve") is None
+    assert desk.refused == {"peer": 1}
+
+
+@pytest.mark.parametrize(
+    ("bound", "count", "names", "reason"),
+    [
+        ("connections", 3, "abcdef", "connections"),
+        ("connections_per_peer", 2, "aaaa", "connections of one peer"),
+        ("connections_per_address", 4, "abcdef", "connections of one address"),
+    ],
+)
+def test_connections_are_bounded(bound: str, count: int, names: str, reason: str) -> None:
+    desk = Desk(**{bound: count})
+    scopes = [desk.enter(name) for name in names]
+    assert sum(scope is not None for scope in scopes) == count
+    assert set(desk.refused) == {reason}
+    scopes[0].close()
+    scopes[0].close()
+    assert desk.enter(names[0]) is not None
+    assert desk.enter(names[0]) is None
+
+
+def test_handshakes_are_bounded_and_count_as_connections() -> None:
+    desk = Desk(handshakes=2, connections=3)
+    first, second = desk.enter(None), desk.enter(None)
+    assert desk.enter(None) is None
+    first.close()
+    assert desk.enter("alice") is not None
+    assert desk.enter(None) is not None
+    assert desk.enter(None) is None
+    assert desk.refused == {"handshakes": 1, "connections": 1}
+    assert second is not None
+
+
+def test_new_connections_a_second_are_bounded_for_all_and_for_each_address() -> None:
+    desk = Desk(arrivals=BucketRules(1, 5), arrivals_per_address=BucketRules(1, 2), handshakes=100)
+    assert [desk.enter(None, "1.1.1.1") is not None for _ in range(3)] == [True, True, False]
+    assert [desk.enter(None, f"2.2.2.{n}") is not None for n in range(5)] == [True] * 3 + [False] * 2
+    assert desk.refused == {"arrivals of one address": 1, "arrivals": 2}
+    assert desk.open_connection(None, "1.1.1.1", "outbound") is not None
+    desk.time += 1_000
+    assert desk.enter(None, "1.1.1.1") is not None
+
+
+def test_one_address_has_so_many_connections_also_before_the_handshake() -> None:
+    desk = Desk(connections_per_address=1)
+    assert desk.enter("alice") is not None
+    assert desk.enter(None) is None
+
+
+def test_the_machine_itself_has_no_bound_of_one_address_but_all_others() -> None:
+    desk = Desk(connections_per_address=1, connections=4, arrivals_per_address=BucketRules(1, 1))
+    assert all(desk.enter(name, "127.0.0.1") for name in "abc")
+    assert all(desk.enter(None, "127.0.0.1") for _ in range(1))
+    assert desk.enter(None, "127.0.0.1") is None
+    assert desk.refused == {"connections": 1}
+
+
+def test_streams_are_bounded_for_all_and_for_each_peer() -> None:
+    desk = Desk(max_streams=3, streams_per_peer=2)
+    assert [desk.acquire_stream("alice", Direction.INBOUND) for _ in range(3)] == [True, True, False]
+    assert [desk.acquire_stream("bob", Direction.OUTBOUND) for _ in range(2)] == [True, False]
+    assert desk.refused == {"streams of one peer": 1, "streams": 1}
+    desk.release_stream("alice", Direction.INBOUND)
+    desk.release_stream("nobody", Direction.INBOUND)
+    assert desk.acquire_stream("bob", Direction.INBOUND)
+
+
+def test_an_exception_is_a_no() -> None:
+    def fails(peer: str) -> bool:
+        raise KeyError(peer)
+
+    desk = ConnectionLimits(fails, lambda: UnixMilliseconds(0), OPEN)
+    assert desk.open_connection("alice") is None
+    assert desk.refused == {"error": 1}
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "a", "b", "eve"]), st.sampled_from(["x", "y"]), st.booleans())))
+def test_every_place_comes_back_and_no_map_grows(steps: list[tuple[str | None, str, bool]]) -> None:
+    desk = Desk(connections=5, handshakes=3)
+    scopes: list[Any] = []
+    for peer, address, leave in steps:
+        if leave and scopes:
+            scopes.pop().close()
+        elif (scope := desk.enter(peer, address)) is not None:
+            scopes.append(scope)
+        assert desk.held["connections"] + desk.held["handshakes"] <= 5
+    for scope in scopes:
+        scope.close()
+    assert desk.held == {"handshakes": 0, "connections": 0, "addresses": 0, "peers": 0, "streams": 0}
