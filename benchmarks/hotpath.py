@@ -9,10 +9,13 @@ take. The floor, measured in turn with each backrun, is two secp256k1 signatures
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -35,6 +38,7 @@ from benchmarks.market_generator import (
     settings_of,
 )
 from devnet.actors import calls
+from node.engine import collector
 from node.engine.bundle_wire import bundle_body, signature_header
 from node.engine.call_data import VaultCallData
 from node.engine.signer import Signer, SigningLimits
@@ -52,6 +56,8 @@ from protocol.units import BlockNumber, Hash32, UnixNanoseconds, Wei, address_fr
 
 BACKRUNS: Final = 400
 IRRELEVANT: Final = 2_000
+STOCK: Final = 2_000
+"""Swaps that are made before anything is measured: a node does not sign the traders' transactions."""
 SUSTAINED_PER_SECOND: Final = 1_000
 SUSTAINED_SECONDS: Final = 60
 BLOCK_SECONDS: Final = 12
@@ -71,10 +77,19 @@ _STEPS: Final = (
 
 def run() -> Sequence[Row]:
     """Measure every row; the count of cycles goes to the error output."""
-    bench = _Bench(generate())
+    thresholds = gc.get_threshold()
+    try:
+        return _measured(_Bench(generate()))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _measured(bench: _Bench) -> list[Row]:
+    memory = _resident_megabytes()
     cycles = bench.state.market.index.cycles
     print(f"{len(bench.market.pools):,} pools, {len(cycles):,} cycles of 2 and 3 hops", file=sys.stderr)
-    rows = _irrelevant(bench)
+    rows = [Row(f"resident memory with {len(bench.market.pools):,} pools", "MB", memory, memory), *_irrelevant(bench)]
     for name, families in (
         ("V2 backrun", (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2)),
         ("V3 backrun", (PoolFamily.UNISWAP_V3,)),
@@ -104,8 +119,7 @@ class _Bench:
         self._nonce = 0
         for event in opening(market, [sender]):
             step(self.state, event)
-        gc.collect()
-        gc.freeze()
+        collector.settle()
 
     def reset(self) -> None:
         """As if nothing was pending and nothing on its way; not part of any sample."""
@@ -150,6 +164,12 @@ class _Bench:
         return orjson.dumps(to_rpc(decode_transaction(sign_dynamic_fee(fields, key), recover=False)))
 
 
+def _resident_megabytes() -> float:
+    """What the process holds in memory, numba's compiler and the other benchmarks' modules included."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def _first_approved(effects: Sequence[Effect]) -> SignAndSubmit | None:
     return next((effect for effect in effects if isinstance(effect, SignAndSubmit)), None)
 
@@ -184,10 +204,12 @@ def _backruns(bench: _Bench, name: str, families: Sequence[PoolFamily]) -> list[
     timing, fruitless = Timing(), Timing()
     digest = keccak256(name.encode())
     warm_up = 50
+    bodies = [bench.swap_json(families) for _ in range(STOCK)]
     with quiet_collector():
-        while len(timing.whole) < BACKRUNS + warm_up:
+        for raw in cycle(bodies):
+            if len(timing.whole) == BACKRUNS + warm_up:
+                break
             bench.reset()
-            raw = bench.swap_json(families)
             begun = time.perf_counter_ns()
             if not _backrun(bench.state, raw, NOW, timing):
                 fruitless.whole.append((time.perf_counter_ns() - begun) * _SECONDS)
@@ -242,8 +264,8 @@ def _sustained(bench: _Bench) -> list[Row]:
     """
     bench.reset()
     random, total = Random(SEED), SUSTAINED_PER_SECOND * SUSTAINED_SECONDS
-    stock = [bench.transfer_json() for _ in range(2_000)]
-    swaps = [bench.swap_json(tuple(PoolFamily)) for _ in range(2_000)]
+    stock = [bench.transfer_json() for _ in range(STOCK)]
+    swaps = [bench.swap_json(tuple(PoolFamily)) for _ in range(STOCK)]
     bodies = [random.choice(swaps if random.random() < RELEVANT_SHARE else stock) for _ in range(total)]
     pauses, timing, samples = _Pauses(), Timing(), []
     gc.callbacks.append(pauses)
@@ -257,13 +279,17 @@ def _sustained(bench: _Bench) -> list[Row]:
             samples.append((time.perf_counter_ns() - due) * _SECONDS)
             if number % (BLOCK_SECONDS * SUSTAINED_PER_SECOND) == 0 and number:
                 step(bench.state, _next_block(bench.state))
+                collector.tidy()
     finally:
         gc.callbacks.remove(pauses)
     dropped = bench.state.book.overflowed
     print(f"sustained: {len(samples):,} seen, {len(timing.whole):,} bundles, {dropped} dropped", file=sys.stderr)
     name = f"{SUSTAINED_PER_SECOND:,}/s for {SUSTAINED_SECONDS} s"
+    ten_seconds = 10 * SUSTAINED_PER_SECOND
     return [
         duration_row(f"{name}: due until done with, {dropped} dropped", "µs", samples),
+        duration_row(f"{name}: the first ten seconds", "µs", samples[:ten_seconds]),
+        duration_row(f"{name}: the last ten seconds", "µs", samples[-ten_seconds:]),
         duration_row(f"{name}: of those, bundles", "µs", timing.whole),
         duration_row(f"{name}: pauses of the garbage collector, and the longest", "µs", [max(pauses.seconds)]),
     ]

@@ -8,9 +8,10 @@ MalformedMessage    bytes that are no plan (TruncatedMessage, UnknownKind, Trail
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
+
+import msgspec
 
 from protocol.errors import InvalidField, MalformedMessage, TruncatedMessage, UnknownKind
 from protocol.ethereum.abi import selector
@@ -21,6 +22,7 @@ MINIMUM_BITS: Final = 24
 """Significant bits of a leg's minimum: it is rounded down to a multiple of a power of two, by less than 1 in 2^23."""
 PIPS_ONE: Final = 1_000_000
 
+_EXECUTE_SELECTOR: Final = selector(EXECUTE)
 _WORD: Final = 32
 _HEADER_BYTES: Final = 50
 _MAX_EXPONENT: Final = 256 - MINIMUM_BITS
@@ -45,8 +47,7 @@ class _Source(IntEnum):
     UNISWAP_V3 = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairHop:
+class PairHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A swap on the pair of the token held and `token_out`."""
 
     venue: PairVenue
@@ -54,8 +55,7 @@ class PairHop:
     minimum_out: TokenAmount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConcentratedHop:
+class ConcentratedHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A swap on Uniswap V3's pool of the token held, `token_out` and the fee in hundredths of a basis point."""
 
     token_out: Address
@@ -63,8 +63,7 @@ class ConcentratedHop:
     minimum_out: TokenAmount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalancerHop:
+class BalancerHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A swap on the Balancer V2 pool of a 32-byte id."""
 
     token_out: Address
@@ -75,22 +74,19 @@ class BalancerHop:
 Hop: TypeAlias = PairHop | ConcentratedHop | BalancerHop
 
 
-@dataclass(frozen=True, slots=True)
-class BalancerLoan:
+class BalancerLoan(msgspec.Struct, frozen=True, gc=False):
     """A flash loan from Balancer V2's vault; free, and no hop may be on Balancer meanwhile."""
 
     amount: TokenAmount
 
 
-@dataclass(frozen=True, slots=True)
-class AaveLoan:
+class AaveLoan(msgspec.Struct, frozen=True, gc=False):
     """A flash loan from Aave V3's pool, at its premium."""
 
     amount: TokenAmount
 
 
-@dataclass(frozen=True, slots=True)
-class ConcentratedLoan:
+class ConcentratedLoan(msgspec.Struct, frozen=True, gc=False):
     """A flash loan from the Uniswap V3 pool of the token, `other_token` and a fee, which is also the loan's.
 
     No hop may be on that pool meanwhile.
@@ -104,8 +100,7 @@ class ConcentratedLoan:
 Loan: TypeAlias = BalancerLoan | AaveLoan | ConcentratedLoan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One cycle. Amounts are in the smallest unit of the token with which it begins and ends."""
 
     last_block: BlockNumber
@@ -125,7 +120,7 @@ def encode_execution(safe: Address, token: Address, drawn: TokenAmount, plan: Pl
     packed = encode_plan(plan)
     padding = bytes(-len(packed) % _WORD)
     head = (_word(safe), _word(token), _uint(drawn, _WORD, "drawn"), _uint(4 * _WORD, _WORD, "offset"))
-    return b"".join((selector(EXECUTE), *head, _uint(len(packed), _WORD, "length"), packed, padding))
+    return b"".join((_EXECUTE_SELECTOR, *head, _uint(len(packed), _WORD, "length"), packed, padding))
 
 
 def encode_plan(plan: Plan) -> bytes:

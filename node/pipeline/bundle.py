@@ -81,9 +81,8 @@ class BundleBuilder:
         named: list[bytes] = [replaces]
         for execution in executions:
             victims.update((victim.hash, victim) for victim in execution.opportunity.victims)
-            bid = execution.bid
-            named += [execution.opportunity.id, execution.nonce.to_bytes(8, "big"), execution.call_data]
-            named.append(bid.priority_fee_per_gas.to_bytes(32, "big"))
+            named += [execution.sender, execution.nonce.to_bytes(8, "big"), execution.call_data]
+            named.append(execution.bid.priority_fee_per_gas.to_bytes(16, "big"))
         return BundlePlan(
             id=Hash32(keccak256(b"".join(named))),
             target_block=executions[0].opportunity.target_block,

@@ -14,10 +14,11 @@ from node.pipeline.events import (
     SimulateBundle,
 )
 from node.pipeline.finds import Find
+from node.pipeline.gas import gas_limit
 from node.pipeline.plans import Bid, BundlePlan
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
-from node.pipeline.schedule import Placed
+from node.pipeline.schedule import Changes, Placed
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
 from protocol.units import BlockNumber, Hash32, Wei
 
@@ -26,11 +27,9 @@ def take(state: PipelineState, find: Find) -> list[Effect]:
     """Send a find on its way, or record why not."""
     leaving = state.schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
-        return drop(state, find, Reason.CONFLICTS_WITH_BETTER)
-    opportunity, base_fee = find.opportunity, state.schedule.base_fee
-    in_coin = opportunity.profit_token == state.settings.wrapped_coin
-    bid = bid_for(state.bids.choose(opportunity.kind), find.surplus, opportunity.gas, in_coin=in_coin)
-    costs = costs_of(find, bid, base_fee)
+        return _stand_by(state, find, leaving)
+    bid = _bid_of(state, find)
+    costs = costs_of(find, bid, state.schedule.base_fee)
     verdict = state.gate.check(_question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
@@ -39,12 +38,52 @@ def take(state: PipelineState, find: Find) -> list[Effect]:
     if sender is None or price is None:
         return drop(state, find, Reason.TREASURY_EMPTY)
     placed = Placed(find, bid, costs, price, sender)
-    effects: list[Effect] = [RecordOpportunity(opportunity)]
-    for gone in leaving:
-        effects += _displaced(state, gone, by=opportunity.id)
-    plans, cancels = state.schedule.place(placed, leaving, state.treasury)
+    return _on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+
+
+def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
+    """Send a find for the case that the better ones fail, or record why not."""
+    name, schedule = find.opportunity.id, state.schedule
+    if any(placed.id == name for placed in better) or schedule.is_standing_by(name):
+        # The find itself is on its way: counted, but a drop would be told of what may land.
+        state.count(Reason.CONFLICTS_WITH_BETTER)
+        return []
+    bid = _bid_of(state, find)
+    costs = costs_of(find, bid, schedule.base_fee)
+    verdict = state.gate.check(_question(state, find, bid, costs, len(better)), state.now)
+    if isinstance(verdict, Rejected):
+        return drop(state, find, verdict.reason)
+    sender = schedule.sender_beside(costs.hot_key_most, better[0], state.treasury)
+    price = state.search.prices[find.route.rank]
+    if sender is None or price is None:
+        return drop(state, find, Reason.CONFLICTS_WITH_BETTER)
+    placed = Placed(find, bid, costs, price, sender, teaches=False)
+    return _on_its_way(state, placed, schedule.stand_by(placed, state.treasury))
+
+
+def _on_its_way(state: PipelineState, placed: Placed, changes: Changes) -> list[Effect]:
+    """Reserve and record what the schedule took."""
+    effects: list[Effect] = [RecordOpportunity(placed.find.opportunity)]
+    for gone in changes.gone:
+        _release(state, gone)
+        if gone.id != placed.id:
+            effects += drop(state, gone.find, Reason.CONFLICTS_WITH_BETTER)
     _reserve(state, placed)
-    return [*effects, *sent(state, plans), *cancels]
+    return [*effects, *sent(state, changes.plans), *changes.cancels]
+
+
+def _bid_of(state: PipelineState, find: Find) -> Bid:
+    opportunity, settings = find.opportunity, state.settings
+    bucket = state.bids.choose(opportunity.kind, find.surplus)
+    return bid_for(
+        bucket,
+        state.bids.share(bucket, opportunity.id),
+        find.surplus,
+        opportunity.gas,
+        gas_limit(opportunity.gas),
+        in_coin=opportunity.profit_token == settings.wrapped_coin,
+        cap=settings.limits.max_bid,
+    )
 
 
 def drop(state: PipelineState, find: Find, reason: Reason) -> list[Effect]:
@@ -72,18 +111,20 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
 
 def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> list[Effect]:
     """Withdraw a find that was on its way."""
-    placed, plans, cancels = state.schedule.withdraw(opportunity_id, state.treasury)
-    if placed is None:
-        return []
-    _release(state, placed)
-    withdrawn = [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in cancels]
-    return [*drop(state, placed.find, reason), *withdrawn, *sent(state, plans)]
+    changes = state.schedule.withdraw(opportunity_id, state.treasury)
+    effects: list[Effect] = []
+    for gone in changes.gone:
+        _release(state, gone)
+        effects += drop(state, gone.find, reason)
+    effects += [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in changes.cancels]
+    return [*effects, *sent(state, changes.plans)]
 
 
 def _question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: int) -> Question:
     head = state.blocks.head
     pools = (*find.pools, *find.victim_pools)
-    quarantined = any(state.market.is_quarantined(pool) for pool in pools)
+    trusted = not [pool for pool in pools if not state.market.is_eligible(pool)]
+    quarantined = not trusted and any(state.market.is_quarantined(pool) for pool in pools)
     return Question(
         opportunity=find.opportunity,
         gas_wei=costs.gas,
@@ -94,7 +135,7 @@ def _question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving:
         head_age_ns=0 if head is None else state.now - head.now,
         in_flight=len(state.schedule) - leaving,
         quarantined=quarantined,
-        trusted=quarantined or all(state.market.is_eligible(pool) for pool in pools),
+        trusted=trusted,
     )
 
 
@@ -114,13 +155,6 @@ def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
     return len(event.profits) == len(plan.executions) and all(
         profit >= execution.minimum_profit for profit, execution in zip(event.profits, plan.executions, strict=True)
     )
-
-
-def _displaced(state: PipelineState, gone: Placed, by: Hash32) -> list[Effect]:
-    _release(state, gone)
-    if gone.id == by:
-        return []
-    return drop(state, gone.find, Reason.CONFLICTS_WITH_BETTER)
 
 
 def _reserve(state: PipelineState, placed: Placed) -> None:

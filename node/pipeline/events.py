@@ -162,11 +162,17 @@ class ExecutionLanded(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class ExecutionMissed(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A submitted execution is not in its target block, or reverted there; `spent_wei` is what that cost."""
+    """A submitted execution is not in its target block, or reverted there; `spent_wei` is what that cost.
+
+    Where somebody else took it and it is known: what the builder got from the winner's own transaction, priority fee
+    and transfers (`winning_bid_wei`), and the gas that this used (`winning_gas`).
+    """
 
     opportunity_id: Hash32
     reason: Reason
     spent_wei: Wei
+    winning_bid_wei: Wei | None = None
+    winning_gas: Gas | None = None
 
 
 class TreasuryRead(msgspec.Struct, frozen=True, gc=False, tag=True):

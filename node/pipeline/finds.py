@@ -11,7 +11,11 @@ from node.pipeline.plans import Opportunity
 from node.pipeline.search import Route, Search
 from protocol.ethereum.keccak import keccak256
 from protocol.kinds import OpportunityKind
-from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, Wei
+from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, Wei
+
+_TRANSACTION_GAS = 45_000
+_SWAP_GAS = 90_000
+"""Guesses for other people's transactions that swap through routers."""
 
 
 class Find(msgspec.Struct, frozen=True, gc=False):
@@ -21,6 +25,18 @@ class Find(msgspec.Struct, frozen=True, gc=False):
     route: Route
     pools: tuple[int, ...]
     victim_pools: tuple[int, ...]
+
+    @property
+    def victims_gas(self) -> Gas:
+        """What the victims are expected to use."""
+        victims = self.opportunity.victims
+        limits = sum([victim.gas_limit for victim in victims])
+        return Gas(min(limits, len(victims) * _TRANSACTION_GAS + len(self.victim_pools) * _SWAP_GAS))
+
+    @property
+    def gas_in_bundle(self) -> int:
+        """What a bundle with nothing else is expected to use."""
+        return self.opportunity.gas + self.victims_gas
 
     @property
     def surplus(self) -> Wei:
@@ -42,7 +58,7 @@ def find_of(
     """Make the opportunity of a route behind its victims."""
     steps = search.steps_of(route)
     kind = OpportunityKind.BACKRUN if victims else OpportunityKind.CYCLIC_ARBITRAGE
-    transactions = tuple(pending.transaction for pending in victims)
+    transactions = tuple([pending.transaction for pending in victims])
     named = b"".join([step.pool_id + step.token_in for step in steps] + [one.hash for one in transactions])
     opportunity = Opportunity(
         id=Hash32(keccak256(chain_id.to_bytes(8, "big") + target_block.to_bytes(8, "big") + named)),
@@ -57,7 +73,10 @@ def find_of(
         victims=transactions,
         seen_at=seen_at,
     )
-    victim_pools = tuple(dict.fromkeys(pool for pending in victims for pool in pending.pools))
+    if len(victims) == 1:
+        victim_pools = victims[0].pools
+    else:
+        victim_pools = tuple(dict.fromkeys([pool for pending in victims for pool in pending.pools]))
     return Find(opportunity, route, pools, victim_pools)
 
 
@@ -83,4 +102,4 @@ def _same_victims(one: Find, other: Find) -> bool:
 
 
 def _disjoint(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    return not any(pool in others for pool in some)
+    return not [pool for pool in some if pool in others]

@@ -33,7 +33,7 @@ Shape = tuple[str, ...]
 
 def shape_of(lender: LenderKind, families: Sequence[PoolFamily]) -> Shape:
     """What executions of like gas have in common."""
-    return (lender.value, *families)
+    return (lender, *families)
 
 
 class GasModel:

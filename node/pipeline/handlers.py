@@ -29,8 +29,9 @@ from node.pipeline.packing import pack
 from node.pipeline.pending import PendingSwap, routed_swaps
 from node.pipeline.prices import reference_price
 from node.pipeline.reasons import Reason
+from node.pipeline.schedule import Placed
 from node.pipeline.state import PipelineState
-from protocol.units import BlockNumber, UnixSeconds
+from protocol.units import BASIS_POINTS_ONE, BlockNumber, UnixSeconds
 
 REEVALUATED_PER_BLOCK = 512
 """Pending swaps looked at anew when a block arrives: the latest; older ones only as company of a new one."""
@@ -82,10 +83,8 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
             finds.append(found)
     unique = {find.opportunity.id: find for find in finds}
     taken, left = pack(list(unique.values()))
-    for find in taken:
+    for find in (*taken, *left):
         effects += coordination.take(state, find)
-    for find in left:
-        effects += coordination.drop(state, find, Reason.CONFLICTS_WITH_BETTER)
     return effects
 
 
@@ -155,7 +154,8 @@ def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effec
     opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
     families = [step.family for step in opportunity.steps]
     state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
-    state.bids.won(opportunity.kind, placed.bid.share_bucket)
+    if placed.teaches:
+        state.bids.won(opportunity.kind, placed.find.surplus, placed.bid.share_bucket)
     state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=True)
     return _report(state, failed=False)
 
@@ -167,10 +167,19 @@ def execution_missed(state: PipelineState, event: ExecutionMissed) -> list[Effec
     if placed is None:
         return []
     opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
-    if event.reason is Reason.OUTBID:
-        state.bids.lost(opportunity.kind, placed.bid.share_bucket)
+    if event.reason is Reason.OUTBID and placed.teaches:
+        winning_share = _winning_share(event, placed)
+        state.bids.lost(opportunity.kind, placed.find.surplus, placed.bid.share_bucket, winning_share)
     state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=False)
     return _report(state, failed=True) if event.reason is Reason.REVERTED else []
+
+
+def _winning_share(event: ExecutionMissed, placed: Placed) -> int | None:
+    """The winner's price per gas on our bundle's gas, as a share of our surplus in basis points, rounded up."""
+    if event.winning_bid_wei is None or not event.winning_gas:
+        return None
+    needed = event.winning_bid_wei * placed.find.gas_in_bundle * BASIS_POINTS_ONE
+    return -(-needed // (event.winning_gas * placed.find.surplus))
 
 
 def treasury_read(state: PipelineState, event: TreasuryRead) -> list[Effect]:

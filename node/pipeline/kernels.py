@@ -33,6 +33,7 @@ CONSTANT_PRODUCT, CONCENTRATED, WEIGHTED = 0.0, 1.0, 2.0
 PRICE, FEE, MAX_INPUT, FIXED_COST = range(4)
 TOKEN_WIDTH: Final = 4
 CYCLE_WIDTH: Final = 4
+FOUND_WIDTH: Final = 2 + CYCLE_WIDTH
 """A cycle is three edges (the third -1 where there are two) and the rank of the profit token where it starts."""
 _ROUNDS: Final = 40
 _LEAP: Final = 8.0
@@ -247,18 +248,18 @@ def _size_all(
     count: int,
     cycles: Places,
     rows: Floats,
-    ticks: tuple[Floats, Floats],
+    tick_prices: Floats,
+    tick_liquidity: Floats,
     tokens: Floats,
     costs: Floats,
     places: Integers,
     found: Floats,
 ) -> int:
-    """Size the first `count` of `places`; keep those with a surplus, the greatest first. Returns how many."""
+    """Size the first `count` of `places`; keep those with a surplus, each once, the greatest first; return how many."""
     kept = 0
     for number in range(count):
-        place = places[number]
-        cycle = cycles[place]
-        amount, gain = size(cycle, rows, ticks[0], ticks[1], tokens)
+        cycle = cycles[places[number]]
+        amount, gain = size(cycle, rows, tick_prices, tick_liquidity, tokens)
         token = tokens[cycle[3]]
         surplus = gain * token[PRICE] - token[FIXED_COST] - costs[cycle[0]] - costs[cycle[1]]
         if cycle[2] >= 0:
@@ -267,13 +268,22 @@ def _size_all(
             continue
         slot = kept
         while slot > 0 and found[slot - 1, 1] < surplus:
-            places[slot] = places[slot - 1]
-            found[slot, 0], found[slot, 1] = found[slot - 1, 0], found[slot - 1, 1]
             slot -= 1
-        places[slot] = place
+        if slot > 0 and found[slot - 1, 1] == surplus and _is_same(cycle, found[slot - 1]):
+            continue
+        for after in range(kept, slot, -1):
+            found[after] = found[after - 1]
         found[slot, 0], found[slot, 1] = amount, surplus
+        for column in range(CYCLE_WIDTH):
+            found[slot, 2 + column] = cycle[column]
         kept += 1
     return kept
+
+
+@_compiled
+def _is_same(cycle: Places, found: Floats) -> bool:
+    """Whether a row of what was found is of this cycle."""
+    return bool(found[2] == cycle[0] and found[3] == cycle[1] and found[4] == cycle[2] and found[5] == cycle[3])
 
 
 @_compiled
@@ -282,7 +292,8 @@ def screen_edges(
     offsets: Integers,
     cycles: Places,
     rows: Floats,
-    ticks: tuple[Floats, Floats],
+    tick_prices: Floats,
+    tick_liquidity: Floats,
     tokens: Floats,
     costs: Floats,
     places: Integers,
@@ -292,21 +303,22 @@ def screen_edges(
 
     `offsets` tells where in `cycles` those of each edge lie. `tokens`: one row a profit token: price in wei a unit,
     flash fee, largest input, what an execution costs in wei before its legs; `costs`: wei that each edge's leg costs.
-    Fills `places` and `found` (rows of amount and surplus in wei), as long as they are, the greatest surplus first;
-    returns how many there are with a surplus. A cycle may be there twice if it goes through two of the edges.
+    Fills `found` as far as it goes (rows of amount, surplus in wei, and the cycle), the greatest surplus first; returns
+    how many there are with a surplus. `places` is room to work in, as long as `found`.
     """
     values = np.empty(len(places), np.float64)
     count = 0
     for edge in edges:
         count = screen(offsets[edge], offsets[edge + 1], cycles, rows, tokens, places, values, count)
-    return _size_all(count, cycles, rows, ticks, tokens, costs, places, found)
+    return _size_all(count, cycles, rows, tick_prices, tick_liquidity, tokens, costs, places, found)
 
 
 @_compiled
 def screen_all(
     cycles: Places,
     rows: Floats,
-    ticks: tuple[Floats, Floats],
+    tick_prices: Floats,
+    tick_liquidity: Floats,
     tokens: Floats,
     costs: Floats,
     places: Integers,
@@ -315,7 +327,7 @@ def screen_all(
     """Screen every cycle, then size the best; as `screen_edges`."""
     values = np.empty(len(places), np.float64)
     count = screen(0, len(cycles), cycles, rows, tokens, places, values, 0)
-    return _size_all(count, cycles, rows, ticks, tokens, costs, places, found)
+    return _size_all(count, cycles, rows, tick_prices, tick_liquidity, tokens, costs, places, found)
 
 
 @_compiled

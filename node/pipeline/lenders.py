@@ -53,7 +53,7 @@ class LenderBook:
 def locks_out(lender: FlashLender, route: Sequence[PoolSpec]) -> bool:
     """Whether the lender's contract refuses to swap on the route while it lends (both have reentrancy guards)."""
     if lender.kind is LenderKind.BALANCER_V2:
-        return PoolFamily.BALANCER_V2_WEIGHTED in [spec.family for spec in route]
+        return any(spec.family is PoolFamily.BALANCER_V2_WEIGHTED for spec in route)
     return lender.kind is LenderKind.UNISWAP_V3 and lender.address in [spec.address for spec in route]
 
 

@@ -71,6 +71,16 @@ class Market:
         """Whether its state is not to be trusted."""
         return pool in self._quarantined
 
+    def state_of(self, pool_id: PoolId) -> PoolState | None:
+        """A pool's state after the head; None if we do not know it."""
+        number = self._number_of.get(pool_id)
+        return None if number is None else self.states[number]
+
+    @property
+    def quarantined_pools(self) -> int:
+        """How many pools are quarantined."""
+        return len(self._quarantined)
+
     def pools_of(self, token: Address) -> Sequence[int]:
         """The pools that trade a token, in the order of discovery."""
         return self._pools_of_token.get(token, ())

@@ -63,9 +63,8 @@ class Overlay:
         held = 0
         try:
             for swap, edges in swaps:
-                if 0 < swap.deadline < next_timestamp:
-                    return Reason.VICTIM_WOULD_REVERT
-                moved = self._forward(swap, edges, held) if swap.exact_in else self._backward(swap, edges)
+                late = 0 < swap.deadline < next_timestamp
+                moved = None if late else self._moved(swap, edges, held)
                 if moved is None:
                     self.states = states
                     return Reason.VICTIM_WOULD_REVERT
@@ -74,6 +73,9 @@ class Overlay:
             self.states = states
             return Reason.VICTIM_WOULD_REVERT
         return None
+
+    def _moved(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
+        return self._forward(swap, edges, held) if swap.exact_in else self._backward(swap, edges)
 
     def _forward(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
         """An exact input along the path: the output, or None below the swap's limit."""

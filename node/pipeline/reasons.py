@@ -166,7 +166,7 @@ class Reason(StrEnum):
     BID_ABOVE_CAP = (
         "bid_above_cap",
         Stage.RISK,
-        "The bid that the policy asks for is above the vault's cap.",
+        "The vault's cap cannot carry any bid at all.",
         "Raise the vault's cap: that takes its owners.",
     )
     TREASURY_EMPTY = (
@@ -199,6 +199,12 @@ class Reason(StrEnum):
         "More plans wait for their simulation or signature than the bound allows.",
         "The machine is too slow for this market.",
     )
+    SIGNING_REFUSED = (
+        "signing_refused",
+        Stage.SUBMISSION,
+        "The signer refused: another chain, another contract, or more wei than it signs for.",
+        "See the log: its limits and the plan differ.",
+    )
     RELAY_REFUSED = (
         "relay_refused",
         Stage.SUBMISSION,
@@ -222,6 +228,12 @@ class Reason(StrEnum):
         Stage.OUTCOME,
         "Somebody else took it: the route's pools moved in the target block before or without us.",
         "The bid policy learns from this.",
+    )
+    TAKEN_BY_OPERATOR = (
+        "taken_by_operator",
+        Stage.OUTCOME,
+        "Another operator of the network took it, through the same vault module.",
+        "None: bids learn nothing from it, because operators who outbid each other hand their profit to builders.",
     )
     VICTIM_NOT_INCLUDED = (
         "victim_not_included",

@@ -13,12 +13,12 @@ from node.pipeline.gas import GasModel, fixed_guess, leg_guess
 from node.pipeline.kernels import (
     FEE,
     FIXED_COST,
+    FOUND_WIDTH,
     MAX_INPUT,
     PRICE,
     TOKEN_WIDTH,
     Floats,
     Integers,
-    Places,
     screen_all,
     screen_edges,
 )
@@ -102,16 +102,16 @@ class Search:
         # Pools that were discovered since the last block are not in the index yet.
         numbers = np.array([edge for edge in edges if edge < index.edge_count], np.int64)
         count = screen_edges(
-            numbers, index.offsets, index.by_edge, market.rows, ticks, self._rows, self._costs, places, found
+            numbers, index.offsets, index.by_edge, market.rows, *ticks, self._rows, self._costs, places, found
         )
-        return _candidates(index.by_edge, places, found, min(count, self._bounds.exact_finalists * len(edges)))
+        return _candidates(found, min(count, self._bounds.exact_finalists)) if count else []
 
     def everywhere(self) -> list[Candidate]:
         """The best cycles of the whole market, at the rows as they are; best first."""
         market, (places, found) = self._market, self._many
         index, ticks = market.index, market.ticks.arrays
-        count = screen_all(index.cycles, market.rows, ticks, self._rows, self._costs, places, found)
-        return _candidates(index.cycles, places, found, count)
+        count = screen_all(index.cycles, market.rows, *ticks, self._rows, self._costs, places, found)
+        return _candidates(found, count)
 
     def exact(self, candidates: Sequence[Candidate], overlay: Overlay) -> Route | Reason:
         """The best of the candidates in exact integers, or why there is none. Candidates come best first.
@@ -152,7 +152,8 @@ class Search:
         price = self.prices[rank]
         if amounts is None or price is None:
             return Reason.NOT_PROFITABLE
-        specs = [self._market.specs[self._market.edges[edge].pool] for edge in edges]
+        market = self._market
+        specs = [market.specs[market.edges[edge].pool] for edge in edges]
         lender = self.lenders.lender_for(self._tokens[rank].address, amount, specs)
         if lender is None:
             return Reason.NO_FLASH_LENDER
@@ -188,19 +189,14 @@ class Search:
         return legs
 
 
-def _candidates(cycles: Places, places: Integers, found: Floats, count: int) -> list[Candidate]:
-    """The first `count`, each cycle once."""
+def _candidates(found: Floats, count: int) -> list[Candidate]:
+    """The first `count`."""
     candidates: list[Candidate] = []
-    before: list[int] = []
-    for place, (amount, surplus) in zip(places[:count].tolist(), found[:count].tolist(), strict=True):
-        cycle = cycles[place].tolist()
-        if cycle not in before:
-            before.append(cycle)
-            first, second, third, rank = cycle
-            edges = (first, second, third) if third >= 0 else (first, second)
-            candidates.append(Candidate(edges, rank, int(amount), surplus))
+    for amount, surplus, first, second, third, rank in found[:count].tolist():
+        edges = (int(first), int(second), int(third)) if third >= 0 else (int(first), int(second))
+        candidates.append(Candidate(edges, int(rank), int(amount), surplus))
     return candidates
 
 
 def _buffers(size: int) -> tuple[Integers, Floats]:
-    return np.empty(size, np.int64), np.empty((size, 2), np.float64)
+    return np.empty(size, np.int64), np.empty((size, FOUND_WIDTH), np.float64)

@@ -26,20 +26,21 @@ class RouterKind(StrEnum):
 
 
 class ProfitToken(msgspec.Struct, frozen=True):
-    """A token in which profit is taken; cycles begin and end in it.
-
-    `max_input`: the most that one bundle may put in; `max_daily_turnover`: the most of a day (UTC).
-    """
+    """A token in which profit is taken; cycles begin and end in it."""
 
     address: Address
+    """Of the token."""
     max_input: TokenAmount
+    """The most that one bundle may put in, flash loan included."""
     max_daily_turnover: TokenAmount
+    """The most that a day's (UTC) bundles may put in together."""
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
     """What the risk gate holds every execution to; the tighter of the operator's and the chain's numbers."""
 
     minimum_net_profit: Wei = Wei(0)
+    """After gas, flash fee and bid."""
     max_gas_share: BasisPoints = BasisPoints(8_000)
     """Gas (without the bid) as a share of the gross profit."""
     max_bid: Wei = Wei(10**18)
@@ -47,31 +48,42 @@ class RiskLimits(msgspec.Struct, frozen=True):
     max_daily_spend: Wei = Wei(10**18)
     """Gas and priority fees of a day (UTC) that the hot keys may pay."""
     max_executions_per_block: int = 8
+    """Of all hot keys together."""
     max_head_age_ns: int = 30 * NANOSECONDS_PER_SECOND
+    """Of the last block: with an older one nothing is executed."""
     breaker_window: int = 20
     """Of the last so many executions that reached a verdict …"""
     breaker_failures: int = 10
     """… at most so many may have reverted or been refused by the simulation; one more opens the breaker."""
     breaker_pause_ns: int = 60 * NANOSECONDS_PER_SECOND
+    """How long an open breaker stays open."""
     treasury_warning: Wei = Wei(10**17)
+    """Alert when a hot key's balance is below."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
     """How much the pipeline holds and how far it looks. What happens at each bound is said where it is applied."""
 
     undo_blocks: int = 64
+    """Of a reorganisation that is undone block by block; a deeper one reads everything anew."""
     max_pools: int = 20_000
+    """Pools beyond are not followed."""
     max_cycles: int = 2_000_000
+    """Cycles beyond are not screened."""
     max_pending_swaps: int = 4_096
+    """Of the overlay; the oldest leave."""
     pending_blocks: int = 12
     """A pending swap that no block took in so many blocks is forgotten."""
     victims_per_bundle: int = 4
+    """Pending swaps that one execution stands behind at most."""
     finalists: int = 8
     """Cycles that the screen hands on to be sized."""
     exact_finalists: int = 3
     """Sized cycles that are computed in exact integers."""
     finds_per_block_start: int = 16
+    """Opportunities that one new block may give at most."""
     plans_waiting: int = 256
+    """For their simulation or signature."""
 
 
 class PipelineSettings(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ class PipelineState:
         self.book = PendingBook(bounds.max_pending_swaps)
         self.backruns = BackrunDetector(self.market, self.search, self.book, settings)
         self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)
-        self.bids = BidPolicy()
+        self.bids = BidPolicy(b"".join(settings.senders))
         self.gate = RiskGate(settings.limits, settings.profit_tokens)
         self.schedule = Schedule(BundleBuilder(settings, call_data))
         self.treasury: dict[Address, TreasuryRead] = {}

@@ -41,17 +41,13 @@ class _Body(msgspec.Struct, gc=False):
     chainId: str  # noqa: N815
     maxFeePerGas: str  # noqa: N815
     maxPriorityFeePerGas: str  # noqa: N815
+    type: str
     sender: str = msgspec.field(name="from")
-
-
-class _Kind(msgspec.Struct, gc=False):
-    type: str = "0x0"
     accessList: list[Any] = []  # noqa: N815
 
 
 _destination: Final = msgspec.json.Decoder(_Destination)
 _body: Final = msgspec.json.Decoder(_Body)
-_kind: Final = msgspec.json.Decoder(_Kind)
 
 
 def pending_from_json(raw: bytes | msgspec.Raw, destinations: Container[str]) -> SignedTransaction | None:
@@ -63,11 +59,11 @@ def pending_from_json(raw: bytes | msgspec.Raw, destinations: Container[str]) ->
     to = _destination.decode(raw).to
     if to is None or to.lower() not in destinations:
         return None
-    kind = _kind.decode(raw)
-    if kind.type != _DYNAMIC_FEE or kind.accessList:
-        return _strictly(raw)
     try:
-        return _read(_body.decode(raw), to.lower())
+        body = _body.decode(raw)
+        if body.type != _DYNAMIC_FEE or body.accessList:
+            return _strictly(raw)
+        return _read(body, to.lower())
     except (msgspec.ValidationError, ValueError, OverflowError):
         return _strictly(raw)
 

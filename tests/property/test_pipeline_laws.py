@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain, combinations
 from typing import Any
 
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import settings as chosen
 from hypothesis import strategies as st
 
-from benchmarks.market_generator import HEAD, NOW
+from benchmarks.market_generator import CHAIN_ID, HEAD, NOW, VAULT_MODULE
+from node.engine.bundle_wire import bundle_body
+from node.engine.signer import Signer, SigningLimits
 from node.pipeline.decoders import decode_swaps
 from node.pipeline.events import (
     BlockArrived,
@@ -29,6 +31,7 @@ from node.pipeline.events import (
     PoolSynced,
     PriceMoved,
     ReservesSet,
+    SignAndSubmit,
     TimePassed,
 )
 from node.pipeline.finds import Find, conflict
@@ -50,15 +53,26 @@ from protocol.ethereum.transactions import (
     DynamicFeeFields,
     SignedTransaction,
     TransactionFields,
+    decode_transaction,
     sign_dynamic_fee,
     sign_transaction,
     to_rpc,
     transaction_from_rpc,
 )
 from protocol.kinds import OpportunityKind
-from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, UnixSeconds, Wei
+from protocol.units import (
+    Address,
+    BlockNumber,
+    Gas,
+    Hash32,
+    UnixNanoseconds,
+    UnixSeconds,
+    Wei,
+    address_from_hex,
+    address_to_hex,
+)
 from tests.ethereum_samples import ALICE as SIGNER
-from tests.pipeline_scene import ALICE, block, pipeline, plans, seen, small_market, swap_of
+from tests.pipeline_scene import ALICE, block, pipeline, plans, seen, settings, small_market, swap_of
 from tests.property.test_ethereum_encodings import transaction_fields
 
 MARKET = small_market()
@@ -131,9 +145,13 @@ def history(happenings: list[tuple[str, Any]]) -> list[Event]:
     return events
 
 
-def replay(happenings: list[tuple[str, Any]], check: Callable[[Market, Event, bytes], None]) -> list[Effect]:
+def replay(
+    happenings: list[tuple[str, Any]],
+    check: Callable[[Market, Event, bytes], None],
+    senders: Sequence[Address] = (ALICE,),
+) -> list[Effect]:
     """Run the events; outcomes are those of what was sent. `check` sees the market before (bytes) and after each."""
-    state = pipeline(MARKET)
+    state = pipeline(MARKET, settings(MARKET, senders=tuple(senders)), senders)
     effects: list[Effect] = []
     for event in history(happenings):
         before = state.market.snapshot()
@@ -190,6 +208,30 @@ def test_no_transaction_of_ours_stands_before_a_victims(happenings: list[tuple[s
         assert sides.count("ours") == len(plan.executions) >= 1
         needed = {victim.hash for execution in plan.executions for victim in execution.opportunity.victims}
         assert needed == {name for side, name in order if side == "theirs"}
+
+
+LIMITS = SigningLimits(CHAIN_ID, VAULT_MODULE, Wei(10**24))
+SIGNERS = {signer.address: signer for signer in [Signer(keccak256(name), LIMITS) for name in (b"one", b"two")]}
+
+
+@given(st.lists(_happenings, max_size=14))
+@chosen(max_examples=40)
+def test_on_the_wire_every_victim_stands_before_everything_that_we_signed(happenings: list[tuple[str, Any]]) -> None:
+    for effect in replay(happenings, no_check, tuple(SIGNERS)):
+        if not isinstance(effect, SignAndSubmit):
+            continue
+        plan = effect.plan
+        bundle = SIGNERS[plan.executions[0].sender].sign(effect)
+        (request,) = msgspec.json.decode(bundle_body(bundle.transactions, plan.target_block, plan.replaces))["params"]
+        sent = [decode_transaction(bytes.fromhex(raw[2:])) for raw in request["txs"]]
+        ours = [address_from_hex(one.sender) in SIGNERS for one in sent]
+        assert ours == sorted(ours)
+        assert [one.hash for one in sent[: ours.count(False)]] == [victim.hash for victim in plan.victims]
+        assert [(one.to, one.nonce) for one in sent[ours.count(False) :]] == [
+            (address_to_hex(VAULT_MODULE), execution.nonce) for execution in plan.executions
+        ]
+        nonces = [execution.nonce for execution in plan.executions]
+        assert nonces == list(range(7, 7 + len(nonces)))
 
 
 @given(st.integers(0, 5), st.integers(0, 5))

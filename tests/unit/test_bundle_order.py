@@ -10,6 +10,7 @@ from scripts.tree import ROOT
 
 PLANS = Path("node/pipeline/plans.py")
 BUILDER = Path("node/pipeline/bundle.py")
+SIGNER = Path("node/engine/signer.py")
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:
@@ -67,6 +68,35 @@ def test_nobody_joins_executions_and_victims_by_hand() -> None:
         and any(isinstance(part, ast.Starred | ast.Add) for part in ast.walk(node))
     ]
     assert joined == []
+
+
+def test_only_the_signer_makes_signed_bundles_and_only_in_a_plans_order() -> None:
+    makers = [
+        (path, node)
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("SignedBundle")
+    ]
+    assert [path for path, _ in makers] == [SIGNER]
+    signer = ast.parse((ROOT / SIGNER).read_text())
+    assignments = {
+        ast.unparse(node.targets[0]): ast.unparse(node.value)
+        for node in ast.walk(signer)
+        if isinstance(node, ast.Assign)
+    }
+    (transactions,) = [keyword.value for keyword in makers[0][1].keywords if keyword.arg == "transactions"]
+    assert ast.unparse(transactions) == "tuple(raws)"
+    assert assignments["raws"].startswith("plan.in_order(_raw_of, ")
+
+
+def test_only_signed_bundles_go_over_the_wire() -> None:
+    bodies = [
+        ast.unparse(node.args[0])
+        for _, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("bundle_body")
+    ]
+    assert all(body.endswith(".transactions") for body in bodies)
 
 
 def _attributes(node: ast.AST) -> list[str]:

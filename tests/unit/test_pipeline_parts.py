@@ -8,7 +8,6 @@ import pytest
 from benchmarks.market_generator import HEAD, GeneratedMarket, generate, opening, settings_of
 from governance.executor import decode_plan
 from node.engine.call_data import VaultCallData
-from node.pipeline.bids import SHARES, BidPolicy, bid_for, bid_wei
 from node.pipeline.decoders import RoutedSwap, decode_swaps
 from node.pipeline.events import AlertKind, PoolDiscovered, PoolSynced, RaiseAlert
 from node.pipeline.gas import GasModel, gas_limit
@@ -25,8 +24,7 @@ from node.pipeline.step import step
 from protocol.errors import InvalidField
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.hot_path import pending_from_json
-from protocol.kinds import OpportunityKind
-from protocol.units import Address, BlockNumber, Gas, UnixNanoseconds, Wei, address_to_hex
+from protocol.units import Address, BlockNumber, Gas, UnixNanoseconds, address_to_hex
 from tests.pipeline_scene import (
     ALICE,
     BOB,
@@ -194,31 +192,6 @@ def test_what_no_block_took_is_forgotten() -> None:
     assert book.expire(HEAD) == 0
     assert book.expire(BlockNumber(HEAD + 1)) == 1
     assert not book.remove(pending(0).transaction.hash)
-
-
-# Bids
-
-
-def test_the_policy_climbs_after_losses_and_comes_down_after_wins() -> None:
-    policy, kind = BidPolicy(), OpportunityKind.BACKRUN
-    first = policy.choose(kind)
-    for _ in range(40):
-        policy.lost(kind, policy.choose(kind))
-    high = policy.choose(kind)
-    assert high > first
-    for _ in range(400):
-        policy.won(kind, policy.choose(kind))
-    assert policy.choose(kind) < high
-    assert BidPolicy().choose(OpportunityKind.CYCLIC_ARBITRAGE) == first
-
-
-def test_a_bid_in_the_wrapped_coin_is_paid_out_of_profit_and_another_as_a_fee() -> None:
-    bucket = SHARES.index(5_000)
-    assert bid_for(bucket, Wei(1_001), Gas(10), in_coin=True).coinbase_wei == 500
-    fee = bid_for(bucket, Wei(1_001), Gas(10), in_coin=False)
-    assert (fee.priority_fee_per_gas, fee.coinbase_wei) == (50, 0)
-    assert bid_wei(fee, Gas(10)) == 500
-    assert bid_for(bucket, Wei(-5), Gas(10), in_coin=True).coinbase_wei == 0
 
 
 # Lenders and gas

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from benchmarks.market_generator import GWEI, HEAD, NOW, GeneratedMarket
-from node.pipeline.bids import bid_wei
+from node.pipeline.bids import SHARES, bid_wei
 from node.pipeline.blocks import changed
 from node.pipeline.events import (
     AlertKind,
@@ -31,16 +31,16 @@ from node.pipeline.events import (
     TokenVerdict,
     TreasuryRead,
 )
-from node.pipeline.outcomes import miss_reason
 from node.pipeline.overlay import Overlay
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, swap_exact_in
 from node.pipeline.reasons import Reason
+from node.pipeline.schedule import STANDING_BY_PER_KEY
 from node.pipeline.settings import RiskLimits
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
 from protocol.kinds import OpportunityKind
-from protocol.units import BasisPoints, Gas, Hash32, UnixNanoseconds, Wei
+from protocol.units import Address, BasisPoints, Gas, Hash32, UnixNanoseconds, Wei
 from tests.pipeline_scene import (
     ALICE,
     BOB,
@@ -146,9 +146,10 @@ def test_two_pending_swaps_on_one_pool_are_backrun_together() -> None:
     (together,) = plans(effects)
     assert [victim.hash for victim in together.victims] == [first.hash, second.hash]
     assert together.net_profit_wei > alone.net_profit_wei
-    reasons = [effect.reason for effect in effects if isinstance(effect, RecordDrop)]
-    assert reasons == [Reason.CONFLICTS_WITH_BETTER]
-    assert next(effect.replaces for effect in effects if isinstance(effect, CancelBundle)) == alone.replaces
+    assert not [effect for effect in effects if isinstance(effect, RecordDrop)]
+    (name,) = _names(alone)
+    assert state.schedule.is_standing_by(Hash32(name))
+    assert not [effect for effect in effects if isinstance(effect, CancelBundle)]
 
 
 def test_a_swap_that_would_revert_on_the_overlay_is_no_victim() -> None:
@@ -350,15 +351,99 @@ def test_joint_bundles_pay_more_per_gas_than_their_parts_alone() -> None:
             elif isinstance(effect, CancelBundle):
                 live.pop(effect.replaces, None)
     joint = max(live.values(), key=lambda plan: len(plan.executions))
+    parts = {one.opportunity.id for one in joint.executions}
     singles = [plan for plan in live.values() if len(plan.executions) == 1]
-    assert len(singles) == len(joint.executions) > 1
-    assert {plan.executions[0].opportunity.id for plan in singles} == {one.opportunity.id for one in joint.executions}
+    assert len(parts) > 1
+    assert {plan.executions[0].opportunity.id for plan in singles} >= parts
     assert all(_price(plan) < _price(joint) for plan in singles)
 
 
 def _price(plan: BundlePlan) -> float:
+    """Wei per gas over the whole bundle, victims included: single swaps through routers here."""
     bids = [bid_wei(execution.bid, execution.opportunity.gas) for execution in plan.executions]
-    return sum(bids) / sum(execution.opportunity.gas for execution in plan.executions)
+    victims = 135_000 * len(plan.victims)
+    return sum(bids) / (sum(execution.opportunity.gas for execution in plan.executions) + victims)
+
+
+def _rivals(senders: tuple[Address, ...] = (ALICE,)) -> tuple[PipelineState, BundlePlan, BundlePlan]:
+    """A find, and a lesser one that conflicts with it and stands by."""
+    state = pipeline(MARKET, settings(MARKET, senders=senders), senders)
+    sent: dict[bytes, BundlePlan] = {}
+    for spec, pool in GOOD:
+        for plan in plans(step(state, seen(swap_of(spec, pool, trader=spec.id.hex())))):
+            name = plan.executions[0].opportunity.id
+            if len(plan.executions) == 1 and name in state.outstanding:
+                sent[name] = plan
+                better = state.schedule.in_conflict_with(state.outstanding[name].find)
+                if state.schedule.is_standing_by(name) and len(better) == 1:
+                    return state, sent[better[0].id], plan
+    raise AssertionError("nothing conflicts")
+
+
+def test_a_find_that_conflicts_with_a_better_one_stands_by_at_a_lower_price() -> None:
+    state, better, beside = _rivals()
+    assert beside.executions[0].nonce == better.executions[0].nonce == 7
+    assert _price(beside) < _price(better)
+    assert {placed.id for placed in state.outstanding.values() if not placed.teaches} == _names(beside)
+
+
+def _names(*some: BundlePlan) -> set[bytes]:
+    return {execution.opportunity.id for plan in some for execution in plan.executions}
+
+
+def test_what_stands_by_goes_on_a_free_key_where_there_is_one() -> None:
+    _, better, beside = _rivals((ALICE, BOB, Address(b"\xc0" * 20), Address(b"\xc1" * 20)))
+    assert better.executions[0].sender != beside.executions[0].sender
+
+
+def test_what_stood_by_takes_the_place_of_the_better_one_that_is_gone() -> None:
+    state, better, beside = _rivals()
+    effects = step(state, PendingGone(Hash32(better.victims[0].hash), "replaced"))
+    (name,) = _names(beside)
+    assert not state.schedule.is_standing_by(Hash32(name))
+    again = [plan for plan in plans(effects) if plan.replaces == beside.replaces]
+    assert all(_price(plan) > _price(beside) for plan in again)
+    assert name in state.outstanding
+
+
+@pytest.mark.parametrize("reason", [Reason.OUTBID, Reason.CONFLICTS_WITH_BETTER, Reason.TAKEN_BY_OPERATOR])
+def test_what_only_stands_by_and_what_other_operators_take_teaches_nothing_about_bids(reason: Reason) -> None:
+    state, better, beside = _rivals()
+    before = repr(state.bids._classes)
+    for name in _names(beside) if reason is Reason.OUTBID else _names(better, beside):
+        step(state, ExecutionMissed(Hash32(name), reason, Wei(0)))
+    assert repr(state.bids._classes) == before
+
+
+def test_the_same_find_again_is_no_rival_of_its_own() -> None:
+    state, better, beside = _rivals()
+    for plan in (better, beside):
+        (victim,) = plan.victims
+        counted = state.dropped.get(Reason.CONFLICTS_WITH_BETTER, 0)
+        effects = step(state, seen(victim, after_ns=5))
+        assert not [effect for effect in effects if isinstance(effect, RecordDrop)], "it is on its way, not dropped"
+        assert state.dropped[Reason.CONFLICTS_WITH_BETTER] == counted + 1
+
+
+def test_only_so_many_finds_stand_by_on_a_key() -> None:
+    state = pipeline(MARKET)
+    for number in range(8):
+        for spec, pool in V2:
+            step(state, seen(swap_of(spec, pool, part=0.05 + number / 50, trader=f"{spec.id.hex()}{number}")))
+    beside = [placed for placed in state.outstanding.values() if state.schedule.is_standing_by(placed.id)]
+    assert 0 < len(beside) <= STANDING_BY_PER_KEY
+    assert len(state.outstanding) == len(state.schedule) + len(beside)
+
+
+def test_with_three_keys_each_find_has_its_own_until_the_keys_run_out() -> None:
+    senders = (ALICE, BOB, Address(b"\xc0" * 20))
+    state = pipeline(MARKET, settings(MARKET, senders=senders), senders)
+    for spec, pool in V2:
+        step(state, seen(swap_of(spec, pool, part=0.2, trader=spec.id.hex())))
+        placed = [one for one in state.outstanding.values() if not state.schedule.is_standing_by(one.id)]
+        per_key = [sum(one.sender == sender for one in placed) for sender in senders]
+        assert max(per_key) - min(per_key) <= 1
+    assert sum(per_key) > len(senders)
 
 
 def test_a_treasury_of_somebody_else_is_not_ours() -> None:
@@ -399,6 +484,32 @@ def test_the_gate_names_the_limit_that_is_broken(limits: RiskLimits, reason: Rea
     assert [effect.reason for effect in effects if isinstance(effect, RecordDrop)] == [reason]
 
 
+def test_a_bid_above_the_cap_is_cut_to_it_and_goes_out() -> None:
+    limits = RiskLimits(max_bid=Wei(10**6), max_daily_spend=Wei(10**24))
+    (plan,) = plans(step(pipeline(MARKET, settings(MARKET, limits=limits)), seen(swap_of(*busiest(), part=0.2))))
+    (execution,) = plan.executions
+    assert 10**6 - execution.gas_limit < bid_wei(execution.bid, execution.gas_limit) <= 10**6
+
+
+def test_what_the_winner_paid_teaches_what_to_bid() -> None:
+    state = pipeline(MARKET)
+    spec, pool = busiest()
+    bids = []
+    for number in range(60):
+        (plan,) = plans(step(state, seen(swap_of(spec, pool, trader=str(number)), account_nonce=0)))[:1]
+        opportunity = plan.executions[0].opportunity
+        placed = state.outstanding[opportunity.id]
+        bids.append(placed.bid.share_bucket)
+        half, gas = Wei(placed.find.surplus // 2), Gas(placed.find.gas_in_bundle)
+        if SHARES[bids[-1]] > 5_000:
+            break
+        step(state, ExecutionMissed(opportunity.id, Reason.OUTBID, Wei(0), half, gas))
+        step(state, PendingGone(Hash32(opportunity.victims[0].hash), "a test"))
+        state.schedule.start(state.schedule.target_block, state.schedule.base_fee)
+    assert bids[0] == 0
+    assert bids[-1] == SHARES.index(5_100)
+
+
 def test_an_amount_above_the_tokens_limit_is_cut_to_it_and_turnover_is_counted() -> None:
     base = settings(MARKET)
     tokens = tuple(
@@ -423,20 +534,6 @@ def test_outcomes_teach_gas_and_bids_and_free_what_was_reserved() -> None:
     assert state.search.gas.expected(opportunity.loan.lender.kind, families) < before
     assert opportunity.id not in state.outstanding
     assert step(state, landed) == ()
-
-
-def test_a_miss_is_told_by_the_block() -> None:
-    state = pipeline(MARKET)
-    spec, pool = busiest()
-    victim = swap_of(spec, pool)
-    (plan,) = plans(step(state, seen(victim)))
-    opportunity = plan.executions[0].opportunity
-    own = ReservesSet(spec.id, 1, 1)
-    other = ReservesSet(opportunity.steps[0].pool_id, 1, 1)
-    assert miss_reason(opportunity, block(included=[victim.hash], changes=[own])) is Reason.BUILDER_LOST
-    assert miss_reason(opportunity, block()) is Reason.VICTIM_NOT_INCLUDED
-    assert miss_reason(opportunity, block(included=[victim.hash], changes=[own, other, other])) is Reason.OUTBID
-    assert miss_reason(opportunity, block(HEAD + 2)) is Reason.LATE
 
 
 def test_a_reorg_brings_back_the_market_byte_for_byte() -> None:
