@@ -90,6 +90,38 @@ class LedgerAcknowledgement(LinkMessage, frozen=True, kw_only=True, tag="ledger_
     sequence: int
 
 
+class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
+    """What the engine sees and does, about once a second; replaces the one before it. Counters rise from the start."""
+
+    at: UnixMilliseconds
+    phase: str
+    """`starting`, `warming up`, `running`, `behind` (no trusted head)."""
+    mode: str
+    head_number: int
+    head_age_ms: int
+    pools: int
+    pools_quarantined: int
+    cycles: int
+    tokens_trusted: int
+    tokens_refused: int
+    pending_seen: int
+    pending_read: int
+    opportunities: dict[str, int]
+    """By kind."""
+    dropped: dict[str, int]
+    """By reason."""
+    bundles_sent: int
+    tick_to_bundle_us: dict[str, int]
+    """p50, p99 and max of the last bundles."""
+    rpcs: dict[str, str]
+    """By URL without credentials: `ok`, or what is wrong."""
+    relays: dict[str, str]
+    hot_keys: dict[str, str]
+    """Address to balance in wei."""
+    spooled: int
+    """Ledger entries that the desk has not acknowledged."""
+
+
 class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):
     """Finish what is under way and end; `reason` is for the log."""
 
@@ -181,6 +213,7 @@ AnyLinkMessage: TypeAlias = (
     | MarketTick
     | LedgerEntry
     | LedgerAcknowledgement
+    | EngineStatus
     | ShutDown
     | RegistrySnapshot
     | PublishGossip

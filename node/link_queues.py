@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final
 
 from node.clock import Clock, within
-from node.link import MAX_FRAME_BYTES, AnyLinkMessage, LedgerEntry, MarketTick, encode_frame
+from node.link import MAX_FRAME_BYTES, AnyLinkMessage, EngineStatus, LedgerEntry, MarketTick, encode_frame
 from node.link_errors import LinkBusy, LinkClosed
 
 FRAMES_PER_TURN: Final = 32
@@ -151,6 +151,6 @@ class Outbox:
 
 
 def _queue_of(message: AnyLinkMessage) -> str:
-    if isinstance(message, MarketTick):
+    if isinstance(message, (MarketTick, EngineStatus)):
         return "ticks"
     return "ledger" if isinstance(message, LedgerEntry) else "control"

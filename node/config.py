@@ -1,0 +1,193 @@
+"""What an operator sets, validated: one frozen `Config`, read from TOML and the environment by `node.config_file`.
+
+Addresses are bytes here and 0x-hex in the file; amounts of ether may be written with their unit ("0.5 ether").
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from node.pipeline.amm.units import FeePips
+from node.pipeline.events import TokenVerdict
+from node.pipeline.plans import LenderKind
+from node.pipeline.pools import PoolFamily
+from node.pipeline.settings import Bounds, ProfitToken, RiskLimits, RouterKind
+from protocol.units import Address, BlockNumber, ChainId
+
+
+class Mode(StrEnum):
+    """What the node does with what it finds."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+    """Signs and sends nothing, and needs no key; reports what it would have done."""
+
+
+class RpcConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of the chain: HTTP for calls, WebSocket for subscriptions."""
+
+    http: str
+    """For calls; a path or query with a key of the provider is never shown."""
+    websocket: str
+    """For subscriptions."""
+
+
+class ChainConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The chain, and how it is reached: all RPCs are raced and compared; the first is preferred."""
+
+    id: ChainId
+    """Of EIP-155; an RPC on another chain is not used."""
+    block_seconds: float
+    """Expected time between blocks; a head older than a few of them is stale."""
+    rpcs: tuple[RpcConfig, ...]
+    """At least one; a second one shows when the first is behind or lies."""
+
+
+class FactoryConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A factory whose pools are followed. For Balancer V2 the address is the vault's."""
+
+    family: PoolFamily
+    """Whose contracts its pools are."""
+    address: Address
+    """Of the factory; for Balancer V2 of the vault."""
+    fee_pips: FeePips = FeePips(3000)
+    """Of constant-product pairs, whose contract does not tell it."""
+    from_block: BlockNumber = BlockNumber(0)
+    """Its pools' announcements are read from here on."""
+
+
+class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A contract whose pending calls are read."""
+
+    kind: RouterKind
+    """Which call data it takes."""
+    address: Address
+    """Of the router."""
+
+
+class LenderConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A flash lender: Balancer's vault or Aave's pool. `uniswap_v3` has no address: every followed pool lends."""
+
+    kind: LenderKind
+    """Where the capital of an execution comes from."""
+    address: Address | None = None
+    """Of Balancer's vault or Aave's pool."""
+
+
+class ProtocolsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The contracts of others that the node reads and uses."""
+
+    multicall3: Address
+    """Reads many pools in one call."""
+    factories: tuple[FactoryConfig, ...]
+    """Whose pools are followed."""
+    routers: tuple[RouterConfig, ...] = ()
+    """Whose pending calls are read: without them no backruns."""
+    lenders: tuple[LenderConfig, ...] = ()
+    """Where flash loans come from, in no order: the cheapest is taken."""
+
+
+class TokensConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """In which tokens profit is taken (the wrapped coin first), and which tokens may be on the way."""
+
+    profit: tuple[ProfitToken, ...]
+    """In which profit is taken; the wrapped coin first."""
+    accepted: tuple[TokenVerdict, ...] = (TokenVerdict.PLAIN,)
+    """Verdicts of the screen with which a token may take part."""
+    trusted: tuple[Address, ...] = ()
+    """Take part whatever the screen says."""
+    refused: tuple[Address, ...] = ()
+    """Never take part."""
+
+
+class VaultConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One vault: the operator's Safe, and the hot key that may trade with it. One vault a strategy, one key a vault."""
+
+    safe: Address
+    """The Safe that receives the profit."""
+    keystore: Path
+    """Of the hot key, encrypted (Web3 Secret Storage, version 3)."""
+
+
+class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Our own contracts and the vaults behind them."""
+
+    vault_module: Address
+    """Our contract that the hot keys call; zero in shadow mode."""
+    vaults: tuple[VaultConfig, ...] = ()
+    """At least one in live mode."""
+    simulate: bool = True
+    """Whether each bundle is run in an EVM of our own before it is sent."""
+
+
+class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A Flashbots-style relay or builder."""
+
+    name: str
+    """As logs and metrics call it."""
+    url: str
+    """Takes `eth_sendBundle`; never shown with its path or query."""
+
+
+class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the desk answers: status, metrics. Port 0 takes a free one (told in the run folder)."""
+
+    host: str = "127.0.0.1"
+    """Whoever reaches it reads everything that `hftnode status` shows."""
+    port: int = 9464
+    """0 takes a free one, told in `run/node.json`."""
+
+
+class LockstepConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Devnets only: take part in lockstep under this name; blocks wait for us."""
+
+    participant: str
+    """Our name at the barriers."""
+    admin_url: str
+    """The admin RPC of the devnet."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """One node. `data_folder` holds ledger, spool, snapshots and the sockets between the processes."""
+
+    name: str
+    """As status, metrics and logs call this node."""
+    mode: Mode
+    """What is done with finds: `live` signs and sends, `shadow` only tells."""
+    data_folder: Path
+    """Ledger, spool, logs and sockets; one node a folder."""
+    chain: ChainConfig
+    protocols: ProtocolsConfig
+    tokens: TokensConfig
+    execution: ExecutionConfig
+    relays: tuple[RelayConfig, ...] = ()
+    """Each bundle goes to all of them at once; at least one in live mode."""
+    limits: RiskLimits = RiskLimits()
+    bounds: Bounds = Bounds()
+    desk: DeskConfig = DeskConfig()
+    lockstep: LockstepConfig | None = None
+    event_log: Path | None = None
+    """Where to write every event and effect, to compare two runs; a file that only grows, so not for every day."""
+
+    @property
+    def run_folder(self) -> Path:
+        """Sockets, and what a running node tells others about itself."""
+        return self.data_folder / "run"
+
+    @property
+    def desk_socket(self) -> Path:
+        """Where the desk listens for the engine."""
+        return self.run_folder / "desk.sock"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the engine keeps ledger entries until the desk has them."""
+        return self.data_folder / "spool"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The desk's SQLite file."""
+        return self.data_folder / "ledger.sqlite"

@@ -1,0 +1,115 @@
+"""What no single value can tell: rules over a whole configuration. Each broken one is a key and what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from node.config import Config, Mode
+from node.pipeline.plans import LenderKind
+from protocol.units import ZERO_ADDRESS, address_to_hex
+
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Of the system, for Unix domain sockets."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_ADDRESSED_LENDERS: Final = (LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
+
+Broken = tuple[str, str]
+
+
+def broken_rules(config: Config) -> Iterator[Broken]:
+    """Yield every rule that the configuration breaks."""
+    if not _NAME.match(config.name):
+        yield "name", "letters, digits, dot, dash and underscore, at most 64"
+    if len(str(config.desk_socket).encode()) > MAX_SOCKET_PATH_BYTES:
+        yield "data_folder", f"too long: its sockets' paths would pass the system's {MAX_SOCKET_PATH_BYTES} bytes"
+    if config.desk.port > 65_535:
+        yield "desk.port", "a port, 0 to 65535"
+    yield from _chain(config)
+    yield from _protocols(config)
+    yield from _tokens(config)
+    yield from _execution(config)
+    yield from _bounds(config)
+
+
+def _chain(config: Config) -> Iterator[Broken]:
+    if not config.chain.id:
+        yield "chain.id", "the chain's id (EIP-155), above 0"
+    if not config.chain.rpcs:
+        yield "chain.rpcs", "at least one RPC"
+    for place, rpc in enumerate(config.chain.rpcs):
+        yield from _url(f"chain.rpcs[{place}].http", rpc.http, ("http", "https"))
+        yield from _url(f"chain.rpcs[{place}].websocket", rpc.websocket, ("ws", "wss"))
+    if config.lockstep is not None:
+        yield from _url("lockstep.admin_url", config.lockstep.admin_url, ("http", "https"))
+
+
+def _protocols(config: Config) -> Iterator[Broken]:
+    protocols = config.protocols
+    if not protocols.factories:
+        yield "protocols.factories", "at least one factory: without pools there is nothing to find"
+    for place, factory in enumerate(protocols.factories):
+        if factory.fee_pips >= 1_000_000:
+            yield f"protocols.factories[{place}].fee_pips", "hundredths of a basis point below 1000000 (3000 is 0.3 %)"
+    for place, lender in enumerate(protocols.lenders):
+        if lender.kind in _ADDRESSED_LENDERS and lender.address is None:
+            yield f"protocols.lenders[{place}].address", f"is missing: where {lender.kind} lends"
+        if lender.kind not in _ADDRESSED_LENDERS and lender.address is not None:
+            yield f"protocols.lenders[{place}].address", f"{lender.kind} has none: leave it out"
+    yield from _twice("protocols.factories", (f"{f.family} {address_to_hex(f.address)}" for f in protocols.factories))
+    yield from _twice("protocols.routers", (f"{r.kind} {address_to_hex(r.address)}" for r in protocols.routers))
+
+
+def _tokens(config: Config) -> Iterator[Broken]:
+    if not config.tokens.profit:
+        yield "tokens.profit", "at least one token, the wrapped coin first"
+    yield from _twice("tokens.profit", (address_to_hex(token.address) for token in config.tokens.profit))
+    for token in sorted(set(config.tokens.trusted) & set(config.tokens.refused)):
+        yield "tokens.refused", f"{address_to_hex(token)} is trusted and refused"
+    for token in sorted({token.address for token in config.tokens.profit} & set(config.tokens.refused)):
+        yield "tokens.refused", f"{address_to_hex(token)} is a profit token"
+
+
+def _execution(config: Config) -> Iterator[Broken]:
+    for place, relay in enumerate(config.relays):
+        yield from _url(f"relays[{place}].url", relay.url, ("http", "https"))
+    yield from _twice("relays", (relay.name for relay in config.relays))
+    yield from _twice("execution.vaults", (address_to_hex(vault.safe) for vault in config.execution.vaults))
+    yield from _twice("execution.vaults", (str(vault.keystore) for vault in config.execution.vaults))
+    if config.mode is Mode.LIVE:
+        if not config.execution.vaults:
+            yield "execution.vaults", 'at least one vault, or mode = "shadow"'
+        if not config.relays:
+            yield "relays", 'at least one relay, or mode = "shadow"'
+        if config.execution.vault_module == ZERO_ADDRESS:
+            yield "execution.vault_module", 'the address of the vault module, or mode = "shadow"'
+
+
+def _bounds(config: Config) -> Iterator[Broken]:
+    for name in config.bounds.__struct_fields__:
+        if getattr(config.bounds, name) < 1:
+            yield f"bounds.{name}", "at least 1"
+    if config.limits.breaker_window < 1:
+        yield "limits.breaker_window", "at least 1"
+    if config.limits.breaker_failures > config.limits.breaker_window:
+        yield "limits.breaker_failures", "at most breaker_window, or the breaker never opens"
+
+
+def _url(key: str, url: str, schemes: tuple[str, ...]) -> Iterator[Broken]:
+    """The error does not repeat the URL: it may hold a key for the service behind it."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        yield key, f"a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+
+
+def _twice(key: str, names: Iterable[str]) -> Iterator[Broken]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield key, f"{name} stands there {count} times"

@@ -1,0 +1,179 @@
+"""What the engine tells the desk: bodies of `LedgerEntry` frames, as MessagePack, `kind` being the class's tag.
+
+Everything that a miss's story needs, at the time it happened; amounts that may pass 64 bits are decimal text
+(`Amount`), because MessagePack's integers end there. Raises MalformedMessage and UnknownKind on other bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from node.pipeline.reasons import Reason
+from protocol.errors import MalformedMessage, UnknownKind
+from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds
+
+Amount: TypeAlias = str
+"""An integer as decimal text."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    """Base of all records."""
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """One swap of a route."""
+
+    pool_id: bytes
+    family: str
+    token_in: Address
+    token_out: Address
+    amount_in: Amount
+    amount_out: Amount
+
+
+class OpportunityFound(Record, frozen=True, kw_only=True, tag="opportunity_found"):
+    """A find that is going to be executed. Comes before `BundleSigned`."""
+
+    opportunity_id: Hash32
+    opportunity_kind: str
+    target_block: BlockNumber
+    seen_at: UnixNanoseconds
+    victims: tuple[Hash32, ...]
+    legs: tuple[Leg, ...]
+    lender: str
+    borrowed: Amount
+    flash_fee: Amount
+    profit_token: Address
+    gross_profit: Amount
+    gross_profit_wei: Amount
+    gas: Gas
+
+
+class OpportunityDropped(Record, frozen=True, kw_only=True, tag="opportunity_dropped"):
+    """A find that goes no further, whole, since it may not have been told before."""
+
+    found: OpportunityFound
+    reason: Reason
+    at: UnixNanoseconds
+
+
+class BundleSimulatedRecord(Record, frozen=True, kw_only=True, tag="bundle_simulated"):
+    """What the last check said; `failure` None if it ran clean."""
+
+    opportunity_ids: tuple[Hash32, ...]
+    failure: Reason | None
+    detail: str
+    profits: tuple[Amount, ...]
+    gas_used: Gas
+    took_ns: int
+
+
+class SignedExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction of ours in a bundle."""
+
+    opportunity_id: Hash32
+    transaction_hash: Hash32
+    sender: Address
+    nonce: int
+    predicted_profit: Amount
+    """In smallest units of the profit token, after flash fee and coinbase payment."""
+    minimum_profit: Amount
+    coinbase_wei: Amount
+    priority_fee_per_gas: Amount
+    gas_limit: Gas
+
+
+class BundleSigned(Record, frozen=True, kw_only=True, tag="bundle_signed"):
+    """A bundle that is about to be sent: on disk before the first byte leaves."""
+
+    bundle_hash: Hash32
+    target_block: BlockNumber
+    victims: tuple[Hash32, ...]
+    executions: tuple[SignedExecution, ...]
+    signed_at: UnixNanoseconds
+    tick_to_bundle_ns: int
+    """From the event that led to it (pending transaction or block received) to the signed bytes."""
+
+
+class RelayAnswered(Record, frozen=True, kw_only=True, tag="relay_answered"):
+    """What a relay said to a bundle; `error` empty if it took it."""
+
+    bundle_hash: Hash32
+    relay: str
+    error: str
+    took_ns: int
+
+
+class ExecutionLandedRecord(Record, frozen=True, kw_only=True, tag="execution_landed"):
+    """An execution is in a block and succeeded; `profit` as the chain's logs tell it."""
+
+    opportunity_id: Hash32
+    transaction_hash: Hash32
+    block: BlockNumber
+    block_hash: Hash32
+    profit: Amount
+    gas_used: Gas
+    gas_wei: Amount
+    """Base fee and priority fee, paid by the hot key."""
+    bid_wei: Amount
+    """Priority fee and coinbase payment: what the builder got."""
+
+
+class ExecutionMissedRecord(Record, frozen=True, kw_only=True, tag="execution_missed"):
+    """An execution is not in its target block, or reverted there; `lost_to` the transaction that took it, if known."""
+
+    opportunity_id: Hash32
+    block: BlockNumber
+    reason: Reason
+    lost_to: Hash32 | None
+    spent_wei: Amount
+
+
+class OutcomeRetracted(Record, frozen=True, kw_only=True, tag="outcome_retracted"):
+    """The block of an outcome left the chain; what was landed there is not."""
+
+    block_hash: Hash32
+
+
+class AlertRaised(Record, frozen=True, kw_only=True, tag="alert_raised"):
+    """Something that the operator should look at."""
+
+    kind: str
+    detail: str
+    at: UnixNanoseconds
+
+
+AnyRecord: TypeAlias = (
+    OpportunityFound
+    | OpportunityDropped
+    | BundleSimulatedRecord
+    | BundleSigned
+    | RelayAnswered
+    | ExecutionLandedRecord
+    | ExecutionMissedRecord
+    | OutcomeRetracted
+    | AlertRaised
+)
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(AnyRecord)
+
+
+def encode_record(record: AnyRecord) -> tuple[str, bytes]:
+    """Return kind and body for a `LedgerEntry`."""
+    return str(type(record).__struct_config__.tag), _ENCODER.encode(record)
+
+
+def decode_record(body: bytes) -> AnyRecord:
+    """Return the record that a body is. Raises MalformedMessage, UnknownKind."""
+    try:
+        record: AnyRecord = _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        if "`$.type`" in str(error):
+            raise UnknownKind(str(error)[:200], "record") from None
+        raise MalformedMessage(str(error)[:200], "record") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"not MessagePack: {str(error)[:200]}", "record") from None
+    return record
