@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from governance.contracts import contract
+from node.config import Config
+from node.config_file import described, table_of
+from node.config_template import field_meanings, first_sentence, plain_value
 from node.pipeline.reasons import Reason, Stage
 from protocol.ethereum.abi import selector
 from scripts.tree import ROOT
@@ -43,6 +48,48 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def configuration_page() -> str:
+    """Every key of the configuration, table by table, in the order of the structs."""
+    lines = [
+        "# Configuration",
+        "",
+        "Every key of `hftnode.toml`. `hftnode init` writes a file that explains itself; a wrong or unknown key is",
+        "told with the nearest valid one, all at once. Generated from `node/config.py` and",
+        "`node/pipeline/settings.py` by `scripts/gen-docs`.",
+        "",
+        '- **Amounts** are whole numbers of the smallest unit, or text: `"0.5 ether"`, `"30 gwei"`, `"5000e6"`.',
+        '- **Times** (`…_ns`) are nanoseconds, or text: `"30 s"`, `"250 ms"`.',
+        "- **Addresses** are 0x and 40 hex digits; in mixed case their checksum (EIP-55) must be right.",
+        "- **Paths** count from the file's folder.",
+        "- **Variables** go over the file: `HFTNODE_` and the key in capitals, tables and places in lists apart by two",
+        "  underscores: `HFTNODE_MODE=shadow`, `HFTNODE_CHAIN__RPCS__0__HTTP=http://127.0.0.1:8545`. A table or list",
+        "  may be given whole, as TOML. A password is never taken from a variable.",
+    ]
+    return "\n".join([*lines, *_tables(Config, "", listed=False)]) + "\n"
+
+
+def _tables(shape: type[msgspec.Struct], name: str, *, listed: bool) -> Iterator[str]:
+    title = f"`[[{name}]]`" if listed else f"`[{name}]`"
+    yield from ["", f"## {title if name else 'At the top'}", "", first_sentence(shape), ""]
+    yield from ["| key | takes | default | meaning |", "|---|---|---|---|"]
+    inner = []
+    for field in msgspec.structs.fields(shape):
+        table = table_of(field)
+        if table is not None:
+            inner.append(
+                (f"{name}.{field.name}" if name else field.name, table, described(field) == "a list of tables")
+            )
+            continue
+        default = "" if field.required else _default(field)
+        yield f"| `{field.name}` | {described(field)} | {default} | {field_meanings(shape)[field.name]} |"
+    for inner_name, table, is_list in inner:
+        yield from _tables(table, inner_name, listed=is_list)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    return "none" if field.default is None else f"`{plain_value(field.default, field, Path())}`"
+
+
 def contract_errors_page() -> str:
     """Every error of our own in the contracts, by contract, with its selector and what it means."""
     lines = [
@@ -59,6 +106,7 @@ def contract_errors_page() -> str:
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "docs/reference/configuration.md": configuration_page,
     "docs/reference/contract-errors.md": contract_errors_page,
     "docs/reference/reasons.md": reasons_page,
 }

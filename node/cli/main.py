@@ -12,6 +12,11 @@ from typing import Any
 
 import click
 
+from node.cli.init import init
+from node.cli.start import start
+from node.cli.status import status
+from node.cli.why import why
+
 COMMANDS = "hftnode.commands"
 INTERNAL_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
@@ -49,6 +54,9 @@ class CommandLine(click.Group):
 def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
+
+for _command in (init, start, status, why):
+    main.add_command(_command)
 
 # Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).
 for _entry in sorted(importlib.metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):

@@ -1,0 +1,116 @@
+"""The status as Prometheus metrics. Amounts become floats here, for graphs; the ledger has them exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.desk.status import NodeStatus
+
+PREFIX: Final = "hftnode_"
+WEI_PER_ETHER: Final = 10**18
+
+
+def metrics_page(status: NodeStatus) -> bytes:
+    """Return the metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Snapshot(status))
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, status: NodeStatus) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics of one moment."""
+        yield from _of_processes(self._status)
+        yield from _of_engine(self._status)
+        yield from _of_ledger(self._status)
+
+
+def _of_processes(status: NodeStatus) -> Iterator[Metric]:
+    yield _gauge("healthy", "1 if the engine runs and the ledger takes its entries.", int(status.healthy))
+    processes = status.processes.items()
+    yield _gauges("process_ready", "1 if the process does its work.", "process",
+                  {name: int(record.state == "ready") for name, record in processes})  # fmt: skip
+    yield _counters("process_restarts", "Starts after the first.", "process",
+                    {name: record.restarts for name, record in processes})  # fmt: skip
+
+
+def _of_engine(status: NodeStatus) -> Iterator[Metric]:
+    engine = status.engine
+    if engine is None:
+        return
+    gauges = {
+        "head_number": ("The last trusted block.", engine.head_number),
+        "head_age_seconds": ("Age of the last trusted block.", engine.head_age_ms / 1000),
+        "pools": ("Pools that are followed.", engine.pools),
+        "pools_quarantined": ("Pools that disagreed with the chain.", engine.pools_quarantined),
+        "cycles": ("Cycles that are screened.", engine.cycles),
+        "tokens_trusted": ("Tokens that may take part.", engine.tokens_trusted),
+        "tokens_refused": ("Tokens that may not.", engine.tokens_refused),
+        "spooled_entries": ("Ledger entries that the desk has not acknowledged.", engine.spooled),
+    }
+    for name, (meaning, value) in gauges.items():
+        yield _gauge(name, meaning, value)
+    yield _counter("pending_seen", "Pending transactions since the engine's start.", engine.pending_seen)
+    yield _counter("pending_read", "Of them, those that are swaps that we can read.", engine.pending_read)
+    yield _counters("opportunities", "Finds since the engine's start.", "kind", engine.opportunities)
+    yield _counters("engine_dropped", "Finds dropped since the engine's start.", "reason", engine.dropped)
+    yield _counter("bundles_sent", "Bundles sent since the engine's start.", engine.bundles_sent)
+    seconds = {quantile: microseconds / 1e6 for quantile, microseconds in engine.tick_to_bundle_us.items()}
+    yield _gauges("tick_to_bundle_seconds", "From event received to bundle signed.", "quantile", seconds)
+    ether = {key: int(balance) / WEI_PER_ETHER for key, balance in engine.hot_keys.items()}
+    yield _gauges("hot_key_ether", "Balance of a hot key.", "key", ether)
+    yield _gauges(
+        "rpc_up", "1 if the RPC is fine.", "rpc", {url: int(told == "ok") for url, told in engine.rpcs.items()}
+    )
+    yield _gauges("relay_up", "1 if the relay is fine.", "relay",
+                  {name: int(told == "ok") for name, told in engine.relays.items()})  # fmt: skip
+
+
+def _of_ledger(status: NodeStatus) -> Iterator[Metric]:
+    totals = status.totals
+    yield _gauge("ledger_entries", "Sequence of the last entry on disk.", status.ledger_entries)
+    yield _counter("bundles_signed", "Bundles in the ledger.", totals.bundles)
+    yield _gauge("executions_landed", "Executions in blocks that stand.", totals.landed)
+    yield _gauges("executions_missed", "Executions that are not in their block.", "reason", totals.missed)
+    yield _counters("found", "Finds in the ledger.", "kind", totals.found)
+    yield _counters("dropped", "Finds in the ledger that went no further.", "reason", totals.dropped)
+    yield _counters("relay_took", "Bundles that a relay took.", "relay", totals.relay_took)
+    yield _counters("relay_refused", "Bundles that a relay refused.", "relay", totals.relay_refused)
+    yield _counters("alerts", "Alerts by kind.", "kind", totals.alerts)
+    yield _counters("ledger_oddities", "Entries repeated, lost, contradicted or unreadable.", "what", totals.ledger)
+    for name, meaning, amounts in (
+        ("profit_ether", "Profit at the price of its find.", {k: s.profit_wei for k, s in totals.keys.items()}),
+        ("gas_ether", "Fees that the hot key paid.", {k: s.gas_wei for k, s in totals.keys.items()}),
+        ("bid_ether", "What builders got.", {k: s.bid_wei for k, s in totals.keys.items()}),
+    ):
+        yield _gauges(name, meaning, "key", {key: int(amount) / WEI_PER_ETHER for key, amount in amounts.items()})
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, meaning, value=value)
+
+
+def _counter(name: str, meaning: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, meaning, value=value)
+
+
+def _gauges(name: str, meaning: str, label: str, values: dict[str, int] | dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, meaning, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counters(name: str, meaning: str, label: str, values: dict[str, int]) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, meaning, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
