@@ -1,0 +1,237 @@
+"""From factories to pools.
+
+- Uniswap V2 and its like: the factory's list of all pairs, read through multicall.
+- Uniswap V3: `PoolCreated` logs; where a node keeps none, `getPool` for the pairs of tokens that are known.
+- Balancer V2: `PoolRegistered` logs of the vault; what a pool is, its contract says. Where a node keeps no logs, a pool
+  is found when it is used: `PoolLogs` reports ids that are not known.
+
+Logs are read in ranges that halve where the node refuses and grow again where it does not, from where the catalogue of
+an earlier run ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Final
+
+from node.config import FactoryConfig, ProtocolsConfig
+from node.engine.endpoints import Endpoints
+from node.engine.headers import Header
+from node.engine.multicall import Multicall, View, number_at
+from node.engine.pool_catalogue import FactoryRecord, PoolCatalogue
+from node.engine.pool_logs import POOL_CREATED, POOL_REGISTERED, LogJson, spec_from_log
+from node.engine.rpc import RpcRefused
+from node.pipeline.pools import PoolFamily, PoolId, PoolSpec
+from protocol.errors import MalformedMessage
+from protocol.ethereum.abi import decode, encode, selector
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32
+
+_log = logging.getLogger(__name__)
+
+MAX_RANGE_BLOCKS: Final = 50_000
+MAX_TOKENS_PAIRED: Final = 64
+"""Of so many known tokens at most all pairs are asked for, of more only those with a profit token."""
+PAIRS_READ_AGAIN: Final = 64
+"""Of a catalogue's pairs the last so many are listed again: a reorg may have changed their order."""
+_V3_FEES: Final = (100, 500, 2500, 3000, 10_000)
+_ALL_PAIRS_LENGTH: Final = selector("allPairsLength()")
+_ALL_PAIRS: Final = selector("allPairs(uint256)")
+_TOKEN0: Final = selector("token0()")
+_TOKEN1: Final = selector("token1()")
+_GET_POOL: Final = selector("getPool(address,address,uint24)")
+_SPACING: Final = selector("feeAmountTickSpacing(uint24)")
+_POOL_TOKENS: Final = selector("getPoolTokens(bytes32)")
+_WEIGHTS: Final = selector("getNormalizedWeights()")
+_GRADUAL: Final = selector("getGradualWeightUpdateParams()")
+_AMPLIFICATION: Final = selector("getAmplificationParameter()")
+_SWAP_FEE: Final = selector("getSwapFeePercentage()")
+_WORD: Final = 32
+_PIP: Final = 10**12
+"""A millionth in Balancer's 18-decimal fee."""
+
+
+class Discovery:
+    """Finds pools. `passed_over`: what was found at the vault and is not followed, by why, counted; their ids are told
+    to `pass_over`, so that nobody asks again."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        multicall: Multicall,
+        protocols: ProtocolsConfig,
+        profit_tokens: Sequence[Address],
+        max_pools: int,
+        pass_over: Callable[[PoolId], None],
+        catalogue: PoolCatalogue,
+    ) -> None:
+        self.passed_over: Counter[str] = Counter()
+        self._endpoints, self._multicall, self._protocols = endpoints, multicall, protocols
+        self._profit_tokens, self._max_pools, self._pass_over = tuple(profit_tokens), max_pools, pass_over
+        self._catalogue = catalogue
+
+    async def pools(self, head: Header) -> list[PoolSpec]:
+        """Return every pool of the configured factories at a head, at most `max_pools`. Raises RpcError."""
+        await self._catalogue.open()
+        found: list[PoolSpec] = []
+        records: dict[Address, FactoryRecord] = {}
+        for factory in self._protocols.factories:
+            known = self._catalogue.record(factory.address)
+            if factory.family is PoolFamily.UNISWAP_V3:
+                record = FactoryRecord(_with(known.pools, await self._v3_pools(factory, head, found)))
+            elif factory.family is PoolFamily.BALANCER_V2_WEIGHTED:
+                record = await self._registered(factory, head, known)
+            else:
+                most = max(0, self._max_pools - len(found))
+                start = max(0, len(known.pools) - PAIRS_READ_AGAIN)
+                record = FactoryRecord(_with(known.pools, await self._pairs(factory, head.hash, start, most)))
+            found += record.pools
+            records[factory.address] = record
+        await self._catalogue.save(records, head)
+        if len(found) > self._max_pools:
+            _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), self._max_pools)
+        return found[: self._max_pools]
+
+    async def vault_pools(self, vault: Address, ids: Sequence[PoolId], at: Hash32) -> list[PoolSpec]:
+        """Return those of a vault's pools that are weighted ones; others are counted in `passed_over`."""
+        functions = (_WEIGHTS, _GRADUAL, _AMPLIFICATION, _SWAP_FEE)
+        views = [
+            view
+            for pool_id in ids
+            for view in (
+                View(vault, _POOL_TOKENS + pool_id),
+                *(View(Address(pool_id[:20]), function) for function in functions),
+            )
+        ]
+        answers = await self._multicall.read(views, at)
+        specs: list[PoolSpec] = []
+        for index, pool_id in enumerate(ids):
+            kind = _vault_pool(pool_id, answers[5 * index : 5 * index + 5])
+            if isinstance(kind, str):
+                self.passed_over[kind] += 1
+                self._pass_over(pool_id)
+            else:
+                specs.append(kind)
+        return specs
+
+    async def _pairs(self, factory: FactoryConfig, at: Hash32, start: int, most: int) -> list[PoolSpec]:
+        (answer,) = await self._multicall.read([View(factory.address, _ALL_PAIRS_LENGTH)], at)
+        count = min(number_at(answer, 0) if answer else 0, most)
+        listed = await self._multicall.read(
+            [View(factory.address, _ALL_PAIRS + index.to_bytes(_WORD, "big")) for index in range(start, count)], at
+        )
+        pairs = [_address(answer) for answer in listed if answer]
+        tokens = await self._multicall.read([View(pair, name) for pair in pairs for name in (_TOKEN0, _TOKEN1)], at)
+        specs: list[PoolSpec] = []
+        for index, pair in enumerate(pairs):
+            first, second = tokens[2 * index : 2 * index + 2]
+            if first and second:
+                both = (_address(first), _address(second))
+                specs.append(PoolSpec(pair, factory.family, pair, both, factory.fee_pips))
+        return specs
+
+    async def _v3_pools(self, factory: FactoryConfig, head: Header, known: Sequence[PoolSpec]) -> list[PoolSpec]:
+        try:
+            logs = await self._logs(factory, POOL_CREATED, head)
+        except RpcRefused as refused:
+            _log.info("%s: asking the factory for the pools of the tokens that are known", refused)
+            return await self._v3_enumerated(factory, head.hash, known)
+        specs: list[PoolSpec] = []
+        for log in logs:
+            try:
+                spec = spec_from_log(factory, POOL_CREATED, log)
+            except ValueError:
+                self.passed_over["a malformed announcement"] += 1
+                continue
+            if spec is not None:
+                specs.append(spec)
+        return specs
+
+    async def _v3_enumerated(self, factory: FactoryConfig, at: Hash32, known: Sequence[PoolSpec]) -> list[PoolSpec]:
+        tokens = sorted({*self._profit_tokens, *(token for spec in known for token in spec.tokens)})
+        pairs = list(combinations(tokens, 2))
+        if len(tokens) > MAX_TOKENS_PAIRED:
+            pairs = [pair for pair in pairs if set(pair) & set(self._profit_tokens)]
+        asked = [View(factory.address, _SPACING + fee.to_bytes(_WORD, "big")) for fee in _V3_FEES]
+        answers = await self._multicall.read(asked, at)
+        spacings = {fee: number_at(answer, 0) for fee, answer in zip(_V3_FEES, answers, strict=True) if answer}
+        candidates = [(pair, fee) for pair in pairs for fee, spacing in spacings.items() if spacing]
+        views = [
+            View(factory.address, _GET_POOL + encode(["address", "address", "uint24"], [*map(_hex, pair), fee]))
+            for pair, fee in candidates
+        ]
+        specs: list[PoolSpec] = []
+        for (pair, fee), answer in zip(candidates, await self._multicall.read(views, at), strict=True):
+            pool = _address(answer) if answer else ZERO_ADDRESS
+            if pool != ZERO_ADDRESS:
+                specs.append(PoolSpec(pool, factory.family, pool, pair, fee, spacings[fee]))
+        return specs
+
+    async def _registered(self, factory: FactoryConfig, head: Header, known: FactoryRecord) -> FactoryRecord:
+        for pool_id in known.passed_over:
+            self._pass_over(pool_id)
+        try:
+            logs = await self._logs(factory, POOL_REGISTERED, head)
+        except RpcRefused as refused:
+            _log.warning("%s: Balancer's pools are found as they are used", refused)
+            return known
+        ids = [bytes.fromhex(log.topics[1][2:]) for log in logs if len(log.topics) > 1]
+        seen = {*known.passed_over, *(spec.id for spec in known.pools)}
+        fresh = [pool_id for pool_id in dict.fromkeys(ids) if len(pool_id) == _WORD and pool_id not in seen]
+        specs = await self.vault_pools(factory.address, fresh, head.hash)
+        followed = {spec.id for spec in specs}
+        left = [pool_id for pool_id in fresh if pool_id not in followed]
+        return FactoryRecord(known.pools + specs, known.passed_over + left)
+
+    async def _logs(self, factory: FactoryConfig, topic: str, head: Header) -> list[LogJson]:
+        """Return a factory's announcements up to a head. Raises RpcRefused where not even one block is given."""
+        logs: list[LogJson] = []
+        start, span = self._catalogue.next_block(factory.address, factory.from_block), MAX_RANGE_BLOCKS
+        while start <= head.number:
+            end = min(start + span - 1, head.number)
+            asked = {"fromBlock": hex(start), "toBlock": hex(end), "address": _hex(factory.address), "topics": [topic]}
+            try:
+                logs += await self._endpoints.call("eth_getLogs", asked, shape=list[LogJson], seconds=15.0)
+            except RpcRefused:
+                if end == start:
+                    raise
+                span = (end - start + 1) // 2
+                continue
+            start, span = BlockNumber(end + 1), min(2 * span, MAX_RANGE_BLOCKS)
+        return logs
+
+
+def _with(known: list[PoolSpec], more: Sequence[PoolSpec]) -> list[PoolSpec]:
+    """Return the pools that are known and then those that are new; a reorg may announce one twice."""
+    return list({spec.id: spec for spec in (*known, *more)}.values())
+
+
+def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | str:
+    """Return the weighted pool, or why it is none that we follow."""
+    held, weights, gradual, amplification, fee = answers
+    if amplification is not None:
+        return "a stable pool"
+    if gradual:
+        return "a pool whose weights move"
+    if not (held and weights and fee):
+        return "a pool of another kind"
+    try:
+        tokens, _, _ = decode(["address[]", "uint256[]", "uint256"], held)
+        (shares,) = decode(["uint256[]"], weights)
+        fee_pips = number_at(fee, 0) // _PIP
+    except (MalformedMessage, ValueError):
+        return "a pool of another kind"
+    if len(shares) != len(tokens):
+        return "a pool of another kind"
+    addresses = tuple(Address(bytes.fromhex(token[2:])) for token in tokens)
+    return PoolSpec(pool_id, PoolFamily.BALANCER_V2_WEIGHTED, Address(pool_id[:20]), addresses, fee_pips)
+
+
+def _address(word: bytes) -> Address:
+    return Address(word[12:_WORD])
+
+
+def _hex(address: Address) -> str:
+    return "0x" + address.hex()

@@ -1,0 +1,143 @@
+"""Pending transactions as the pipeline wants them: to routers that we read, once each, hash checked against the bytes.
+
+Senders' next nonces are known from the blocks that were read, and asked for in the background where they are not: the
+hot path waits for nothing. A transaction that is replaced, or whose nonce another one used, is gone; one that no block
+takes within `keep_blocks` is forgotten (the pipeline does so too). Everything here is bounded; the oldest leave.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from typing import Final
+
+import msgspec
+
+from node.engine.block_reader import MinedTransaction
+from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
+from protocol.errors import RemoteProtocolError
+from protocol.ethereum.hot_path import pending_from_json
+from protocol.units import BlockNumber, Hash32, UnixNanoseconds
+
+MAX_SEEN: Final = 65_536
+"""Hashes remembered, so that a transaction is told once however many nodes announce it."""
+MAX_NONCES: Final = 16_384
+MAX_UNASKED: Final = 256
+"""Senders whose nonce is to be asked; more of them stay unknown until their next transaction."""
+
+
+class _Glance(msgspec.Struct, gc=False):
+    hash: str
+    to: str | None = None
+
+
+_GLANCE: Final = msgspec.json.Decoder(_Glance)
+
+
+class _Waiting(msgspec.Struct, frozen=True, gc=False):
+    hash: Hash32
+    block: BlockNumber
+
+
+class Mempool:
+    """What is pending. `destinations`: the routers, lower-case hex. `unasked`: senders whose nonce is not known.
+
+    `counts`: `announced`, `repeated`, `read`, `malformed`, `seen_forgotten`.
+    """
+
+    def __init__(
+        self,
+        destinations: Container[str],
+        emit: Callable[[Event], None],
+        now: Callable[[], UnixNanoseconds],
+        keep_blocks: int,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.unasked: dict[str, None] = {}
+        self._destinations, self._emit, self._now, self._keep_blocks = destinations, emit, now, keep_blocks
+        self._head = BlockNumber(0)
+        self._seen: dict[str, None] = {}
+        self._nonces: dict[str, int] = {}
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+
+    def announced(self, raw: msgspec.Raw | bytes) -> None:
+        """Take in a transaction's JSON object."""
+        self.counts["announced"] += 1
+        try:
+            glance = _GLANCE.decode(raw)
+            if glance.to is None or glance.to.lower() not in self._destinations:
+                return
+            if glance.hash in self._seen:
+                self.counts["repeated"] += 1
+                return
+            transaction = pending_from_json(raw, self._destinations)
+        except (msgspec.DecodeError, RemoteProtocolError, UnicodeDecodeError, RecursionError):
+            self.counts["malformed"] += 1
+            return
+        if transaction is None:
+            return
+        self.counts["read"] += 1
+        self._remember(glance.hash)
+        sender, nonce = transaction.sender, transaction.nonce
+        known = self._nonces.get(sender)
+        if known is None and len(self.unasked) < MAX_UNASKED:
+            self.unasked[sender] = None
+        replaced = self._waiting.pop((sender, nonce), None)
+        if replaced is not None:
+            self._emit(PendingGone(replaced.hash, "replaced"))
+        self._waiting[sender, nonce] = _Waiting(Hash32(transaction.hash), self._head)
+        self._emit(PendingTransactionSeen(transaction, self._now(), known))
+
+    def sender_of(self, raw: msgspec.Raw | bytes) -> str | None:
+        """Return who sent a transaction that `announced` would tell, if the nonce is not known; None else."""
+        try:
+            glance = _WITH_SENDER.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        sender = glance.sender.lower()
+        is_wanted = glance.to is not None and glance.to.lower() in self._destinations and sender not in self._nonces
+        return sender if is_wanted else None
+
+    def learned(self, sender: str, nonce: int) -> None:
+        """Take in a sender's next nonce at the head."""
+        self.unasked.pop(sender, None)
+        self._nonces.pop(sender, None)
+        self._nonces[sender] = nonce
+        if len(self._nonces) > MAX_NONCES:
+            del self._nonces[next(iter(self._nonces))]
+
+    def mined(self, number: BlockNumber, transactions: Sequence[MinedTransaction]) -> None:
+        """A block took these: nonces rise, and what waited for the same nonces is gone."""
+        self._head = number
+        included = {bytes(transaction.hash) for transaction in transactions}
+        for transaction in transactions:
+            sender, nonce = "0x" + transaction.sender.hex(), int(transaction.nonce)
+            self.learned(sender, nonce + 1)
+            waiting = self._waiting.pop((sender, nonce), None)
+            if waiting is not None and waiting.hash not in included:
+                self._emit(PendingGone(waiting.hash, "its nonce was used by another"))
+        while self._waiting:
+            oldest = next(iter(self._waiting))
+            if number - self._waiting[oldest].block < self._keep_blocks:
+                break
+            del self._waiting[oldest]
+
+    def retracted(self, number: BlockNumber) -> None:
+        """A block left the chain: nonces are to be asked anew, and what it took may be announced again."""
+        self._head = BlockNumber(number - 1)
+        self._nonces.clear()
+        self._seen.clear()
+
+    def _remember(self, transaction_hash: str) -> None:
+        self._seen[transaction_hash] = None
+        if len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+            self.counts["seen_forgotten"] += 1
+
+
+class _WithSender(msgspec.Struct, gc=False):
+    sender: str = msgspec.field(name="from")
+    to: str | None = None
+
+
+_WITH_SENDER: Final = msgspec.json.Decoder(_WithSender)

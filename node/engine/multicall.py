@@ -1,0 +1,122 @@
+"""Many view calls in one request, all at one block: Multicall3's `aggregate3`, encoded and decoded by hand.
+
+eth-abi would take longer over the thousands of words of a tick bitmap than the chain does. Requests are kept under a
+bound on calls and bytes, and halved where a node still refuses (gas, size).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from node.engine.endpoints import Endpoints
+from node.engine.rpc import RpcGarbage, RpcRefused
+from node.engine.rpc_types import Data
+from protocol.ethereum.abi import selector
+from protocol.units import Address, Hash32
+
+CALLS_PER_REQUEST: Final = 2_000
+BYTES_PER_REQUEST: Final = 640 * 1024
+"""Of call data; twice as many on the wire, as hex."""
+_AGGREGATE: Final = selector("aggregate3((address,bool,bytes)[])")
+_GAS: Final = hex(50_000_000)
+"""What public nodes give to a call."""
+_WORD: Final = 32
+_TRUE: Final = (1).to_bytes(_WORD, "big")
+_DATA_OFFSET: Final = (3 * _WORD).to_bytes(_WORD, "big")
+_SECONDS: Final = 15.0
+
+
+class View(NamedTuple):
+    """One call of a view function."""
+
+    target: Address
+    data: bytes
+
+
+class Multicall:
+    """Reads through one Multicall3."""
+
+    def __init__(self, endpoints: Endpoints, address: Address) -> None:
+        self._endpoints, self._address = endpoints, "0x" + address.hex()
+
+    async def read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
+        """Return what each call returns in the state after a block; None for one that reverts. Raises RpcError."""
+        answers: list[bytes | None] = []
+        for part in _parts(views):
+            answers += await self._read(part, at)
+        return answers
+
+    async def _read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
+        request = {"to": self._address, "data": "0x" + encode_aggregate(views).hex(), "gas": _GAS}
+        block = {"blockHash": "0x" + at.hex()}
+        try:
+            answer = await self._endpoints.call("eth_call", request, block, shape=Data, seconds=_SECONDS)
+        except RpcRefused:
+            if len(views) == 1:
+                raise
+            middle = len(views) // 2
+            return await self._read(views[:middle], at) + await self._read(views[middle:], at)
+        try:
+            return decode_aggregate(answer, len(views))
+        except ValueError as error:
+            raise RpcGarbage(self._address, "aggregate3", str(error)) from None
+
+
+def _parts(views: Sequence[View]) -> Iterator[Sequence[View]]:
+    start = size = 0
+    for place, view in enumerate(views):
+        size += 6 * _WORD + len(view.data)
+        if place > start and (place - start >= CALLS_PER_REQUEST or size > BYTES_PER_REQUEST):
+            yield views[start:place]
+            start, size = place, 6 * _WORD + len(view.data)
+    if start < len(views):
+        yield views[start:]
+
+
+def encode_aggregate(views: Sequence[View]) -> bytes:
+    """Return the call data of `aggregate3` in which every call may fail."""
+    offsets: list[bytes] = []
+    tuples: list[bytes] = []
+    place = _WORD * len(views)
+    for target, data in views:
+        padding = -len(data) % _WORD
+        offsets.append(place.to_bytes(_WORD, "big"))
+        length = len(data).to_bytes(_WORD, "big")
+        tuples.append(b"".join((bytes(12), target, _TRUE, _DATA_OFFSET, length, data, bytes(padding))))
+        place += 4 * _WORD + len(data) + padding
+    head = _AGGREGATE + _WORD.to_bytes(_WORD, "big") + len(views).to_bytes(_WORD, "big")
+    return b"".join((head, *offsets, *tuples))
+
+
+def decode_aggregate(answer: bytes, count: int) -> list[bytes | None]:
+    """Return the results of `aggregate3`. Raises ValueError for anything but `count` of them."""
+    if not answer:
+        raise ValueError("there is no Multicall3 at this address")
+    base = number_at(answer, 0) + _WORD
+    if number_at(answer, base - _WORD) != count:
+        raise ValueError(f"not the answers to {count} calls")
+    results: list[bytes | None] = []
+    for index in range(count):
+        start = base + number_at(answer, base + _WORD * index)
+        place = start + number_at(answer, start + _WORD)
+        length = number_at(answer, place)
+        data = answer[place + _WORD : place + _WORD + length]
+        if len(data) != length:
+            raise ValueError("the answer ends within a result")
+        results.append(data if number_at(answer, start) else None)
+    return results
+
+
+def number_at(data: bytes, place: int) -> int:
+    """Return the word at a place as a number. Raises ValueError beyond the end."""
+    word = data[place : place + _WORD]
+    if len(word) != _WORD:
+        raise ValueError("the answer ends within a word")
+    return int.from_bytes(word, "big")
+
+
+def signed_at(data: bytes, place: int) -> int:
+    """Return the word at a place as a signed number. Raises ValueError beyond the end."""
+    number = number_at(data, place)
+    return number - (1 << 256) if number >> 255 else number

@@ -1,0 +1,204 @@
+"""What is read beside the blocks: states of pools, verdicts on tokens, senders' nonces, the audit.
+
+Requests wait here, each once, and are served at the newest head. What was read at a head that has left the chain
+meanwhile is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from node.config import Config
+from node.engine.audit import Audit
+from node.engine.block_reader import BlockReader
+from node.engine.discovery import Discovery
+from node.engine.endpoints import Endpoints
+from node.engine.headers import Header
+from node.engine.mempool import Mempool
+from node.engine.pool_logs import PoolLogs
+from node.engine.pool_reading import PoolReader, Unreadable
+from node.engine.rpc import Call, RpcError
+from node.engine.rpc_types import Quantity
+from node.engine.token_screen import TokenScreen
+from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
+from node.pipeline.pools import PoolFamily, PoolId, PoolSpec
+from protocol.units import Address
+
+_log = logging.getLogger(__name__)
+
+POOLS_AT_ONCE: Final = 64
+"""Pools that are read and told together: the fewer, the sooner the first of them trade."""
+HOLDERS_ASKED: Final = 8
+
+
+class Readers(msgspec.Struct, frozen=True, kw_only=True):
+    """What upkeep reads with."""
+
+    endpoints: Endpoints
+    blocks: BlockReader
+    logs: PoolLogs
+    pools: PoolReader
+    discovery: Discovery
+    screen: TokenScreen
+    audit: Audit
+    mempool: Mempool
+
+
+class Upkeep:
+    """The requests and their service. `work` is called by one task only.
+
+    `wake` is set while there is something to do. `verdicts`: token to what the screen found. `counts`: `synced`,
+    `unreadable`, `read_again`.
+    """
+
+    def __init__(self, config: Config, readers: Readers, emit: Callable[[Event], None]) -> None:
+        self.wake = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.counts: Counter[str] = Counter()
+        self.verdicts: dict[Address, TokenVerdict] = {}
+        self._tokens, self._readers, self._emit = config.tokens, readers, emit
+        vaults = [one.address for one in config.protocols.factories if one.family is PoolFamily.BALANCER_V2_WEIGHTED]
+        self._vault = vaults[0] if vaults else None
+        self._wanted: dict[PoolId, None] = {}
+        self._unscreened: dict[Address, None] = {}
+        self._registered: dict[PoolId, None] = {}
+        self._is_audit_due = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        waiting = self._wanted or self._unscreened or self._registered or self._readers.mempool.unasked
+        return not waiting and not self._is_audit_due
+
+    def resync(self, pool_ids: Sequence[PoolId]) -> None:
+        """Read these pools; none means all that are followed."""
+        ids: Iterable[PoolId] = pool_ids or [spec.id for spec in self._readers.logs.followed]
+        self._wanted.update(dict.fromkeys(ids))
+        self.look()
+
+    def registered(self, pool_ids: Sequence[PoolId]) -> None:
+        """Find out what these pools of the vault are."""
+        self._registered.update(dict.fromkeys(pool_ids))
+        self.look()
+
+    def discovered(self, specs: Sequence[PoolSpec]) -> None:
+        """Follow these pools and tell of them; their states are read because the pipeline asks for them."""
+        for spec in specs:
+            if self._readers.logs.spec_of(spec.id) is None:
+                self._readers.logs.follow(spec)
+                self._unscreened.update(dict.fromkeys(t for t in spec.tokens if t not in self.verdicts))
+                self._emit(PoolDiscovered(spec))
+        self.look()
+
+    def block_told(self) -> None:
+        """A block was told: the audit is due."""
+        self._is_audit_due = True
+        self.look()
+
+    def look(self) -> None:
+        """Wake whoever works, if there is something to do."""
+        if not self.is_idle:
+            self.wake.set()
+            self.idle.clear()
+
+    async def work(self) -> None:
+        """Serve all requests. Raises RpcError; what was not served still waits."""
+        self.wake.clear()
+        while not self.is_idle and (head := self._readers.blocks.head) is not None:
+            await self._identify(head)
+            await self._resync(head)
+            await self._screen(head)
+            await self._ask_nonces(head)
+            await self._audit(head)
+        self.idle.set()
+
+    async def _identify(self, head: Header) -> None:
+        ids = tuple(self._registered)
+        if ids and self._vault is not None:
+            specs = await self._readers.discovery.vault_pools(self._vault, ids, head.hash)
+            if self._is_gone(head):
+                return
+            for pool_id in ids:
+                self._registered.pop(pool_id, None)
+            self.discovered(specs)
+
+    async def _resync(self, head: Header) -> None:
+        while self._wanted:
+            specs: list[PoolSpec] = []
+            for pool_id in tuple(self._wanted):
+                spec = self._readers.logs.spec_of(pool_id)
+                if spec is None:
+                    del self._wanted[pool_id]
+                elif len(specs) < POOLS_AT_ONCE:
+                    specs.append(spec)
+            states = await self._readers.pools.read(specs, head.hash)
+            if self._is_gone(head):
+                return
+            for pool_id, state in states.items():
+                self._wanted.pop(pool_id, None)
+                if isinstance(state, Unreadable):
+                    self.counts["unreadable"] += 1
+                    _log.info("pool 0x%s cannot be read: %s", pool_id.hex(), state.why)
+                else:
+                    self.counts["synced"] += 1
+                    self._emit(PoolSynced(pool_id, state, head.number))
+
+    async def _screen(self, head: Header) -> None:
+        tokens = tuple(self._unscreened)
+        if not tokens:
+            return
+        holders: dict[Address, list[Address]] = {token: [] for token in tokens}
+        for spec in self._readers.logs.followed:
+            is_vaults = spec.family is PoolFamily.BALANCER_V2_WEIGHTED and self._vault is not None
+            holder = self._vault if is_vaults and self._vault is not None else spec.address
+            for token in spec.tokens:
+                several = holders.get(token)
+                if several is not None and holder not in several and len(several) < HOLDERS_ASKED:
+                    several.append(holder)
+        verdicts = await self._readers.screen.screen(holders, head.hash)
+        for token, verdict in verdicts.items():
+            self._unscreened.pop(token, None)
+            self.verdicts[token] = verdict
+            self._emit(TokenScreened(token, verdict, self.is_trusted(token)))
+
+    def is_trusted(self, token: Address) -> bool:
+        """Whether a token may take part: by its verdict, or because the operator says so."""
+        if token in self._tokens.refused:
+            return False
+        return token in self._tokens.trusted or self.verdicts.get(token) in self._tokens.accepted
+
+    async def _ask_nonces(self, head: Header) -> None:
+        mempool = self._readers.mempool
+        senders = tuple(mempool.unasked)
+        block = {"blockHash": "0x" + head.hash.hex()}
+        calls = [Call("eth_getTransactionCount", (sender, block), Quantity) for sender in senders]
+        answers = await self._readers.endpoints.batch(calls)
+        if self._readers.blocks.head is not head:
+            return  # a block since may have used some of them
+        for sender, answer in zip(senders, answers, strict=True):
+            mempool.unasked.pop(sender, None)
+            if not isinstance(answer, RpcError):
+                mempool.learned(sender, int(answer))
+
+    async def _audit(self, head: Header) -> None:
+        if not self._is_audit_due or self._readers.blocks.head is not head:
+            return
+        self._is_audit_due = False
+        differing = await self._readers.audit.sample(self._readers.logs.followed, head.hash)
+        if self._is_gone(head):
+            return
+        for pool_id, why in differing.items():
+            self._emit(PoolQuarantined(pool_id, f"audit at block {head.number}: {why}"))
+
+    def _is_gone(self, head: Header) -> bool:
+        """Whether a head has left the chain, so that what was read at it is not to be told."""
+        is_gone = not self._readers.blocks.is_told(head.hash)
+        self.counts["read_again"] += is_gone
+        return is_gone

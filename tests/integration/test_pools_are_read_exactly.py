@@ -1,0 +1,85 @@
+"""Pools found through their factories and read by multicall, against the genuine contracts' own answers."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from devnet.anvil import Anvil
+from devnet.world import World
+from node.clock import SystemClock
+from node.config import RpcConfig
+from node.engine.discovery import Discovery
+from node.engine.endpoints import Endpoints
+from node.engine.headers import header_from_json
+from node.engine.multicall import Multicall
+from node.engine.pool_catalogue import PoolCatalogue
+from node.engine.pool_reading import PoolReader, Unreadable
+from node.pipeline.amm.concentrated import ConcentratedPool
+from node.pipeline.amm.weighted import WeightedPool
+from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, quote_exact_in
+from protocol.units import ChainId, address_from_hex, address_to_hex
+from tests.chain import Chain
+from tests.engine_scene import engine_config
+
+pytestmark = pytest.mark.anvil
+
+
+async def _quoted(chain: Chain, world: World, spec: PoolSpec, amount: int) -> int:
+    """What the protocol's own contract gives for an input of the first token."""
+    contracts = world.manifest.contracts
+    into, out_of = map(address_to_hex, spec.tokens[:2])
+    if spec.family is PoolFamily.UNISWAP_V3:
+        asked = (into, out_of, amount, spec.fee_pips, 0)
+        signature = "quoteExactInputSingle((address,address,uint256,uint24,uint160))"
+        return int((await chain.read(contracts["uniswap_v3_quoter"], signature, ["uint256"], asked))[0])
+    if spec.family is PoolFamily.BALANCER_V2_WEIGHTED:
+        single = (spec.id, 0, into, out_of, amount, b"")
+        zero = "0x" + "00" * 20
+        signature = "querySwap((bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool))"
+        queries = contracts["balancer_queries"]
+        return int((await chain.read(queries, signature, ["uint256"], single, (zero, False, zero, False)))[0])
+    router = contracts["uniswap_v2_router" if spec.family is PoolFamily.UNISWAP_V2 else "sushi_router"]
+    amounts = await chain.read(router, "getAmountsOut(uint256,address[])", ["uint256[]"], amount, [into, out_of])
+    return int(amounts[0][1])
+
+
+def _reserve(state: PoolState) -> int:
+    if isinstance(state, ConcentratedPool):
+        return (state.liquidity << 96) // state.sqrt_price_x96
+    return state.balances[0] if isinstance(state, WeightedPool) else state.reserve0
+
+
+async def test_every_pool_of_the_world_is_found_and_quotes_as_its_own_contracts_do(
+    untouched_chain: Chain, shared_world_anvil: Anvil, world: World
+) -> None:
+    url = shared_world_anvil.url
+    endpoints = Endpoints.open([RpcConfig(http=url, websocket=url)], SystemClock())
+    protocols = engine_config(world.manifest).protocols
+    multicall = Multicall(endpoints, protocols.multicall3)
+    vault = address_from_hex(world.manifest.contracts["balancer_vault"])
+    try:
+        head = header_from_json(orjson.dumps(await endpoints.call("eth_getBlockByNumber", "latest", False)))
+        weth = address_from_hex(world.manifest.contracts["weth"])
+        catalogue = PoolCatalogue(None, ChainId(world.manifest.chain_id), endpoints)
+        discovery = Discovery(endpoints, multicall, protocols, [weth], 1000, lambda _pool: None, catalogue)
+        found = await discovery.pools(head)
+        expected = {pool.address.lower() for pool in world.manifest.pools if pool.family != "balancer_v2_stable"}
+        assert {address_to_hex(spec.address) for spec in found} == expected
+        by_address = {pool.address.lower(): pool for pool in world.manifest.pools}
+        states = await PoolReader(multicall, vault).read(found, head.hash)
+        for spec in found:
+            pool, state = by_address[address_to_hex(spec.address)], states[spec.id]
+            symbols = [world.manifest.token(symbol).address.lower() for symbol in pool.tokens]
+            assert [address_to_hex(token) for token in spec.tokens] == symbols
+            assert (spec.fee_pips, spec.tick_spacing, str(spec.family)) == (
+                pool.fee_pips,
+                pool.tick_spacing,
+                pool.family,
+            )
+            assert not isinstance(state, Unreadable), (pool.name, state)
+            for parts in (1_000, 7):
+                amount = max(1, _reserve(state) // parts)
+                assert quote_exact_in(state, 0, 1, amount) == await _quoted(untouched_chain, world, spec, amount), pool
+    finally:
+        await endpoints.close()

@@ -1,0 +1,257 @@
+"""The way to a head, and whom to believe about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from node.engine.block_reader import BlockReader, HeadNotConnected
+from node.engine.headers import Header, header_from_json
+from node.engine.heads import LAG_BLOCKS, Heads, ProbeFailed, WrongChain, probe
+from node.engine.rpc import RpcGarbage, RpcRefused
+from tests.fake_blocks import header_json
+from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, says
+
+Json = dict[str, Any]
+
+
+def chain_of(first: int, last: int, parent: str = "0x" + "aa" * 32, salt: str = "") -> list[Json]:
+    """Headers that follow one another."""
+    headers: list[Json] = []
+    for number in range(first, last + 1):
+        headers.append(header_json(number, parent=headers[-1]["hash"] if headers else parent, salt=salt))
+    return headers
+
+
+def read_header(body: Json) -> Header:
+    return header_from_json(orjson.dumps(body))
+
+
+def node_with(*bodies: Json, logs: Any = (), latest: Json | None = None) -> FakeNode:
+    by_hash = {body["hash"]: body for body in bodies}
+
+    def block(block_hash: str, whole: bool) -> Any:
+        body = by_hash.get(block_hash)
+        return None if body is None else {**body, "transactions": TRANSACTIONS if whole else []}
+
+    return FakeNode(
+        eth_getBlockByHash=block,
+        eth_getLogs=lambda _filter: list(logs),
+        eth_chainId=lambda: "0x1",
+        eth_blockNumber=lambda: (latest or bodies[-1])["number"],
+        eth_getBlockByNumber=lambda _tag, _whole: latest or bodies[-1],
+    )
+
+
+TRANSACTIONS = [{"hash": "0x" + "77" * 32, "from": "0x" + "88" * 20, "nonce": "0x3", "to": None}]
+
+
+def log_json(body: Json, index: int, block_hash: str = "") -> Json:
+    return {
+        "address": "0x" + "01" * 20,
+        "topics": [],
+        "data": "0x",
+        "blockHash": block_hash or body["hash"],
+        "logIndex": hex(index),
+    }
+
+
+def reader(node: FakeNode, told: list[Json] | None = None, depth: int = 8) -> BlockReader:
+    blocks = BlockReader(endpoints_to([node]), ["0x" + "05" * 32], depth)
+    for body in told or []:
+        blocks.tell(read_header(body))
+    return blocks
+
+
+def numbers(headers: Any) -> list[int]:
+    return [header.number for header in headers]
+
+
+async def test_the_first_head_has_no_way() -> None:
+    (only,) = chain_of(9, 9)
+    way = await reader(node_with(only)).way_to(read_header(only))
+    assert (numbers(way.retracted), numbers(way.arrived), way.is_anew) == ([], [9], False)
+
+
+async def test_a_gap_is_filled_from_the_oldest_on() -> None:
+    chain = chain_of(1, 6)
+    way = await reader(node_with(*chain), chain[:2]).way_to(read_header(chain[5]))
+    assert (numbers(way.retracted), numbers(way.arrived)) == ([], [3, 4, 5, 6])
+
+
+async def test_a_head_that_was_told_leads_nowhere() -> None:
+    chain = chain_of(1, 3)
+    way = await reader(node_with(*chain), chain).way_to(read_header(chain[1]))
+    assert (way.retracted, way.arrived) == ((), ())
+
+
+async def test_a_reorg_goes_back_to_the_common_ancestor_newest_first() -> None:
+    ours = chain_of(1, 5)
+    theirs = chain_of(3, 6, parent=ours[1]["hash"], salt="other")
+    blocks = reader(node_with(*ours, *theirs), ours)
+    way = await blocks.way_to(read_header(theirs[-1]))
+    assert (numbers(way.retracted), numbers(way.arrived)) == ([5, 4, 3], [3, 4, 5, 6])
+    for header in way.retracted:
+        blocks.retract(header)
+    for header in way.arrived:
+        blocks.tell(header)
+    assert numbers(blocks.told) == [1, 2, 3, 4, 5, 6]
+    assert blocks.is_told(read_header(theirs[-1]).hash)
+    assert not blocks.is_told(read_header(ours[-1]).hash)
+    with pytest.raises(ValueError, match="newest"):
+        blocks.retract(read_header(ours[-1]))
+
+
+async def test_a_reorg_past_what_can_be_undone_begins_anew() -> None:
+    ours = chain_of(1, 5)
+    theirs = chain_of(1, 6, salt="other")
+    blocks = reader(node_with(*ours, *theirs), ours)
+    way = await blocks.way_to(read_header(theirs[-1]))
+    assert (numbers(way.arrived), way.is_anew) == ([6], True)
+    blocks.tell(way.arrived[0])
+    assert numbers(blocks.told) == [6]
+
+
+async def test_a_gap_that_is_too_long_begins_anew() -> None:
+    chain = chain_of(1, 30)
+    way = await reader(node_with(*chain), chain[:2], depth=8).way_to(read_header(chain[-1]))
+    assert (numbers(way.arrived), way.is_anew) == ([30], True)
+
+
+async def test_a_head_without_ancestors_is_not_followed() -> None:
+    chain = chain_of(1, 2)
+    (orphan,) = chain_of(5, 5, parent="0x" + "66" * 32)
+    with pytest.raises(HeadNotConnected, match="the parent of block 5: not a header"):
+        await reader(node_with(*chain, orphan), chain).way_to(read_header(orphan))
+
+
+async def test_an_ancestor_that_is_another_block_is_not_followed() -> None:
+    chain = chain_of(1, 5)
+    node = node_with(*chain)
+    node.methods["eth_getBlockByHash"] = lambda _hash, _whole: chain[2]
+    with pytest.raises(HeadNotConnected, match="is not the block that was asked for"):
+        await reader(node, chain[:2]).way_to(read_header(chain[4]))
+
+
+async def test_a_block_is_read_with_its_logs_in_order_and_its_transactions() -> None:
+    (body,) = chain_of(9, 9)
+    node = node_with(body, logs=[log_json(body, 10), log_json(body, 2)])
+    block = await reader(node).read(read_header(body))
+    assert [log.log_index for log in block.logs] == ["0x2", "0xa"]
+    assert [(t.hash, t.sender, t.nonce) for t in block.transactions] == [(b"\x77" * 32, b"\x88" * 20, 3)]
+
+
+async def test_a_block_that_a_node_does_not_know_or_mixes_up_is_not_read() -> None:
+    (body, other) = chain_of(8, 9)
+    with pytest.raises(RpcGarbage, match="does not know block 8"):
+        await reader(node_with(other)).read(read_header(body))
+    with pytest.raises(RpcGarbage, match="logs of another block"):
+        await reader(node_with(body, logs=[log_json(body, 1, other["hash"])])).read(read_header(body))
+    node = node_with(body)
+
+    def refuse(_filter: Any) -> Any:
+        raise Refuse(-32000, "unknown block")
+
+    node.methods["eth_getLogs"] = refuse
+    with pytest.raises(RpcRefused, match="unknown block"):
+        await reader(node).read(read_header(body))
+
+
+# Heads
+
+
+def heads_of(count: int) -> tuple[Heads, Any]:
+    endpoints = endpoints_to([FakeNode() for _ in range(count)])
+    return Heads(endpoints.all), endpoints.all
+
+
+def test_the_first_to_announce_wins_and_the_others_confirm() -> None:
+    heads, (alice, bob) = heads_of(2)
+    one, two = map(read_header, chain_of(1, 2))
+    assert heads.announced(alice, one)
+    assert not heads.announced(bob, one)
+    assert heads.announced(bob, two)
+    assert heads.best == two
+    assert heads.source() is bob
+    assert heads.counts["confirmed"] == 1
+
+
+def test_a_sibling_is_followed_only_if_it_comes_from_where_the_head_came_from() -> None:
+    heads, (alice, bob) = heads_of(2)
+    head, sibling = read_header(header_json(5)), read_header(header_json(5, salt="b"))
+    lower = read_header(header_json(4, salt="c"))
+    assert heads.announced(alice, head)
+    assert not heads.announced(bob, sibling)
+    assert heads.announced(alice, lower)
+    assert heads.best == lower
+
+
+def test_a_node_that_stays_behind_is_benched_until_it_catches_up() -> None:
+    heads, (alice, bob) = heads_of(2)
+    chain = [read_header(body) for body in chain_of(1, 1 + LAG_BLOCKS)]
+    heads.announced(bob, chain[0])
+    for header in chain:
+        heads.announced(alice, header)
+    assert bob.benched == f"{LAG_BLOCKS} blocks behind the others"
+    heads.announced(bob, chain[-1])
+    assert bob.status == "ok"
+
+
+def test_a_benched_node_cannot_win_and_its_head_may_be_replaced_by_another_ones() -> None:
+    heads, (alice, bob) = heads_of(2)
+    head, sibling = read_header(header_json(5)), read_header(header_json(5, salt="b"))
+    heads.announced(alice, head)
+    heads.bench(alice, "it lies")
+    assert not heads.announced(alice, read_header(header_json(6)))
+    assert heads.announced(bob, sibling)
+    heads.bench(bob, "it lies too")
+    heads.bench(bob, "it still lies")
+    assert (heads.has_trusted, heads.counts["benched"]) == (False, 2)
+    heads.cleared(alice)
+    assert (heads.has_trusted, alice.status) == (True, "ok")
+    assert heads.announced(alice, read_header(header_json(6)))
+
+
+def test_a_head_that_was_given_up_makes_room() -> None:
+    heads, (alice,) = heads_of(1)
+    heads.announced(alice, read_header(header_json(50)))
+    heads.give_up(read_header(header_json(49)))
+    assert heads.best is not None
+    heads.give_up(heads.best)
+    assert heads.announced(alice, read_header(header_json(9)))
+
+
+async def test_a_probe_returns_the_head() -> None:
+    (body,) = chain_of(9, 9)
+    endpoints = endpoints_to([node_with(body)])
+    assert (await probe(endpoints.all[0], 1, 2.0)).number == 9
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "why"),
+    [
+        ("eth_chainId", "0x2", "on chain 2, not 1"),
+        ("eth_blockNumber", "0xc", "says block 12 and shows block 9"),
+        ("eth_blockNumber", None, "eth_blockNumber"),
+        ("eth_getBlockByNumber", None, "not a header"),
+        ("eth_getBlockByNumber", {**header_json(9), "gasUsed": "0x9"}, "does not hash"),
+    ],
+)
+async def test_a_node_that_contradicts_itself_fails_its_probe(method: str, answer: Any, why: str) -> None:
+    (body,) = chain_of(9, 9)
+    node = node_with(body)
+    node.methods[method] = lambda *_: answer
+    with pytest.raises(ProbeFailed, match=why) as caught:
+        await probe(endpoints_to([node]).all[0], 1, 2.0)
+    assert isinstance(caught.value, WrongChain) == (method == "eth_chainId")
+
+
+async def test_a_node_that_refuses_or_talks_garbage_fails_its_probe() -> None:
+    node = FakeNode()
+    with pytest.raises(ProbeFailed, match="does not exist"):
+        await probe(endpoints_to([node]).all[0], 1, 2.0)
+    node.misbehaviour = says(b"<html>")
+    with pytest.raises(ProbeFailed, match="not JSON-RPC"):
+        await probe(endpoints_to([node]).all[0], 1, 2.0)

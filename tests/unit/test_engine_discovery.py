@@ -1,0 +1,259 @@
+"""Pools are found through their factories, also where a node keeps few logs or refuses wide ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from node.config import FactoryConfig, ProtocolsConfig
+from node.engine.discovery import Discovery
+from node.engine.headers import Header, header_from_json
+from node.engine.multicall import Multicall
+from node.engine.pool_catalogue import PoolCatalogue
+from node.engine.rpc import RpcRefused, RpcUnreachable
+from node.pipeline.pools import PoolFamily, PoolSpec
+from protocol.ethereum.abi import encode, selector
+from protocol.units import Address, ChainId, Hash32
+from tests.fake_blocks import header_json
+from tests.fake_chain_node import Refuse, endpoints_to, unplugged
+from tests.fake_contracts import MULTICALL3, FakeContracts, word
+from tests.unit.test_engine_pool_logs import ODD, USDC, V2, V3, VAULT, WETH, log, words
+
+BLOCK = Hash32(b"\x01" * 32)
+POOL = Address(b"\x08" * 20)
+CREATED = "PoolCreated(address,address,uint24,int24,address)"
+
+
+def head(number: int) -> Header:
+    return header_from_json(orjson.dumps(header_json(number)))
+
+
+def log_json(read: Any) -> dict[str, Any]:
+    return {
+        "address": read.address,
+        "topics": read.topics,
+        "data": read.data,
+        "blockHash": read.block_hash,
+        "logIndex": "0x0",
+    }
+
+
+def discovery(
+    contracts: FakeContracts, *families: PoolFamily, max_pools: int = 100, folder: Path | None = None
+) -> tuple[Discovery, list[bytes]]:
+    addresses = {PoolFamily.UNISWAP_V2: V2, PoolFamily.UNISWAP_V3: V3, PoolFamily.BALANCER_V2_WEIGHTED: VAULT}
+    factories = tuple(FactoryConfig(family=family, address=addresses[family]) for family in families)
+    endpoints = endpoints_to([contracts.node])
+    passed_over: list[bytes] = []
+    protocols = ProtocolsConfig(multicall3=MULTICALL3, factories=factories)
+    catalogue = PoolCatalogue(folder, ChainId(1), endpoints)
+    found = Discovery(
+        endpoints, Multicall(endpoints, MULTICALL3), protocols, [WETH], max_pools, passed_over.append, catalogue
+    )
+    return found, passed_over
+
+
+def with_pairs(count: int) -> FakeContracts:
+    contracts = FakeContracts()
+    contracts.view(V2, "allPairsLength()", count)
+    contracts.answer(V2, "allPairs(uint256)", lambda index: word(int.from_bytes(index) + 1))
+    for index in range(count):
+        pair = Address((index + 1).to_bytes(20))
+        contracts.view(pair, "token0()", int.from_bytes(WETH))
+        contracts.view(pair, "token1()", int.from_bytes(USDC))
+    return contracts
+
+
+async def test_pairs_are_enumerated_up_to_the_bound_and_odd_ones_left_out() -> None:
+    contracts = with_pairs(5)
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V2)
+    pair = Address((1).to_bytes(20))
+    specs = await found.pools(head(9))
+    assert len(specs) == 5
+    assert specs[0] == PoolSpec(pair, PoolFamily.UNISWAP_V2, pair, (WETH, USDC), 3000)
+    del contracts.views[pair, next(key for target, key in contracts.views if target == pair)]
+    assert len(await found.pools(head(9))) == 4
+    found, _ = discovery(with_pairs(5), PoolFamily.UNISWAP_V2, max_pools=2)
+    assert len(await found.pools(head(9))) == 2
+    found, _ = discovery(FakeContracts(), PoolFamily.UNISWAP_V2)
+    assert await found.pools(head(9)) == []
+
+
+async def test_logs_are_read_in_ranges_that_halve_where_they_are_refused_and_grow_again() -> None:
+    contracts = FakeContracts()
+    asked: list[int] = []
+    created = log(V3, CREATED, [WETH, ODD, word(500)], words(10, int.from_bytes(POOL)))
+    malformed = log(V3, CREATED, [WETH, ODD, word(500)], words(10))
+
+    def get_logs(bounds: dict[str, Any]) -> list[Any]:
+        start, end = int(bounds["fromBlock"], 16), int(bounds["toBlock"], 16)
+        if end - start >= 30_000:
+            raise Refuse(-32005, "more than 10000 results")
+        asked.append(end - start + 1)
+        return [log_json(created), log_json(malformed)] if start == 0 else []
+
+    contracts.node.methods["eth_getLogs"] = get_logs
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V3)
+    assert await found.pools(head(99_999)) == [PoolSpec(POOL, PoolFamily.UNISWAP_V3, POOL, (WETH, ODD), 500, 10)]
+    assert sum(asked) == 100_000
+    assert found.passed_over == {"a malformed announcement": 1}
+
+
+def pruned(_bounds: dict[str, Any]) -> Any:
+    raise Refuse(4444, "pruned history unavailable")
+
+
+async def test_without_logs_the_v3_factory_is_asked_for_the_pools_of_known_tokens() -> None:
+    contracts = with_pairs(1)
+    contracts.node.methods["eth_getLogs"] = pruned
+    spacings = {word(500): 10, word(3000): 60}
+    contracts.answer(V3, "feeAmountTickSpacing(uint24)", lambda fee: word(spacings.get(fee, 0)))
+    wanted = encode(["address", "address", "uint24"], ["0x" + WETH.hex(), "0x" + USDC.hex(), 500])
+    contracts.answer(
+        V3, "getPool(address,address,uint24)", lambda asked: bytes(12) + POOL if asked == wanted else bytes(32)
+    )
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3)
+    specs = await found.pools(head(5000))
+    assert specs[1:] == [PoolSpec(POOL, PoolFamily.UNISWAP_V3, POOL, (WETH, USDC), 500, 10)]
+
+
+async def test_of_many_tokens_only_pairs_with_a_profit_token_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.engine.discovery.MAX_TOKENS_PAIRED", 2)
+    contracts = with_pairs(1)
+    odd = Address((1).to_bytes(20))
+    contracts.view(odd, "token0()", int.from_bytes(ODD))
+    contracts.node.methods["eth_getLogs"] = pruned
+    contracts.answer(V3, "feeAmountTickSpacing(uint24)", lambda _fee: word(10))
+    contracts.answer(V3, "getPool(address,address,uint24)", lambda asked: bytes(12) + asked[12:31] + b"\x01")
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3)
+    specs = (await found.pools(head(5000)))[1:]
+    assert specs
+    assert all(WETH in spec.tokens for spec in specs)
+
+
+def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
+    pool_id = bytes([seed]) * 32
+    address = Address(pool_id[:20])
+    tokens = ["0x" + WETH.hex(), "0x" + USDC.hex()]
+    held = encode(["address[]", "uint256[]", "uint256"], [tokens, [10, 20], 1])
+    previous = contracts.views.get((VAULT, selector("getPoolTokens(bytes32)")))
+    contracts.answer(
+        VAULT,
+        "getPoolTokens(bytes32)",
+        lambda asked: held if asked == pool_id else (None if previous is None else previous(asked)),
+    )
+    if kind in ("weighted", "gradual", "odd"):
+        weights = [5 * 10**17] * (3 if kind == "odd" else 2)
+        contracts.view(address, "getNormalizedWeights()", weights, types="uint256[]")
+        contracts.view(address, "getSwapFeePercentage()", 25 * 10**14)
+    if kind == "gradual":
+        contracts.view(address, "getGradualWeightUpdateParams()", 1, 2)
+    if kind == "stable":
+        contracts.view(address, "getAmplificationParameter()", 1, 2, 3)
+    if kind == "garbled":
+        contracts.view(address, "getNormalizedWeights()", 2**255)
+        contracts.view(address, "getSwapFeePercentage()", 1)
+    return pool_id
+
+
+async def test_of_the_vaults_pools_only_weighted_ones_are_followed_and_the_others_named() -> None:
+    contracts = FakeContracts()
+    kinds = ("weighted", "stable", "gradual", "odd", "garbled", "none")
+    ids = [vault_pool(contracts, seed, kind) for seed, kind in enumerate(kinds, 1)]
+    registered = [
+        log_json(log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0))) for pool_id in ids
+    ]
+    contracts.node.methods["eth_getLogs"] = lambda _bounds: registered
+    found, passed_over = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED)
+    assert await found.pools(head(9)) == [
+        PoolSpec(ids[0], PoolFamily.BALANCER_V2_WEIGHTED, Address(ids[0][:20]), (WETH, USDC), 2500)
+    ]
+    assert found.passed_over == {"a stable pool": 1, "a pool whose weights move": 1, "a pool of another kind": 3}
+    assert passed_over == ids[1:]
+
+
+async def test_without_logs_the_vaults_pools_are_left_to_be_found_later() -> None:
+    contracts = FakeContracts()
+    contracts.node.methods["eth_getLogs"] = pruned
+    found, _ = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED)
+    assert await found.pools(head(9)) == []
+
+
+async def test_a_node_that_is_gone_is_no_reason_to_find_nothing() -> None:
+    contracts = FakeContracts()
+    contracts.node.misbehaviour = unplugged
+    found, _ = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED)
+    with pytest.raises(RpcUnreachable):
+        await found.pools(head(9))
+    with pytest.raises((RpcRefused, RpcUnreachable)):
+        await found.vault_pools(VAULT, [b"\x01" * 32], BLOCK)
+
+
+def _catalogued(contracts: FakeContracts, anchor: dict[str, Any], asked: list[int]) -> None:
+    """A chain with a V3 pool and two vault pools, announced in block 1; `anchor` is its block 0."""
+    created = log(V3, CREATED, [WETH, ODD, word(500)], words(10, int.from_bytes(POOL)))
+    ids = [vault_pool(contracts, 1, "weighted"), vault_pool(contracts, 2, "stable")]
+    registered = [log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0)) for pool_id in ids]
+
+    def get_logs(bounds: dict[str, Any]) -> list[Any]:
+        asked.append(int(bounds["fromBlock"], 16))
+        return [log_json(one) for one in (registered if bounds["address"] == "0x" + VAULT.hex() else [created])]
+
+    contracts.node.methods["eth_getLogs"] = get_logs
+    contracts.node.methods["eth_getBlockByNumber"] = lambda _number, _whole: anchor
+
+
+_ALL = (PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED)
+
+
+async def test_a_second_start_reads_on_where_the_first_ended(tmp_path: Path) -> None:
+    contracts, asked = with_pairs(3), list[int]()
+    _catalogued(contracts, header_json(36), asked)
+    first, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    pools = await first.pools(head(100))
+    assert len(pools) == 5
+    again, passed_over = discovery(contracts, *_ALL, folder=tmp_path)
+    assert await again.pools(head(100)) == pools
+    assert asked == [0, 0, 37, 37]
+    assert passed_over == [b"\x02" * 32]
+    assert not again.passed_over
+    contracts.node.methods["eth_getLogs"] = pruned
+    contracts.answer(V3, "feeAmountTickSpacing(uint24)", lambda _fee: word(0))
+    blind, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    assert await blind.pools(head(100)) == pools
+
+
+@pytest.mark.parametrize("spoil", ["other chain", "garbage", "other version", "unreadable", "unknown block"])
+async def test_a_catalogue_that_does_not_fit_is_for_nothing(tmp_path: Path, spoil: str) -> None:
+    contracts, asked = with_pairs(3), list[int]()
+    _catalogued(contracts, header_json(36), asked)
+    first, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    pools = await first.pools(head(100))
+    path = tmp_path / "pools.msgpack"
+    if spoil == "other chain":
+        contracts.node.methods["eth_getBlockByNumber"] = lambda _number, _whole: header_json(36, salt="other")
+    elif spoil == "unknown block":
+        contracts.node.methods["eth_getBlockByNumber"] = lambda _number, _whole: None
+    elif spoil == "unreadable":
+        path.unlink()
+        path.mkdir()
+    elif spoil == "garbage":
+        path.write_bytes(b"\x00garbage")
+    else:
+        kept = msgspec.msgpack.decode(path.read_bytes())
+        path.write_bytes(msgspec.msgpack.encode({**kept, "version": 99}))
+    again, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    assert await again.pools(head(100)) == pools
+    assert asked == [0, 0, 0, 0]
+
+
+async def test_without_its_folder_nothing_is_kept(tmp_path: Path) -> None:
+    contracts, asked = with_pairs(1), list[int]()
+    _catalogued(contracts, header_json(36), asked)
+    found, _ = discovery(contracts, *_ALL, folder=tmp_path / "missing")
+    assert len(await found.pools(head(100))) == 3
+    assert list(tmp_path.iterdir()) == []

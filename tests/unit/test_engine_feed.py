@@ -1,0 +1,457 @@
+"""The chain's feed on nodes in memory: several of them, good and bad, and what it asks beside the blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from node.clock import SystemClock
+from node.config import ChainConfig, Config, FactoryConfig, ProtocolsConfig, RpcConfig, TokensConfig
+from node.engine.endpoints import Endpoints
+from node.engine.feed import ChainFeed, ChainUnusable, FeedHooks
+from node.engine.headers import Header
+from node.engine.subscription import Socket, SubscriptionLost
+from node.pipeline.amm.constant_product import ConstantProductPool
+from node.pipeline.events import (
+    BlockArrived,
+    BlockRetracted,
+    Event,
+    PoolDiscovered,
+    PoolQuarantined,
+    PoolSynced,
+    ResyncPools,
+    TokenScreened,
+    TokenVerdict,
+)
+from node.pipeline.pools import PoolFamily, PoolId, PoolState
+from node.pipeline.settings import ProfitToken
+from protocol.units import Address, ChainId
+from tests.engine_scene import engine_config
+from tests.fake_blocks import header_json
+from tests.fake_chain_node import FakeNode, endpoints_to, unplugged
+from tests.fake_contracts import MULTICALL3, FakeContracts
+from tests.unit.test_engine_blocks import Json, chain_of, node_with
+from tests.unit.test_engine_pool_logs import ODD, USDC, V2, VAULT, WETH, log, words
+
+PAIR = Address((1).to_bytes(20))
+SYNC = "Sync(uint112,uint112)"
+
+
+class Announcer:
+    """A WebSocket that a test speaks through; `dial` opens as many as are asked for."""
+
+    def __init__(self) -> None:
+        self._queues: list[asyncio.Queue[bytes]] = []
+        self.connected = asyncio.Event()
+
+    async def dial(self, _name: str, _url: str) -> Socket:
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._queues.append(queue)
+        announcer = self
+
+        class Talking:
+            async def send(self, text: bytes) -> None:
+                request = orjson.loads(text)
+                queue.put_nowait(orjson.dumps({"id": request["id"], "result": request["params"][0]}))
+                announcer.connected.set()
+
+            async def receive(self) -> bytes:
+                message = await queue.get()
+                if not message:
+                    raise SubscriptionLost("alice: the connection ended (closed)")
+                return message
+
+            async def close(self) -> None:
+                if queue in announcer._queues:
+                    announcer._queues.remove(queue)
+
+        return Talking()
+
+    def tell(self, channel: str, body: Any) -> None:
+        for queue in tuple(self._queues):
+            queue.put_nowait(orjson.dumps({"params": {"subscription": channel, "result": body}}))
+
+    def hang_up(self) -> None:
+        for queue in tuple(self._queues):
+            queue.put_nowait(b"")
+
+
+class World:
+    """A chain in memory with one pair, which several nodes may serve."""
+
+    def __init__(self) -> None:
+        self.chain: list[Json] = chain_of(1, 3)
+        self.logs: dict[str, list[Json]] = {}
+        self.contracts = FakeContracts()
+        self.contracts.view(V2, "allPairsLength()", 1)
+        self.contracts.view(V2, "allPairs(uint256)", int.from_bytes(PAIR))
+        self.contracts.view(PAIR, "token0()", int.from_bytes(WETH))
+        self.contracts.view(PAIR, "token1()", int.from_bytes(USDC))
+        self.contracts.view(PAIR, "getReserves()", 1000, 2000, 1)
+
+    def node(self) -> FakeNode:
+        node = node_with(*self.chain)
+        node.methods |= {
+            "eth_call": self.contracts.node.methods["eth_call"],
+            "eth_getBlockByHash": self._block,
+            "eth_getLogs": self._logs,
+            "eth_chainId": lambda: "0x1",
+            "eth_blockNumber": lambda: self.chain[-1]["number"],
+            "eth_getBlockByNumber": lambda _tag, _whole: self.chain[-1],
+            "eth_getCode": lambda _address, _block: "0x00",
+            "eth_getStorageAt": lambda _address, _slot, _block: "0x" + "00" * 32,
+            "eth_getTransactionCount": lambda _address, _block: "0x7",
+        }
+        return node
+
+    def extend(self, *logs: Any) -> Json:
+        (block,) = chain_of(int(self.chain[-1]["number"], 16) + 1, int(self.chain[-1]["number"], 16) + 1)
+        block = header_json(int(block["number"], 16), parent=self.chain[-1]["hash"])
+        self.chain.append(block)
+        self.logs[block["hash"]] = [
+            {
+                "address": read.address,
+                "topics": read.topics,
+                "data": read.data,
+                "blockHash": block["hash"],
+                "logIndex": hex(index),
+            }
+            for index, read in enumerate(logs)
+        ]
+        return block
+
+    def _block(self, block_hash: str, whole: bool) -> Any:
+        found = next((body for body in self.chain if body["hash"] == block_hash), None)
+        return None if found is None else {**found, "transactions": []}
+
+    def _logs(self, bounds: Json) -> list[Json]:
+        return self.logs.get(bounds.get("blockHash", ""), [])
+
+
+class Fast(SystemClock):
+    """Pauses are short; deadlines are kept."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds if seconds >= 2.0 else min(seconds, 0.02))
+
+
+class Running:
+    """A feed at work and its events; asks for the state of what is discovered, as the pipeline does."""
+
+    def __init__(self, config: Config, endpoints: Endpoints, announcer: Announcer, clock: SystemClock) -> None:
+        self.events: list[Event] = []
+        self.states: dict[PoolId, PoolState] = {}
+        self.before: list[Header] = []
+        hooks = FeedHooks(emit=self.emit, state_of=self.states.get, before_block=self._before)
+        self.feed = ChainFeed(config, endpoints, clock, hooks, random=Random(1), wall_ns=lambda: 7, dial=announcer.dial)
+        self.task: asyncio.Task[None] | None = None
+
+    async def _before(self, header: Header) -> None:
+        self.before.append(header)
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, PoolDiscovered):
+            self.feed.resync(ResyncPools((event.spec.id,), "discovered"))
+        elif isinstance(event, PoolQuarantined):
+            self.feed.resync(ResyncPools((event.pool_id,), event.why))
+        elif isinstance(event, PoolSynced):
+            self.states[event.pool_id] = event.state
+
+    def of_kind(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                if self.task is not None and self.task.done():
+                    self.task.result()
+                await asyncio.sleep(0.005)
+
+
+def config_of(*, factories: Sequence[FactoryConfig] = (), tokens: TokensConfig | None = None) -> Config:
+    pairs = FactoryConfig(family=PoolFamily.UNISWAP_V2, address=V2)
+    rpcs = tuple(RpcConfig(http=f"http://{name}:8545", websocket=f"ws://{name}:8545") for name in ("alice", "bob"))
+    return engine_config(
+        chain=ChainConfig(id=ChainId(1), block_seconds=0.05, rpcs=rpcs),
+        protocols=ProtocolsConfig(multicall3=MULTICALL3, factories=(pairs, *factories)),
+        tokens=tokens or TokensConfig(profit=(ProfitToken(WETH, 1, 1),), trusted=(WETH,), refused=(USDC,)),
+    )
+
+
+@asynccontextmanager
+async def running(
+    nodes: Sequence[FakeNode], announcer: Announcer, config: Config | None = None
+) -> AsyncIterator[Running]:
+    clock = Fast()
+    subject = Running(config or config_of(), endpoints_to(nodes, clock), announcer, clock)
+    subject.task = asyncio.create_task(subject.feed.run())
+    try:
+        yield subject
+    finally:
+        subject.task.cancel()
+        (ended,) = await asyncio.gather(subject.task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+
+def numbers(events: Sequence[BlockArrived]) -> list[int]:
+    return [event.number for event in events]
+
+
+async def test_a_feed_that_does_not_run_is_starting_and_not_ready() -> None:
+    subject = Running(config_of(), endpoints_to([FakeNode()]), Announcer(), SystemClock())
+    assert not subject.feed.ready.is_set()
+    assert subject.feed.status.phase == "starting"
+    assert subject.feed.now() == 7
+    assert subject.events == []
+
+
+async def test_it_starts_with_the_head_pools_states_and_verdicts() -> None:
+    async with running([World().node()], Announcer()) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        assert numbers(subject.of_kind(BlockArrived)) == [3]
+        assert [header.number for header in subject.before] == [3]
+        assert subject.states == {PAIR: ConstantProductPool(1000, 2000)}
+        trusted = {event.token: event.trusted for event in subject.of_kind(TokenScreened)}
+        assert trusted == {WETH: True, USDC: False}
+        assert subject.feed.verdicts == {WETH: TokenVerdict.UNKNOWN, USDC: TokenVerdict.UNKNOWN}
+        status = subject.feed.status
+        assert (status.phase, status.head_number, status.tokens_trusted, status.tokens_refused) == ("running", 3, 1, 1)
+
+
+async def test_announced_blocks_are_told_with_their_changes() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        world.contracts.view(PAIR, "getReserves()", 5, 6, 1)
+        announcer.tell("newHeads", world.extend(log(PAIR, SYNC, [], words(5, 6))))
+        await subject.until(lambda: len(subject.of_kind(BlockArrived)) == 2)
+        assert subject.of_kind(BlockArrived)[-1].pool_changes[0].reserve0 == 5
+
+
+async def test_a_malformed_log_quarantines_its_pool_until_it_is_read_anew() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        announcer.tell("newHeads", world.extend(log(PAIR, SYNC, [], words(5))))
+        await subject.until(lambda: len(subject.of_kind(PoolSynced)) == 2)
+        (quarantined,) = subject.of_kind(PoolQuarantined)
+        assert "malformed" in quarantined.why
+
+
+async def test_the_audit_quarantines_a_pool_that_the_chain_holds_otherwise() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        world.contracts.view(PAIR, "getReserves()", 5, 6, 1)
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: subject.states[PAIR] == ConstantProductPool(5, 6))
+        (quarantined,) = subject.of_kind(PoolQuarantined)
+        assert "audit at block 4: its state is another one on the chain" in quarantined.why
+
+
+async def test_a_pool_of_the_vault_that_is_used_is_found_then() -> None:
+    world, announcer = World(), Announcer()
+    vault = FactoryConfig(family=PoolFamily.BALANCER_V2_WEIGHTED, address=VAULT)
+    swap = log(VAULT, "Swap(bytes32,address,address,uint256,uint256)", [b"\x09" * 32, USDC, WETH], words(8, 3))
+    tokens = ["0x" + WETH.hex(), "0x" + ODD.hex()]
+    pool = Address(b"\x09" * 20)
+    async with running([world.node()], announcer, config_of(factories=[vault])) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        view = world.contracts.view
+        view(VAULT, "getPoolTokens(bytes32)", tokens, [10, 20], 1, types="address[] uint256[] uint256")
+        view(pool, "getNormalizedWeights()", [5 * 10**17] * 2, types="uint256[]")
+        view(pool, "getSwapFeePercentage()", 10**15)
+        view(WETH, "decimals()", 18)
+        view(ODD, "decimals()", 18)
+        announcer.tell("newHeads", world.extend(swap))
+        await subject.until(lambda: b"\x09" * 32 in subject.states)
+        await subject.until(lambda: ODD in subject.feed.verdicts)
+
+
+async def test_a_pool_that_cannot_be_read_is_left_and_one_nobody_follows_forgotten() -> None:
+    world, announcer = World(), Announcer()
+    del world.contracts.views[PAIR, next(key for target, key in world.contracts.views if target == PAIR)]
+    world.contracts.view(PAIR, "token0()", int.from_bytes(WETH))
+    world.contracts.view(PAIR, "getReserves()", 1 << 112, 1, 1)
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        subject.feed.resync(ResyncPools((b"\x77" * 20,), "nobody"))
+        await subject.feed.settled()
+        assert subject.states == {}
+        assert subject.feed.status.counts["upkeep unreadable"] == 1
+
+
+async def test_all_pools_are_read_anew_when_all_are_asked_for() -> None:
+    world = World()
+    async with running([world.node()], Announcer()) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        before = len(subject.of_kind(PoolSynced))
+        subject.feed.resync(ResyncPools((), "a reorg too deep"))
+        await subject.feed.settled()
+        assert len(subject.of_kind(PoolSynced)) == before + 1
+
+
+async def test_while_the_node_is_gone_it_waits_and_goes_on_after() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    node.misbehaviour = unplugged
+    async with running([node], announcer) as subject:
+        await subject.until(lambda: "no connection" in subject.feed.status.rpcs["http://alice:8545"])
+        node.misbehaviour = None
+        await subject.until(subject.feed.ready.is_set)
+        node.misbehaviour = unplugged
+        announcer.tell("newHeads", world.extend())
+        subject.feed.resync(ResyncPools((PAIR,), "doubt"))
+        await subject.until(lambda: "no connection" in subject.feed.status.rpcs["http://alice:8545"])
+        node.misbehaviour = None
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+        await subject.feed.settled()
+
+
+async def test_a_block_that_cannot_be_read_is_tried_again() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    async with running([node], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        logs = node.methods.pop("eth_getLogs")
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: subject.feed.status.counts.get("blocks_read_again", 0) > 3)
+        node.methods["eth_getLogs"] = logs
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+
+
+async def test_pools_are_discovered_later_where_a_node_fails_at_first() -> None:
+    world = World()
+    node = world.node()
+    call = node.methods.pop("eth_call")
+    async with running([node], Announcer()) as subject:
+        await subject.until(lambda: node.asked.count("eth_call") > 1)
+        assert not subject.feed.ready.is_set()
+        node.methods["eth_call"] = call
+        await subject.until(subject.feed.ready.is_set)
+
+
+async def test_a_head_without_ancestors_benches_who_announced_it_and_the_other_is_followed() -> None:
+    world, announcer = World(), Announcer()
+    alice, bob = world.node(), world.node()
+    async with running([alice, bob], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        forged = header_json(9, parent="0x" + "66" * 32)
+        alice.methods["eth_getBlockByNumber"] = lambda _tag, _whole: forged
+        alice.methods["eth_blockNumber"] = lambda: forged["number"]
+        await subject.until(lambda: "the parent of block 9" in subject.feed.status.rpcs["http://alice:8545"])
+        world.extend()
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+        assert subject.feed.status.rpcs["http://bob:8545"] == "ok"
+        assert 9 not in numbers(subject.of_kind(BlockArrived))
+
+
+async def test_a_header_that_was_tampered_with_is_not_followed() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        announcer.tell("newHeads", {**header_json(4, parent=world.chain[-1]["hash"]), "gasUsed": "0x5"})
+        await subject.until(lambda: subject.feed.status.counts.get("heads benched"))
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+
+
+async def test_a_reorg_retracts_newest_first_and_one_too_deep_begins_anew() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        for _ in range(2):
+            announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived)) == [3, 4, 5])
+        told = {event.hash: event.number for event in subject.of_kind(BlockArrived)}
+        world.chain[3:] = chain_of(4, 5, parent=world.chain[2]["hash"], salt="other")
+        announcer.tell("newHeads", world.chain[-1])
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived)) == [3, 4, 5, 4, 5])
+        assert [told[event.hash] for event in subject.of_kind(BlockRetracted)] == [5, 4]
+        world.chain[:] = chain_of(1, 6, salt="third")
+        announcer.tell("newHeads", world.chain[-1])
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 6)
+        assert subject.feed.status.counts["begun_anew"] == 1
+
+
+async def test_states_read_at_a_block_that_left_the_chain_are_read_again() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    async with running([node], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: len(subject.of_kind(BlockArrived)) == 2)
+        await subject.feed.settled()
+        inner, held = node.methods["eth_call"], asyncio.Event()
+        post = node.post
+
+        async def slowly(body: bytes) -> tuple[int, bytes]:
+            if b"eth_call" in body and not held.is_set():
+                answer = await post(body)
+                await held.wait()
+                return answer
+            return await post(body)
+
+        node.post = slowly  # type: ignore[method-assign]
+        subject.feed.resync(ResyncPools((PAIR,), "doubt"))
+        world.chain[3:] = chain_of(4, 4, parent=world.chain[2]["hash"], salt="other")
+        announcer.tell("newHeads", world.chain[-1])
+        await subject.until(lambda: subject.of_kind(BlockRetracted))
+        await subject.until(lambda: len(subject.of_kind(BlockArrived)) == 3)
+        held.set()
+        await subject.feed.settled()
+        assert subject.feed.status.counts["upkeep read_again"] > 0
+        assert inner is node.methods["eth_call"]
+
+
+async def test_a_lost_websocket_is_told_and_heads_are_followed_by_probes() -> None:
+    world, announcer = World(), Announcer()
+    async with running([world.node()], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        announcer.hang_up()
+        await subject.until(lambda: subject.feed.status.counts["blocks"] == 1)
+        world.extend()
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+
+
+async def test_nodes_on_another_chain_end_the_feed_with_advice() -> None:
+    node = World().node()
+    node.methods["eth_chainId"] = lambda: "0x5"
+    with pytest.raises(ChainUnusable, match=r"alice:8545: on chain 5, not 1; .*set chain\.id"):
+        async with running([node, node], Announcer()) as subject:
+            await subject.until(subject.feed.ready.is_set)
+
+
+async def test_it_is_behind_while_no_block_comes() -> None:
+    class Far(Fast):
+        shift = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.shift
+
+    world, announcer, clock = World(), Announcer(), Far()
+    subject = Running(config_of(), endpoints_to([world.node()], clock), announcer, clock)
+    subject.task = asyncio.create_task(subject.feed.run())
+    try:
+        await subject.until(subject.feed.ready.is_set)
+        clock.shift = 1_000.0
+        assert subject.feed.status.phase == "behind"
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: subject.feed.status.phase == "running")
+    finally:
+        subject.task.cancel()
+        await asyncio.gather(subject.task, return_exceptions=True)
+
+
+def test_hooks_need_no_more_than_emit_and_state_of() -> None:
+    hooks = FeedHooks(emit=lambda _event: None, state_of=lambda _pool: None)
+    assert msgspec.structs.asdict(hooks)["before_block"] is None

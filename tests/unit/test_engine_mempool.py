@@ -1,0 +1,176 @@
+"""Pending transactions: told once, checked, with the sender's nonce, and told again when they are gone."""
+
+from __future__ import annotations
+
+import msgspec
+import orjson
+import pytest
+
+from node.engine.block_reader import MinedTransaction
+from node.engine.mempool import Mempool
+from node.engine.rpc_types import AddressHex, HashHex, Quantity
+from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
+from protocol.ethereum.transaction_json import to_rpc
+from protocol.ethereum.transactions import SignedTransaction
+from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds
+from tests.pipeline_scene import signed
+
+ROUTER = Address(b"\x05" * 20)
+
+
+class Told:
+    """A mempool and the events it told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.ticks = 0
+        self.mempool = Mempool({"0x" + ROUTER.hex()}, self.events.append, self._now, keep_blocks=3)
+
+    def _now(self) -> UnixNanoseconds:
+        self.ticks += 1
+        return UnixNanoseconds(self.ticks)
+
+    def announce(self, transaction: SignedTransaction) -> None:
+        self.mempool.announced(orjson.dumps(to_rpc(transaction)))
+
+    def take(self) -> list[Event]:
+        events = list(self.events)
+        self.events.clear()
+        return events
+
+    def mine(self, number: int, *transactions: SignedTransaction) -> None:
+        self.mempool.mined(BlockNumber(number), [mined(transaction) for transaction in transactions])
+
+
+def mined(transaction: SignedTransaction) -> MinedTransaction:
+    sender = AddressHex(bytes.fromhex(transaction.sender[2:]))
+    return MinedTransaction(HashHex(transaction.hash), sender, Quantity(transaction.nonce))
+
+
+def swap(
+    trader: str = "carol", nonce: int = 0, data: bytes = b"\x01\x02\x03\x04", to: Address = ROUTER
+) -> SignedTransaction:
+    return signed(data, to, trader, nonce)
+
+
+def test_a_transaction_is_told_once_with_its_time() -> None:
+    told, transaction = Told(), swap()
+    told.announce(transaction)
+    told.announce(transaction)
+    (event,) = told.take()
+    assert isinstance(event, PendingTransactionSeen)
+    assert event.transaction.raw == transaction.raw
+    assert (event.received_at, event.account_nonce) == (1, None)
+    assert told.mempool.counts == {"announced": 2, "read": 1, "repeated": 1}
+
+
+def test_what_goes_elsewhere_is_counted_only() -> None:
+    told = Told()
+    told.announce(swap(to=Address(b"\x06" * 20)))
+    told.mempool.announced(b'{"hash":"0x1","to":null}')
+    assert told.take() == []
+    assert told.mempool.counts == {"announced": 2}
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"\xff", b"[" * 3000, b'{"to":1}'])
+def test_garbage_is_counted(body: bytes) -> None:
+    told = Told()
+    told.mempool.announced(body)
+    assert told.mempool.counts["malformed"] == 1
+
+
+def test_a_body_that_does_not_hash_to_its_hash_is_counted() -> None:
+    told = Told()
+    told.mempool.announced(orjson.dumps({**to_rpc(swap()), "value": "0x5"}))
+    assert told.take() == []
+    assert told.mempool.counts["malformed"] == 1
+
+
+def test_a_senders_nonce_is_asked_for_once_and_then_told() -> None:
+    told, transaction = Told(), swap(nonce=4)
+    told.announce(transaction)
+    assert list(told.mempool.unasked) == [transaction.sender]
+    told.mempool.learned(transaction.sender, 4)
+    assert not told.mempool.unasked
+    told.announce(swap(nonce=5))
+    assert told.take()[-1] == PendingTransactionSeen(told_transaction(swap(nonce=5)), UnixNanoseconds(2), 4)
+
+
+def told_transaction(transaction: SignedTransaction) -> SignedTransaction:
+    told = Told()
+    told.announce(transaction)
+    (event,) = told.take()
+    assert isinstance(event, PendingTransactionSeen)
+    return event.transaction
+
+
+def test_a_block_moves_nonces_and_tells_what_its_transactions_replaced() -> None:
+    told, pending, private = Told(), swap(nonce=4), swap(nonce=4, data=b"\x09\x09\x09\x09")
+    other = swap("dave", nonce=1)
+    told.announce(pending)
+    told.announce(other)
+    told.take()
+    told.mine(8, private, other)
+    assert told.take() == [PendingGone(Hash32(pending.hash), "its nonce was used by another")]
+    told.announce(swap(nonce=5))
+    (event,) = told.take()
+    assert isinstance(event, PendingTransactionSeen)
+    assert event.account_nonce == 5
+
+
+def test_a_replacement_is_told_before_what_replaces_it() -> None:
+    told, first, second = Told(), swap(), swap(data=b"\x09\x09\x09\x09")
+    told.announce(first)
+    told.announce(second)
+    _, gone, seen = told.take()
+    assert gone == PendingGone(Hash32(first.hash), "replaced")
+    assert isinstance(seen, PendingTransactionSeen)
+
+
+def test_what_no_block_takes_is_forgotten() -> None:
+    told, pending = Told(), swap()
+    told.mine(8)
+    told.announce(pending)
+    told.take()
+    told.mine(10)
+    told.mine(11)
+    told.announce(swap(data=b"\x09\x09\x09\x09"))
+    assert [type(event) for event in told.take()] == [PendingTransactionSeen]
+
+
+def test_after_a_reorg_nonces_are_asked_anew_and_transactions_told_anew() -> None:
+    told, transaction = Told(), swap()
+    told.announce(transaction)
+    told.mine(8, transaction)
+    told.mempool.retracted(BlockNumber(8))
+    told.take()
+    told.announce(transaction)
+    (event,) = told.take()
+    assert isinstance(event, PendingTransactionSeen)
+    assert event.account_nonce is None
+    assert list(told.mempool.unasked) == [transaction.sender]
+
+
+def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_SEEN", "MAX_NONCES", "MAX_UNASKED"):
+        monkeypatch.setattr(f"node.engine.mempool.{name}", 2)
+    told = Told()
+    for trader in ("carol", "dave", "erin", "frank"):
+        told.announce(swap(trader))
+    assert len(told.mempool.unasked) == 2
+    assert told.mempool.counts["seen_forgotten"] == 2
+    told.mine(8, swap("carol"), swap("dave"), swap("erin"))
+    told.take()
+    told.announce(swap("carol", nonce=1))
+    told.announce(swap("erin", nonce=1))
+    assert [event.account_nonce for event in told.take() if isinstance(event, PendingTransactionSeen)] == [None, 1]
+
+
+def test_a_sender_whose_nonce_is_not_known_can_be_told_beforehand() -> None:
+    told, transaction = Told(), swap()
+    body = msgspec.Raw(orjson.dumps(to_rpc(transaction)))
+    assert told.mempool.sender_of(body) == transaction.sender
+    told.mempool.learned(transaction.sender, 0)
+    assert told.mempool.sender_of(body) is None
+    assert told.mempool.sender_of(b'{"from":"0x1","to":"0x2"}') is None
+    assert told.mempool.sender_of(b"nonsense") is None
