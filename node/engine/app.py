@@ -1,0 +1,219 @@
+"""The engine's process: everything is made and connected in `wire`, and runs until it is told to stop.
+
+endpoints -> feed -> core -> pipeline -> core -> signer -> relays
+                       \\-> spool -> desk link -> desk
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from node.config import Config, Mode
+from node.engine import collector, warming
+from node.engine.call_data import VaultCallData
+from node.engine.core import EngineCore
+from node.engine.desk_link import DeskLink
+from node.engine.endpoints import Endpoints
+from node.engine.errors import EngineFault
+from node.engine.event_log import EventLog
+from node.engine.feed import ChainFeed, FeedHooks
+from node.engine.headers import Header
+from node.engine.keys import signers_of
+from node.engine.lending import read_lenders
+from node.engine.lockstep import PATIENCE_SECONDS, Lockstep
+from node.engine.outcomes import Outcomes
+from node.engine.pipeline_settings import pipeline_settings
+from node.engine.relays import ANSWER_SECONDS, Relays
+from node.engine.resume import resume
+from node.engine.rpc import HttpTransport, Rpc, RpcError
+from node.engine.signer import Signer
+from node.engine.simulator import BundleSimulator
+from node.engine.spool import Spool
+from node.engine.status import StatusTeller
+from node.engine.treasury import Treasury
+from node.pipeline.events import BlockRetracted, Event, TimePassed, TreasuryRead
+from node.pipeline.state import PipelineState
+from node.process import Process
+from node.records import AnyRecord
+from protocol.units import Address, UnixMilliseconds, UnixNanoseconds, Wei
+
+SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
+"""Stands for a hot key in shadow mode: nobody can sign for it."""
+SHADOW_BALANCE: Final = Wei(10**20)
+CLOCK_SECONDS: Final = 1.0
+_Item = TypeVar("_Item")
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The wired parts that the process runs."""
+
+    core: EngineCore
+    feed: ChainFeed
+    desk: DeskLink
+    status: StatusTeller
+    signers: dict[Address, Signer]
+    relays: Relays
+    lockstep: Lockstep | None
+
+
+async def main(process: Process) -> None:
+    """Run the engine until it is told to stop. Raises NodeError."""
+    async with wire(process) as engine:
+        parts = {
+            asyncio.create_task(engine.feed.run(), name="feed"),
+            asyncio.create_task(engine.desk.run(), name="desk link"),
+            asyncio.create_task(_tick(engine, process), name="clock"),
+            asyncio.create_task(process.stop.wait(), name="stop"),
+        }
+        opening = asyncio.create_task(_open(engine, process), name="opening")
+        try:
+            done, _ = await asyncio.wait({*parts, opening}, return_when=asyncio.FIRST_COMPLETED)
+            if done == {opening} and opening.exception() is None:
+                done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+                if part.get_name() != "stop":
+                    raise EngineFault(f"{part.get_name()} has ended")
+        finally:
+            for part in (*parts, opening):
+                part.cancel()
+            await asyncio.gather(*parts, opening, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def wire(process: Process) -> AsyncIterator[Engine]:
+    """Make the parts and connect them; nothing but wiring. Raises NodeError."""
+    config, clock = process.config, process.clock
+    async with contextlib.AsyncExitStack() as stack:
+        patience = 0.0 if config.lockstep is None else PATIENCE_SECONDS
+        endpoints = Endpoints.open(config.chain.rpcs, clock, patience)
+        stack.push_async_callback(endpoints.close)
+        signers = signers_of(config, process.password) if config.mode is Mode.LIVE else {}
+        senders = tuple(signers) or (SHADOW_SENDER,)
+        lenders = await read_lenders(
+            endpoints, config.protocols.lenders, [token.address for token in config.tokens.profit]
+        )
+        safes = {sender: vault.safe for sender, vault in zip(signers, config.execution.vaults, strict=False)}
+        settings = pipeline_settings(config, [lender for lender, _ in lenders], senders)
+        state = PipelineState(settings, VaultCallData(safes or {SHADOW_SENDER: SHADOW_SENDER}))
+
+        spool = Spool(config.spool_folder)
+        spool.open()
+        stack.callback(spool.close)
+        lockstep = await _lockstep(config, process, stack)
+        relays = Relays(config.relays, clock, lockstep, max(ANSWER_SECONDS, patience))
+        await stack.enter_async_context(relays)
+        routers = [router.address for router in config.protocols.routers]
+        outcomes = Outcomes(endpoints, config.execution.vault_module, senders, routers)
+        resume(outcomes, spool.after(0, len(spool)))
+        treasury = Treasury(endpoints, tuple(signers), lenders)
+        log = None if config.event_log is None else EventLog(config.event_log)
+        if log is not None:
+            stack.callback(log.close)
+
+        def record(made: AnyRecord) -> None:
+            spool.append(made, UnixMilliseconds(time.time_ns() // _NS_PER_MS))  # not the feed's: asking it moves it
+            desk.wake()
+
+        def core_now() -> UnixNanoseconds:
+            return feed.now()
+
+        simulator = BundleSimulator(endpoints, config.chain.id, core_now, own_evm=lockstep is None)
+        stack.push_async_callback(simulator.close)
+        core = EngineCore(
+            state,
+            signers,
+            relays,
+            outcomes,
+            record,
+            core_now,
+            simulator=simulator,
+            in_order=lockstep is not None,
+            log=log,
+        )
+        stack.push_async_callback(core.close)
+        hooks = FeedHooks(
+            emit=lambda event: _emit(core, event),
+            state_of=state.market.state_of,
+            before_block=lambda header: _before_block(core, simulator, treasury, header),
+            on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
+        )
+        feed = ChainFeed(config, endpoints, clock, hooks)
+        core.resync = feed.resync
+        status = StatusTeller(config, core, feed, relays, treasury, spool, time.time_ns)
+        desk = DeskLink(config.desk_socket, spool, status, clock)
+        yield Engine(core, feed, desk, status, signers, relays, lockstep)
+
+
+async def _open(engine: Engine, process: Process) -> None:
+    """Warm everything up, then say that the engine is ready."""
+    warming.warm()
+    if engine.lockstep is None:
+        for signer in engine.signers.values():
+            await engine.relays.warm(signer.identity)
+    await engine.feed.ready.wait()
+    collector.settle()
+    engine.status.is_warm = True
+    if engine.lockstep is not None:
+        await engine.lockstep.join()
+    process.ready()
+
+
+async def _before_block(core: EngineCore, simulator: BundleSimulator, treasury: Treasury, header: Header) -> None:
+    """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
+
+    Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age.
+    """
+    core.begin(header.number)
+    simulator.follow(header)
+    judged, reads = await asyncio.gather(
+        core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
+    )
+    for event, made in _read(core, judged):
+        core.tell(made)
+        core.feed(event)
+    for read in _read(core, reads):
+        core.feed(read)
+    if not treasury.balances:
+        core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
+
+
+def _read(core: EngineCore, answer: list[_Item] | BaseException) -> list[_Item]:
+    """What the chain told; nothing, which is counted, where it did not answer."""
+    if isinstance(answer, RpcError):
+        core.counts["reads_failed"] += 1
+        return []
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _emit(core: EngineCore, event: Event) -> None:
+    if isinstance(event, BlockRetracted):
+        retracted = core.outcomes.retract(event.hash)
+        if retracted is not None:
+            core.tell(retracted)
+    core.feed(event)
+
+
+async def _tick(engine: Engine, process: Process) -> None:
+    """Move the pipeline's clock; not in lockstep, where time comes with the blocks."""
+    while True:
+        await process.clock.sleep(CLOCK_SECONDS)
+        if engine.lockstep is None:
+            engine.core.feed(TimePassed(engine.feed.now()))
+
+
+async def _lockstep(config: Config, process: Process, stack: contextlib.AsyncExitStack) -> Lockstep | None:
+    if config.lockstep is None:
+        return None
+    admin = Rpc("the devnet", HttpTransport(config.lockstep.admin_url), process.clock)
+    stack.push_async_callback(admin.close)
+    return Lockstep(config.lockstep, admin)

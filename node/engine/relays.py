@@ -1,0 +1,140 @@
+"""Bundles to all relays at once: one body, one signature, warm connections, a deadline; each answer is recorded.
+
+A relay's word is not believed further than this: whether a bundle landed is read from the chain. What it answers
+wrongly (another bundle's hash, no JSON, too much of it) counts as an error of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import aiohttp
+import orjson
+
+from node.clock import Clock, within
+from node.config import RelayConfig
+from node.engine.bundle_wire import SIGNATURE_HEADER, bundle_body, cancel_body, signature_header
+from node.engine.signer import SignedBundle
+from node.records import RelayAnswered
+from protocol.ethereum.keys import SigningKey
+from protocol.units import Hash32
+
+ANSWER_SECONDS: Final = 2.0
+MAX_ANSWER_BYTES: Final = 256 * 1024
+CONNECTIONS_PER_RELAY: Final = 32
+_ERROR_CHARACTERS: Final = 300
+
+
+class Turns(Protocol):
+    """Where requests have an order (a devnet in lockstep): when they may go, and the headers that tell it."""
+
+    async def turn(self) -> None:
+        """Return when requests may go; who asked first goes first."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of the next request."""
+
+
+class Relays:
+    """See the module."""
+
+    def __init__(
+        self,
+        relays: Sequence[RelayConfig],
+        clock: Clock,
+        turns: Turns | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self.states: dict[str, str] = {relay.name: "not asked yet" for relay in relays}
+        """By name: `ok`, or what was wrong at the last request."""
+        self._relays, self._clock, self._turns = tuple(relays), clock, turns
+        self._seconds = answer_seconds
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_RELAY, keepalive_timeout=60.0)
+        self._http = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def warm(self, identity: SigningKey) -> None:
+        """Open a connection to each relay before the first bundle needs it, by withdrawing what was never sent."""
+        await self.cancel(Hash32(bytes(32)), identity)
+
+    async def send(self, bundle: SignedBundle, identity: SigningKey) -> list[RelayAnswered]:
+        """Offer a bundle to all relays and return their answers; never raises for what a relay does."""
+        plan = bundle.plan
+        body = bundle_body(bundle.transactions, plan.target_block, plan.replaces)
+        expected = "0x" + bundle.hash.hex()
+        return await self._ask_all(body, identity, bundle.hash, lambda result: _bundle_error(result, expected))
+
+    async def cancel(self, replaces: Hash32, identity: SigningKey) -> list[RelayAnswered]:
+        """Withdraw what was offered under `replaces`; return the answers."""
+        return await self._ask_all(cancel_body(replaces), identity, replaces, lambda _: "")
+
+    async def _ask_all(
+        self, body: bytes, identity: SigningKey, name: Hash32, judge: Callable[[Any], str]
+    ) -> list[RelayAnswered]:
+        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature_header(body, identity)}
+        if self._turns is None:
+            return list(await asyncio.gather(*(self._ask(relay, body, headers, name, judge) for relay in self._relays)))
+        await self._turns.turn()
+        numbered = [{**headers, **self._turns.headers()} for _ in self._relays]
+        return [
+            await self._ask(relay, body, own, name, judge) for relay, own in zip(self._relays, numbered, strict=True)
+        ]
+
+    async def _ask(
+        self, relay: RelayConfig, body: bytes, headers: dict[str, str], name: Hash32, judge: Callable[[Any], str]
+    ) -> RelayAnswered:
+        begun = self._clock.monotonic()
+        try:
+            error = await within(self._clock, self._seconds, self._post(relay.url, body, headers, judge))
+        except TimeoutError:
+            error = f"unreachable: no answer within {self._seconds:g} s"
+        except (aiohttp.ClientError, OSError) as fault:
+            error = f"unreachable: {str(fault)[:_ERROR_CHARACTERS] or type(fault).__name__}"
+        took = int((self._clock.monotonic() - begun) * 1e9)
+        self.states[relay.name] = error or "ok"
+        return RelayAnswered(bundle_hash=name, relay=relay.name, error=error, took_ns=took)
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:
+        if self._http is None:
+            raise RuntimeError("the relays are used outside their context")
+        async with self._http.post(url, data=body, headers=headers) as response:
+            raw = await response.content.read(MAX_ANSWER_BYTES + 1)
+            while len(raw) <= MAX_ANSWER_BYTES and (more := await response.content.read(MAX_ANSWER_BYTES)):
+                raw += more
+        return _answer_error(raw, response.status, judge)
+
+
+def _answer_error(raw: bytes, status: int, judge: Callable[[Any], str]) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    if len(raw) > MAX_ANSWER_BYTES:
+        return f"lies: more than {MAX_ANSWER_BYTES} bytes of answer"
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return f"lies: HTTP {status} with something that is not JSON"
+    if not isinstance(answer, dict):
+        return f"lies: HTTP {status} with something that is no JSON-RPC answer"
+    fault = answer.get("error")
+    if fault is not None:
+        text = fault.get("message", fault) if isinstance(fault, dict) else fault
+        return f"refused: {str(text)[:_ERROR_CHARACTERS]}"
+    return judge(answer.get("result"))
+
+
+def _bundle_error(result: Any, expected: str) -> str:
+    told = result.get("bundleHash") if isinstance(result, dict) else None
+    if told is None or str(told).lower() == expected:
+        return ""
+    return f"lies: it names another bundle, {str(told)[:80]}"

@@ -1,0 +1,52 @@
+"""What an earlier process left open: bundles that it had signed and whose outcome it did not live to tell.
+
+All that it needs is on the spool, which keeps the last files also when the desk has them: nothing is signed that is not
+there before, and an outcome counts once it is there. So an execution is open if its `BundleSigned` is there and its
+outcome is not; the chain then says what became of it, and it is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node.engine.outcomes import Outcomes
+from node.link import LedgerEntry
+from node.records import (
+    BundleSigned,
+    ExecutionLandedRecord,
+    ExecutionMissedRecord,
+    OpportunityFound,
+    OutcomeRetracted,
+    RelayAnswered,
+    decode_record,
+)
+from protocol.units import Hash32
+
+
+def resume(outcomes: Outcomes, entries: Iterable[LedgerEntry]) -> int:
+    """Let `outcomes` expect what the entries, oldest first, leave open; return how many finds that are."""
+    found: dict[Hash32, OpportunityFound] = {}
+    bundles: dict[Hash32, dict[Hash32, BundleSigned]] = {}
+    landed_in: dict[Hash32, set[Hash32]] = {}
+    closed: set[Hash32] = set()
+    answers: list[RelayAnswered] = []
+    for record in map(decode_record, (entry.body for entry in entries)):
+        if isinstance(record, OpportunityFound):
+            found[record.opportunity_id] = record
+        elif isinstance(record, BundleSigned):
+            for execution in record.executions:
+                bundles.setdefault(execution.opportunity_id, {})[record.bundle_hash] = record
+        elif isinstance(record, RelayAnswered):
+            answers.append(record)
+        elif isinstance(record, ExecutionLandedRecord):
+            closed.add(record.opportunity_id)
+            landed_in.setdefault(record.block_hash, set()).add(record.opportunity_id)
+        elif isinstance(record, ExecutionMissedRecord):
+            closed.add(record.opportunity_id)
+        elif isinstance(record, OutcomeRetracted):
+            closed -= landed_in.pop(record.block_hash, set())
+    still_open = [name for name in bundles if name in found and name not in closed]
+    for name in still_open:
+        outcomes.resume(found[name], bundles[name].values())
+    outcomes.answered(answers)
+    return len(still_open)

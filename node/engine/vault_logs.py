@@ -1,0 +1,38 @@
+"""What the vault module tells of an execution in its logs (contracts/src/interfaces/IVaultModule.sol)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from node.engine.rpc_types import AddressHex, Data, HashHex
+from node.pipeline.amm.units import TokenAmount
+from protocol.ethereum.keccak import keccak256
+from protocol.units import ADDRESS_BYTES, Address
+
+_EXECUTED: Final = keccak256(b"Executed(address,address,uint256,uint256)")
+_TOPICS: Final = 3
+_WORD: Final = 32
+
+
+class Log(msgspec.Struct, frozen=True, gc=False):
+    """A log as receipts and simulations have it."""
+
+    address: AddressHex
+    topics: tuple[HashHex, ...]
+    data: Data
+
+
+def profit_told(logs: Iterable[Log], token: Address, entry_point: Address) -> TokenAmount:
+    """The profit in `token` that the vault module at `entry_point` tells of, in smallest units; 0 if it tells none.
+
+    `Executed(safe, token, drawn, profit)`, safe and token indexed.
+    """
+    for log in logs:
+        if bytes(log.address) != entry_point or len(log.topics) != _TOPICS or log.topics[0] != _EXECUTED:
+            continue
+        if log.topics[2][-ADDRESS_BYTES:] == token and len(log.data) == 2 * _WORD:
+            return TokenAmount(int.from_bytes(log.data[_WORD:], "big"))
+    return TokenAmount(0)

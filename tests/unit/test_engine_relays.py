@@ -1,0 +1,202 @@
+"""Relays that take a bundle, refuse it, hang, lie, or are not there: each answer is one line, and nothing is raised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from devnet.relay.flashbots_signature import verify_body
+from node.clock import SystemClock
+from node.config import RelayConfig
+from node.engine.bundle_wire import SIGNATURE_HEADER, replacement_uuid
+from node.engine.relays import ANSWER_SECONDS, MAX_ANSWER_BYTES, Relays
+from node.engine.signer import SignedBundle
+from protocol.units import Hash32
+from tests.manual_clock import ManualClock
+from tests.vault_stand_in import signed, signer
+
+IDENTITY = signer().identity
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Relay:
+    """A real HTTP server that answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[bytes, dict[str, str]]] = []
+        self.answer: Any = None
+        self.raw: bytes | None = None
+        self.status = 200
+        self.gate: asyncio.Event | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.bodies.append((body, dict(request.headers)))
+        if self.gate is not None:
+            await self.gate.wait()
+        raw = orjson.dumps({"jsonrpc": "2.0", "id": 1, **self.answer}) if self.raw is None else self.raw
+        return web.Response(body=raw, status=self.status)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Relay, str]]:
+    relay, application = Relay(), web.Application()
+    application.router.add_post("/", relay.handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield relay, str(runner.addresses[0][1])
+    if relay.gate is not None:
+        relay.gate.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def bundle() -> SignedBundle:
+    return signed(11)
+
+
+def configured(port: str, *names: str) -> list[RelayConfig]:
+    return [RelayConfig(name=name, url=f"http://127.0.0.1:{port}/") for name in names or ("swift",)]
+
+
+async def error_of(served: tuple[Relay, str], bundle: SignedBundle) -> str:
+    async with Relays(configured(served[1]), SystemClock()) as relays:
+        (answer,) = await relays.send(bundle, IDENTITY)
+        assert (answer.bundle_hash, answer.relay) == (bundle.hash, "swift")
+        assert answer.took_ns > 0
+        assert relays.states == {"swift": answer.error or "ok"}
+        return answer.error
+
+
+@pytest.mark.parametrize("upper", [False, True])
+async def test_a_relay_that_takes_the_bundle_says_its_hash(
+    served: tuple[Relay, str], bundle: SignedBundle, upper: bool
+) -> None:
+    text = bundle.hash.hex()
+    served[0].answer = {"result": {"bundleHash": "0x" + (text.upper() if upper else text)}}
+    assert await error_of(served, bundle) == ""
+    ((body, headers),) = served[0].bodies
+    assert orjson.loads(body)["params"][0]["replacementUuid"] == replacement_uuid(bundle.plan.replaces)
+    assert verify_body(headers[SIGNATURE_HEADER], body) == IDENTITY.address
+
+
+async def test_a_relay_that_says_nothing_of_the_hash_is_believed(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    served[0].answer = {"result": None}
+    assert await error_of(served, bundle) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"error": {"code": -32000, "message": "too late"}}, "refused: too late"),
+        ({"error": {"code": -32000}}, "refused: {'code': -32000}"),
+        ({"error": "no"}, "refused: no"),
+        ({"result": {"bundleHash": "0x1234"}}, "lies: it names another bundle, 0x1234"),
+    ],
+)
+async def test_a_refusal_or_a_lie_is_told(
+    served: tuple[Relay, str], bundle: SignedBundle, answer: dict[str, Any], error: str
+) -> None:
+    served[0].answer = answer
+    assert await error_of(served, bundle) == error
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "error"),
+    [
+        (b"<html>", 502, "lies: HTTP 502 with something that is not JSON"),
+        (b"[]", 200, "lies: HTTP 200 with something that is no JSON-RPC answer"),
+        (b'"' + b"x" * MAX_ANSWER_BYTES + b'"', 200, f"lies: more than {MAX_ANSWER_BYTES} bytes of answer"),
+    ],
+)
+async def test_garbage_is_told(
+    served: tuple[Relay, str], bundle: SignedBundle, raw: bytes, status: int, error: str
+) -> None:
+    served[0].raw, served[0].status = raw, status
+    assert await error_of(served, bundle) == error
+
+
+async def test_a_relay_that_is_not_there_is_told(bundle: SignedBundle) -> None:
+    async with Relays(configured("9"), SystemClock()) as relays:
+        (answer,) = await relays.send(bundle, IDENTITY)
+    assert answer.error.startswith("unreachable: ")
+
+
+@pytest.mark.parametrize("seconds", [ANSWER_SECONDS, 60.0])
+async def test_a_relay_that_hangs_is_not_waited_for(
+    served: tuple[Relay, str], bundle: SignedBundle, seconds: float
+) -> None:
+    served[0].gate, clock = asyncio.Event(), ManualClock()
+    async with Relays(configured(served[1]), clock, answer_seconds=seconds) as relays:
+        task = asyncio.create_task(relays.send(bundle, IDENTITY))
+        await clock.until_asleep(seconds)
+        await clock.advance(seconds)
+        (answer,) = await task
+    assert answer.error == f"unreachable: no answer within {seconds:g} s"
+
+
+async def test_all_relays_get_the_same_bytes_and_one_bad_relay_harms_no_other(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    served[0].answer = {"result": None}
+    relays = [*configured(served[1], "swift", "steady"), *configured("9", "gone")]
+    async with Relays(relays, SystemClock()) as asked:
+        answers = await asked.send(bundle, IDENTITY)
+    assert [answer.error == "" for answer in answers] == [True, True, False]
+    (one, _), (other, _) = served[0].bodies
+    assert one == other
+
+
+async def test_a_cancellation_names_what_it_withdraws(served: tuple[Relay, str]) -> None:
+    served[0].answer, replaces = {"result": []}, Hash32(b"\5" * 32)
+    async with Relays(configured(served[1]), SystemClock()) as relays:
+        (answer,) = await relays.cancel(replaces, IDENTITY)
+        await relays.warm(IDENTITY)
+    assert (answer.bundle_hash, answer.error) == (replaces, "")
+    sent = [orjson.loads(body) for body, _ in served[0].bodies]
+    assert [one["method"] for one in sent] == ["eth_cancelBundle"] * 2
+    assert sent[0]["params"][0]["replacementUuid"] == replacement_uuid(replaces)
+
+
+class InTurn:
+    """As lockstep has it."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.asked = 0
+
+    async def turn(self) -> None:
+        await self.opened.wait()
+
+    def headers(self) -> dict[str, str]:
+        self.asked += 1
+        return {"X-Devnet-Sequence": str(self.asked)}
+
+
+async def test_in_lockstep_requests_wait_for_their_turn_and_are_numbered(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    served[0].answer, turns = {"result": None}, InTurn()
+    async with Relays(configured(served[1], "swift", "steady"), SystemClock(), turns) as relays:
+        task = asyncio.create_task(relays.send(bundle, IDENTITY))
+        await asyncio.sleep(0)
+        assert served[0].bodies == []
+        turns.opened.set()
+        await task
+    assert [headers["X-Devnet-Sequence"] for _, headers in served[0].bodies] == ["1", "2"]
+
+
+async def test_relays_are_used_within_their_context_only(bundle: SignedBundle) -> None:
+    relays = Relays(configured("9"), SystemClock())
+    with pytest.raises(RuntimeError, match="outside their context"):
+        await relays.send(bundle, IDENTITY)
+    await relays.__aexit__(None, None, None)
