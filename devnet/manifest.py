@@ -33,6 +33,21 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     tick_spacing: int = 0
 
 
+class OperatorVault(msgspec.Struct, frozen=True, kw_only=True):
+    """One open vault: the Safe's address, and the account that may execute with it."""
+
+    safe: str
+    hot_key: str
+
+
+class Operator(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator of a node: the accounts that own all its Safes (two must sign), and its vaults."""
+
+    name: str
+    owners: tuple[str, ...]
+    vaults: tuple[OperatorVault, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The whole world at the moment of its dump."""
 
@@ -50,6 +65,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Token symbol to the FluxAggregator behind the feed; `oracle` may submit to it."""
     funded: dict[str, tuple[str, ...]]
     """Role to account names (`trader`: `trader-0` …) that hold ETH and tokens and have approved the routers."""
+    operators: tuple[Operator, ...] = ()
+    """Who runs the nodes of a demo; the contracts are `vault_module` and `arb_executor`."""
 
     def token(self, symbol: str) -> Token:
         """Return the token of that symbol; `KeyError` if there is none."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import governance
 from devnet.accounts import account
 from devnet.anvil import ANVIL_VERSION, CHAIN_ID, GENESIS_TIMESTAMP, HARDFORK, Anvil, AnvilOptions
 from devnet.home import Home
@@ -27,6 +28,7 @@ from devnet.protocols import (
     tokens,
     uniswap_v2,
     uniswap_v3,
+    vaults,
 )
 from devnet.protocols.catalogue import ROLES, TOKENS
 from devnet.protocols.compilations import compile_all
@@ -35,10 +37,15 @@ from devnet.protocols.site import Site
 from devnet.rpc import RpcClient
 from devnet.state import StateStore
 from devnet.storage import storage_errors
+from governance.contracts import ARB_EXECUTOR, VAULT_MODULE
 
 _FOLDER: Final = Path(__file__).parent
+_GOVERNANCE: Final = Path(governance.__file__).parent
 _DEPLOYER_ETHER: Final = 10_000
 _DUMP_SECONDS: Final = 120.0
+LAST_BLOCK: Final = 96
+"""The world ends with this block, and with an empty one, however much is built before it: so the number, time and base
+fee of what follows, and all that is drawn from a seed and a block number, stay as they are when the world grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ def world_key(packages: Packages) -> str:
         for name in ("accounts.py", "anvil.py", "artifacts.py", "manifest.py", "world.py", "solidity.py", "state.py")
     ]
     files += sorted((_FOLDER / "protocols").glob("*.py")) + sorted((_FOLDER / "contracts").glob("*.sol"))
+    files += [_GOVERNANCE / name for name in ("contracts.py", "vaults.py")]
+    files += [_GOVERNANCE / "abi" / f"{name}.json" for name in (ARB_EXECUTOR, VAULT_MODULE)]
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -120,7 +129,8 @@ async def deploy_world(site: Site) -> None:
     await aave_v3.lend(site)
     chainlink.submit(site, 2)
     searchers.deploy(site)
-    await site.deployer.flush()
+    await vaults.deploy(site)
+    await site.deployer.fill_up(LAST_BLOCK)
 
 
 async def _describe(site: Site) -> Manifest:
@@ -145,4 +155,5 @@ async def _describe(site: Site) -> Manifest:
         feeds=site.feeds,
         aggregators=site.aggregators,
         funded={role.role: tuple(holder.name for holder in tokens.funded_accounts(role)) for role in ROLES},
+        operators=tuple(site.operators),
     )

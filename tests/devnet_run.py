@@ -24,7 +24,7 @@ from devnet.world import World
 
 PARTICIPANTS = 3
 """Of the actors in lockstep: the order flow, the rival, the sandwich attacker."""
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 150.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ async def playing(actors: Session) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def reach(rpc: RpcClient, block: int, *tasks: asyncio.Task[None]) -> None:
-    """Wait until a block is there; fail with a task that ends before, or after a minute."""
+    """Wait until a block is there; fail with a task that ends before, or when the deadline has passed."""
     async with asyncio.timeout(_DEADLINE_SECONDS):
         while int(await rpc.call("eth_blockNumber"), 16) < block:
             for task in tasks:
@@ -100,7 +100,7 @@ async def reach(rpc: RpcClient, block: int, *tasks: asyncio.Task[None]) -> None:
 
 
 async def until(condition: Callable[[], bool], *tasks: asyncio.Task[None]) -> None:
-    """Wait until a condition holds; fail with a task that ends before, or after a minute."""
+    """Wait until a condition holds; fail with a task that ends before, or when the deadline has passed."""
     async with asyncio.timeout(_DEADLINE_SECONDS):
         while True:
             if condition():

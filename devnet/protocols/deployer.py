@@ -53,10 +53,19 @@ class Deployer:
         """The deployer's own address."""
         return self.account.address
 
-    def create(self, what: str, code: bytes, types: Sequence[str] = (), values: Sequence[Any] = ()) -> str:
+    def create(
+        self,
+        what: str,
+        code: bytes,
+        types: Sequence[str] = (),
+        values: Sequence[Any] = (),
+        *,
+        sender: Account | None = None,
+    ) -> str:
         """Queue a contract creation; return the address it will have."""
-        address = create_address(self.address, self._nonces[self.address])
-        self._queue_signed(self.account, None, code + encode(types, values), 0, MAX_TRANSACTION_GAS, f"create {what}")
+        creator = sender or self.account
+        address = create_address(creator.address, self._nonces[creator.address])
+        self._queue_signed(creator, None, code + encode(types, values), 0, MAX_TRANSACTION_GAS, f"create {what}")
         return address
 
     def call(
@@ -71,6 +80,10 @@ class Deployer:
         """Queue a call; return its transaction hash."""
         data = encode_call(signature, *arguments)
         return self._queue_signed(sender or self.account, to, data, value, gas, f"{signature} of {to}")
+
+    def call_data(self, what: str, to: str, data: bytes, *, sender: Account) -> str:
+        """Queue a call whose data is given; return its transaction hash."""
+        return self._queue_signed(sender, to, data, 0, CALL_GAS, what)
 
     def raw(self, what: str, raw: bytes, gas: int) -> None:
         """Queue a transaction that someone else signed."""
@@ -105,6 +118,14 @@ class Deployer:
                 count += 1
             batch, self._queue = self._queue[:count], self._queue[count:]
             await self._mine(batch)
+
+    async def fill_up(self, block_number: int) -> None:
+        """Mine what is queued, then empty blocks up to that number. Raises `ChainFailed` if it is passed already."""
+        await self.flush()
+        if self.block_number >= block_number:
+            raise ChainFailed(f"building the world: it takes more than {block_number - 1} blocks")
+        while self.block_number < block_number:
+            await self._mine([])
 
     async def _mine(self, batch: list[_Queued]) -> None:
         self.timestamp += BLOCK_SECONDS

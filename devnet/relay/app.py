@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -243,7 +242,7 @@ class _OfferedBundles:
 def _clock(config: RelayConfig, head_timestamp: int) -> DevnetClock:
     if config.lockstep:
         return DevnetClock.stepped(head_timestamp)
-    return DevnetClock(max(time.time(), head_timestamp))
+    return DevnetClock(head_timestamp)  # no jump to the wall clock: months of interest would fall due at once
 
 
 def _lockstep(config: RelayConfig, chain: Chain, subscriptions: Subscriptions) -> LockstepDriver | None:

@@ -11,12 +11,11 @@ from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
 from devnet.manifest import Manifest
+from devnet.protocols.vaults import executor_bindings
 from devnet.world import World
 from governance.contracts import (
     ARB_EXECUTOR,
     VAULT_MODULE,
-    ExecutorBindings,
-    VenueFactory,
     contract,
     error_meanings,
     executor_creation,
@@ -53,9 +52,6 @@ pytestmark = pytest.mark.anvil
 ETHER = 10**18
 ALICE, WHALE = account("operator-0"), account("whale-0")
 OWNERS = tuple(account(f"safe-owner-{index}") for index in range(2))
-UNISWAP_V2_PAIR = bytes.fromhex("96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f")
-SUSHI_PAIR = bytes.fromhex("e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303")
-UNISWAP_V3_POOL = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
 BALANCER_POOL = "balancer_v2_weighted:WETH/USDC:3000"
 
 
@@ -104,21 +100,6 @@ class Vault:
         return await self.chain.balance(self.manifest.token("WETH").address, self.safe)
 
 
-def bindings(manifest: Manifest, module: str) -> ExecutorBindings:
-    found = manifest.contracts
-    return ExecutorBindings(
-        module=raw(module),
-        weth=raw(found["weth"]),
-        uniswap_v2=VenueFactory(
-            factory=raw(found["uniswap_v2_factory"]), init_code_hash=UNISWAP_V2_PAIR, fee_pips=3_000
-        ),
-        sushi_swap=VenueFactory(factory=raw(found["sushi_factory"]), init_code_hash=SUSHI_PAIR, fee_pips=3_000),
-        uniswap_v3=VenueFactory(factory=raw(found["uniswap_v3_factory"]), init_code_hash=UNISWAP_V3_POOL),
-        balancer_vault=raw(found["balancer_vault"]),
-        aave_pool=raw(found["aave_pool"]),
-    )
-
-
 async def by_safe(chain: Chain, safe: str, to: str, data: bytes) -> None:
     """Two owners sign, the first one sends."""
     (nonce,) = await chain.read(safe, "nonce()", ["uint256"])
@@ -135,7 +116,7 @@ async def vault(chain: Chain, world: World) -> Vault:
     manifest = world.manifest
     weth, usdc, safe = (manifest.token("WETH").address, manifest.token("USDC").address, manifest.contracts["safe"])
     module = await chain.create(ALICE, contract(VAULT_MODULE).creation())
-    executor = await chain.create(ALICE, executor_creation(bindings(manifest, module)))
+    executor = await chain.create(ALICE, executor_creation(executor_bindings(manifest.contracts, module)))
     await by_safe(chain, safe, safe, enable_module_call(raw(module)))
     limits = [(raw(weth), TokenAmount(20 * ETHER)), (raw(usdc), TokenAmount(0))]
     opening = open_vault_call(raw(ALICE.address), raw(executor), Wei(ETHER), limits)

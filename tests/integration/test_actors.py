@@ -204,6 +204,7 @@ async def test_real_time_play_survives_a_chain_that_answers_with_garbage(
     assert any("others" in line for line in report.lines())
 
 
+@pytest.mark.timeout(500)
 async def test_a_reorg_takes_nothing_from_the_flow_and_the_searchers_land_again(
     packages: Packages, world: World, tmp_path: Path
 ) -> None:
