@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 import msgspec
@@ -25,9 +27,13 @@ from devnet.interruption import Interrupted
 from devnet.manifest import Manifest
 from devnet.run_folder import RunFolder, RunRecord
 
+if TYPE_CHECKING:
+    from devnet.demo.report import Report
+
 P = ParamSpec("P")
 
 NOT_RUNNING = 3
+INTERRUPTED = 130
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 
@@ -121,6 +127,51 @@ def _program() -> str:
     if shutil.which(called.name) == str(called):
         return called.name
     return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)
+
+
+@devnet.command()
+@click.option("--duration", default=300.0, show_default=True, help="Seconds; in lockstep of chain time.")
+@click.option("--nodes", default=3, show_default=True, help="How many operators take part: 1 to 3.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the report to this file (JSON).")
+@click.option("--seed", default=1, show_default=True, help="What the actors do follows from it.")
+@click.option("--plain", is_flag=True, help="Lines in place of the live screen.")
+@click.option("--lockstep", is_flag=True, help="Blocks wait for everybody: reproducible, and as fast as it goes.")
+@click.option("--node-command", hidden=True, default="", help="In place of `hftnode start`.")
+@_user_errors
+def demo(
+    duration: float, nodes: int, report: Path | None, seed: int, plain: bool, lockstep: bool, node_command: str
+) -> None:
+    """Run a devnet and nodes that earn on it, and measure on the chain what came of it.
+
+    Exit code 0 when all expectations were met, 1 when not, 130 when it was interrupted.
+    """
+    from devnet.demo.app import DemoOptions, run_demo
+    from devnet.demo.view import LiveScreen, PlainScreen, summary
+
+    options = DemoOptions(
+        duration_seconds=duration,
+        nodes=nodes,
+        seed=seed,
+        lockstep=lockstep,
+        report=report,
+        node_command=shlex.split(node_command),
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    say = partial(click.echo, err=True)
+    found: list[Report | None] = []
+
+    async def whole() -> None:
+        screen = PlainScreen(say, time.monotonic) if plain or not console.is_terminal else LiveScreen(console)
+        try:
+            found.append(await run_demo(options, Home.from_environment(), say, screen))
+        finally:
+            screen.close()
+
+    _with_fast_loop(whole())
+    if found[0] is None:
+        sys.exit(INTERRUPTED)
+    console.print(summary(found[0]))
+    sys.exit(0 if found[0].met else 1)
 
 
 @devnet.command()

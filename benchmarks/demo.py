@@ -1,0 +1,97 @@
+"""`scripts/bench demo [--seeds N] [--lockstep]`: demos with seeds drawn from the commit's hash, and their reports.
+
+Real time: three nodes, 90 s each. `--lockstep`: one node, the same length in chain time. Exit code 0 only if every run
+met every expectation, and nothing of it still runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from devnet.demo.report import Report
+
+SECONDS = 90
+_GRACE_SECONDS = 1_800
+_COLUMNS = ("seed", "blocks", "sent", "included", "net", "available", "capture", "p50 / p99", "errors", "not met")
+
+
+def seeds(commit: str, count: int) -> list[int]:
+    """Return `count` seeds that follow from a commit's hash: nobody chooses them."""
+    return [int.from_bytes(hashlib.sha256(f"{commit} {n}".encode()).digest()[:4], "big") for n in range(count)]
+
+
+def head() -> str:
+    """Return the hash of the commit that is checked out."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def run_one(seed: int, options: argparse.Namespace, target: Path) -> Report | None:
+    """Run one demo; return its report, or None if it ended without one."""
+    command = [str(Path(sys.executable).with_name("hftnode")), "devnet", "demo", "--plain", "--seed", str(seed)]
+    command += ["--duration", str(options.duration), "--nodes", str(options.nodes or (1 if options.lockstep else 3))]
+    command += ["--report", str(target), *(["--lockstep"] if options.lockstep else [])]
+    if options.node_command:
+        command += ["--node-command", options.node_command]
+    subprocess.run(command, stdout=sys.stderr, check=False, timeout=options.duration + _GRACE_SECONDS)
+    return msgspec.json.decode(target.read_bytes(), type=Report) if target.exists() else None
+
+
+def table(runs: Sequence[tuple[int, Report | None]]) -> Table:
+    """Return the reports, one row a seed."""
+    shown = Table(header_style="dim", box=None, padding=(0, 2))
+    for name in _COLUMNS:
+        shown.add_column(name, justify="left" if name == "not met" else "right")
+    for seed, report in runs:
+        if report is None:
+            shown.add_row(str(seed), *["-"] * (len(_COLUMNS) - 2), "[red]no report[/red]")
+            continue
+        took, failed = report.tick_to_bundle_us, [e for e in report.expectations if not e.met]
+        shown.add_row(
+            str(seed),
+            str(report.blocks),
+            str(report.bundles.submitted),
+            str(report.bundles.included),
+            f"${report.net_profit_usd:,.2f}",
+            f"${report.available_usd:,.2f}",
+            f"{report.capture:.1%}",
+            f"{took.p50:,} / {took.p99:,} µs",
+            str(len(report.errors)),
+            "; ".join(f"{e.name} {e.actual} ({e.required})" for e in failed) or "[green]all met[/green]",
+        )
+    return shown
+
+
+def main(words: list[str]) -> int:
+    """Run the demos and print their table."""
+    parser = argparse.ArgumentParser(prog="scripts/bench demo", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="how many demos")
+    parser.add_argument("--duration", type=float, default=SECONDS, help="seconds each")
+    parser.add_argument("--nodes", type=int, default=0, help="default: 3, in lockstep 1")
+    parser.add_argument("--lockstep", action="store_true", help="blocks wait for the node")
+    parser.add_argument("--node-command", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the reports to this file")
+    options = parser.parse_args(words)
+    commit = head()
+    runs: list[tuple[int, Report | None]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in seeds(commit, options.seeds):
+            print(f"demo with seed {seed} …", file=sys.stderr, flush=True)
+            runs.append((seed, run_one(seed, options, Path(folder) / f"{seed}.json")))
+    print(f"commit: {commit}\ncommand: scripts/bench demo {' '.join(words)}\n")
+    Console(width=max(160, Console().width)).print(table(runs))
+    if options.json is not None:
+        told = [{"seed": seed, "report": msgspec.to_builtins(report)} for seed, report in runs]
+        options.json.write_text(json.dumps({"commit": commit, "runs": told}, indent=2) + "\n")
+    return 0 if all(report is not None and report.met for _, report in runs) else 1

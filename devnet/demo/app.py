@@ -1,0 +1,314 @@
+"""`hftnode devnet demo`: a devnet, its operators' nodes as real processes, and a report that the chain vouches for.
+
+Order: devnet, nodes, play; then the chain stands still until the ledgers have told of the last block; then everything
+ends, in reverse, and the report is made of what was recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from devnet.actors.parameters import load_parameters
+from devnet.app import Running, wire
+from devnet.config import DevnetConfig
+from devnet.demo.chain_watch import ChainWatch
+from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_ledger
+from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
+from devnet.demo.operators import EVERYTHING, STYLES, prepare_node
+from devnet.demo.report import Report
+from devnet.demo.summary import NodeOutcome, Outcome, available_wei, earned, ledger_differences, make_report, net_usd
+from devnet.demo.view import DemoView, NodeView, Screen
+from devnet.errors import ChainFailed, ConfigInvalid
+from devnet.home import Home
+from devnet.interruption import ends_blocking_work, ends_task
+from devnet.packages import Progress, ensure_packages
+from devnet.rpc import RpcClient
+from devnet.run_folder import RunFolder
+from devnet.storage import storage_errors, write_atomically
+from devnet.world import ensure_world
+from node.config_errors import ConfigError
+
+READY_SECONDS: Final = 240.0
+SETTLE_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 0.5
+BLOCK_SECONDS: Final = 2.0
+JOURNAL: Final = "actors.jsonl"
+MAXIMUM_NODES: Final = len(STYLES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """One demo. In lockstep `duration_seconds` is chain time: one block every two seconds of it."""
+
+    duration_seconds: float = 300.0
+    nodes: int = MAXIMUM_NODES
+    seed: int = 1
+    lockstep: bool = False
+    report: Path | None = None
+    node_command: Sequence[str] = ()
+    """In place of `hftnode start`."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.nodes <= MAXIMUM_NODES:
+            raise ConfigInvalid(f"{self.nodes} nodes: the world has {MAXIMUM_NODES} operators")
+        if not BLOCK_SECONDS <= self.duration_seconds <= 86_400:
+            raise ConfigInvalid(f"a demo takes {BLOCK_SECONDS:g} s to a day, not {self.duration_seconds:g} s")
+
+
+async def run_demo(options: DemoOptions, home: Home, progress: Progress, screen: Screen) -> Report | None:
+    """Run a demo and return its report; None when a signal ended it before. Leaves no process behind.
+
+    Raises `DevnetError` when a part cannot start or dies, `Interrupted` when a signal comes before the world is there.
+    """
+    mark = os.environ[MARK] = uuid.uuid4().hex
+    folder, stop = RunFolder(home.run), asyncio.Event()
+    with folder.locked():
+        with ends_task():
+            with ends_blocking_work():
+                packages = ensure_packages(home, progress)
+            world = await ensure_world(home, packages, progress)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        config = DevnetConfig(
+            port=0,
+            block_time_seconds=BLOCK_SECONDS,
+            seed=options.seed,
+            lockstep=options.lockstep,
+            participants=options.nodes if options.lockstep else 0,
+        )
+        async with wire(config, home, world, packages.anvil) as running:
+            folder.write(running.record)
+            try:
+                demo = await _Demo.prepare(options, home, running, screen, mark)
+                async with demo:
+                    played = await demo.play(stop)
+            finally:
+                folder.clear()
+        return await demo.report(stop) if played else None
+
+
+class _Demo:
+    """One demo under way: the devnet's loops, the nodes, the watch."""
+
+    def __init__(
+        self, options: DemoOptions, running: Running, nodes: list[NodeProcess], screen: Screen, mark: str
+    ) -> None:
+        self._options, self._running, self._nodes = options, running, nodes
+        self._screen, self._mark = screen, mark
+        self._rpc = RpcClient(running.record.rpc_url)
+        self._watch = ChainWatch(self._rpc, running.manifest, [node.prepared.operator for node in nodes])
+        self._parts: dict[str, asyncio.Task[Any]] = {}
+        self._outcomes: list[NodeOutcome] = []
+        self._pending = self._pending_at_start = 0
+        self._rate: tuple[float, int] = (0.0, 0)
+        self._began = time.monotonic()
+
+    @classmethod
+    async def prepare(cls, options: DemoOptions, home: Home, running: Running, screen: Screen, mark: str) -> _Demo:
+        """Write the nodes' files into a new folder. Raises `ConfigInvalid` and what storage raises."""
+        root = home.run / "demo"
+        command = options.node_command or start_command()
+        with storage_errors(root):
+            shutil.rmtree(root, ignore_errors=True)
+            nodes = []
+            for operator in running.manifest.operators[: options.nodes]:
+                style = EVERYTHING if options.nodes == 1 else STYLES[operator.name]
+                try:
+                    prepared = prepare_node(operator, style, running.record, running.manifest, root / operator.name)
+                except ConfigError as error:
+                    raise ConfigInvalid(str(error)) from error
+                nodes.append(NodeProcess(prepared, command, mark))
+        return cls(options, running, nodes, screen, mark)
+
+    async def __aenter__(self) -> _Demo:
+        await self._rpc.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._parts.values():
+            task.cancel()
+        await asyncio.gather(*self._parts.values(), *(node.stop() for node in self._nodes), return_exceptions=True)
+        await self._rpc.__aexit__()
+
+    async def play(self, stop: asyncio.Event) -> bool:
+        """Let the nodes play; return whether it went to its end. Raises `ChainFailed` when a part dies."""
+        self._parts = {
+            "relay": asyncio.create_task(self._running.relay.run()),
+            "anvil": asyncio.create_task(self._running.anvil.wait()),
+            "stop": asyncio.create_task(stop.wait()),
+        }
+        if self._running.actors is not None:
+            self._parts["actors"] = asyncio.create_task(self._running.actors.run())
+        if self._options.lockstep:
+            await self._begin()  # no block is made before the nodes have joined
+        for node in self._nodes:
+            await node.start()
+        if not await self._until(self._are_ready, READY_SECONDS, "warming up"):
+            return False
+        if not self._options.lockstep:
+            await self._begin()
+        self._began = time.monotonic()
+        if not await self._until(self._is_over, float("inf"), "running"):
+            return False
+        await self._freeze()
+        if not await self._until(self._is_settled, SETTLE_SECONDS, "settling", must=False):
+            return False
+        await self._measure()
+        return True
+
+    async def report(self, stop: asyncio.Event) -> Report | None:
+        """Solve for what was available and put the report together; everything has ended. Writes the file.
+
+        None when a signal comes meanwhile.
+        """
+        self._show("looking back", 0.0)
+        self._screen.close()
+        journal = _journal(Path(self._running.record.log_folder) / JOURNAL)
+        available = await asyncio.to_thread(available_wei, self._watch, journal, load_parameters(), stop.is_set)
+        if available is None:
+            return None
+        errors = [line for node in self._nodes for line in node.errors()]
+        if self._running.actors is not None and self._running.actors.restarts:
+            errors.append(f"the actors were restarted {self._running.actors.restarts} times")
+        report = make_report(
+            Outcome(
+                seed=self._options.seed,
+                lockstep=self._options.lockstep,
+                manifest=self._running.manifest,
+                watch=self._watch,
+                nodes=self._outcomes,
+                pending_transactions=self._pending - self._pending_at_start,
+                available=available,
+                errors=errors,
+                left_running=left_running(self._mark),
+            )
+        )
+        if self._options.report is not None:
+            write_atomically(self._options.report, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        return report
+
+    async def _begin(self) -> None:
+        await self._watch.start()
+        self._pending_at_start = await self._count_pending()
+
+    async def _until(
+        self, holds: Callable[[], Awaitable[bool]], seconds: float, phase: str, *, must: bool = True
+    ) -> bool:
+        """Look again and again until `holds()`; False if a signal comes. Raises `ChainFailed` when time is up."""
+        give_up = time.monotonic() + seconds
+        while not await holds():
+            if self._parts["stop"].done():
+                return False
+            self._raise_failure()
+            if time.monotonic() > give_up:
+                if must:
+                    raise ChainFailed(f"{phase} took longer than {seconds:g} s")
+                return True
+            await self._look(phase)
+            await asyncio.wait({self._parts["stop"]}, timeout=LOOK_SECONDS)
+        return True
+
+    def _raise_failure(self) -> None:
+        for name, task in self._parts.items():
+            if name != "stop" and task.done() and not task.cancelled():
+                task.result()
+                raise self._running.anvil.failure() if name == "anvil" else ChainFailed(f"{name} ended by itself")
+
+    async def _are_ready(self) -> bool:
+        return all(node.is_ready() for node in self._nodes)
+
+    async def _is_over(self) -> bool:
+        await self._watch.catch_up()
+        self._pending = await self._count_pending()
+        for node in self._nodes:
+            node.is_ready()  # also raises when it has ended
+        if self._options.lockstep:
+            return len(self._watch.blocks) >= self._options.duration_seconds / BLOCK_SECONDS
+        return time.monotonic() - self._began >= self._options.duration_seconds
+
+    async def _freeze(self) -> None:
+        """No more blocks; the RPC goes on answering."""
+        relay = self._parts.pop("relay")
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+        await self._watch.catch_up()
+
+    async def _is_settled(self) -> bool:
+        """Whether the ledgers tell of everything that was sent, as the chain does."""
+        await self._measure()
+        return not any(
+            ledger_differences(self._running.manifest, outcome) or outcome.ledger.unexplained
+            for outcome in self._outcomes
+        )
+
+    async def _measure(self) -> None:
+        holdings = await self._watch.holdings(self._watch.last)
+        self._outcomes = []
+        for node in self._nodes:
+            operator = node.prepared.operator
+            gained = earned(self._watch, operator, holdings[operator.name])
+            self._outcomes.append(NodeOutcome(operator, _ledger(node, self._watch.last), gained, node.restarts))
+
+    async def _count_pending(self) -> int:
+        async with RpcClient(self._running.record.admin_url) as admin:
+            return int((await admin.call("devnet_stats")).get("transactions_admitted", 0))
+
+    async def _look(self, phase: str) -> None:
+        if self._watch.blocks:
+            await self._measure()
+        left = self._options.duration_seconds - (time.monotonic() - self._began)
+        if self._options.lockstep:
+            left = self._options.duration_seconds - BLOCK_SECONDS * len(self._watch.blocks)
+        self._show(phase, left)
+
+    def _show(self, phase: str, seconds_left: float) -> None:
+        nodes = [
+            NodeView(
+                name=outcome.operator.name,
+                state=f"restarted {outcome.restarts}x" if outcome.restarts else "running",
+                opportunities=outcome.ledger.opportunities,
+                sent=outcome.ledger.submitted,
+                included=outcome.earned.included,
+                missed=outcome.ledger.missed,
+                net_usd=net_usd(self._running.manifest, outcome.earned),
+                latency_us=outcome.ledger.latency_us,
+            )
+            for outcome in self._outcomes
+        ]
+        seen, pending = max(time.monotonic() - self._began, LOOK_SECONDS), self._pending - self._pending_at_start
+        self._screen.show(
+            DemoView(
+                phase=phase,
+                seconds_left=seconds_left,
+                block=self._watch.last if self._watch.first else 0,
+                blocks=len(self._watch.blocks),
+                pending=max(0, pending),
+                pending_per_second=max(0, pending) / seen,
+                nodes=tuple(nodes or [NodeView(node.prepared.name, "starting") for node in self._nodes]),
+            )
+        )
+
+
+def _ledger(node: NodeProcess, last_block: int) -> LedgerSummary:
+    with contextlib.suppress(LedgerUnreadable):  # not there yet; if it never comes, the chain's figures differ
+        return read_ledger(node.prepared.config.ledger_path, last_block)
+    return LedgerSummary()
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]

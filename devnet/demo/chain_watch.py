@@ -1,0 +1,134 @@
+"""Follows the chain while the demo runs and keeps what the summary needs: blocks, receipts, balances. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from devnet.accounts import account
+from devnet.demo.hindsight_reading import read_states
+from devnet.errors import ChainFailed, RpcError
+from devnet.manifest import Manifest, Operator
+from devnet.protocols.vaults import PINNED
+from devnet.rpc import RpcClient
+from protocol.ethereum.abi import encode_call
+from protocol.ethereum.keccak import keccak256
+
+_WITHDRAWAL: Final = "0x" + keccak256(b"Withdrawal(address,uint256)").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """A transaction and what became of it; `from`, `to` and addresses of logs in lower case."""
+
+    hash: str
+    sender: str
+    succeeded: bool
+    gas_used: int
+    gas_price: int
+    logs: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlock:
+    """A block with all that was mined in it, in order."""
+
+    number: int
+    base_fee: int
+    transactions: tuple[Mined, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an operator's Safes hold of each token, and its hot keys of ether, in smallest units."""
+
+    tokens: Mapping[str, int]
+    ether: int
+
+
+@dataclass(slots=True)
+class ChainWatch:
+    """See the module. `start` fixes the block before the first that counts."""
+
+    rpc: RpcClient
+    manifest: Manifest
+    operators: Sequence[Operator]
+    blocks: list[SeenBlock] = field(default_factory=list)
+    before: dict[str, Holdings] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+    """Pools before the first block."""
+    first: int = 0
+
+    async def start(self) -> None:
+        """Take the present head as the moment from which everything counts. Raises `ChainFailed`, `RpcError`."""
+        head = int(await self.rpc.call("eth_blockNumber"), 16)
+        self.first = head + 1
+        self.states = await read_states(self.rpc, self.manifest, head)
+        self.before = await self.holdings(head)
+
+    @property
+    def last(self) -> int:
+        """The last block that was taken in."""
+        return self.first + len(self.blocks) - 1
+
+    async def catch_up(self) -> None:
+        """Take in every block up to the head. Raises `ChainFailed`, `RpcError`."""
+        head = int(await self.rpc.call("eth_blockNumber"), 16)
+        while self.last < head:
+            number = hex(self.last + 1)
+            block = await self.rpc.call("eth_getBlockByNumber", number, False)
+            self.blocks.append(_seen(block, await self.rpc.call("eth_getBlockReceipts", number)))
+
+    async def holdings(self, number: int) -> dict[str, Holdings]:
+        """Return by operator what Safes and hot keys hold after a block. Raises `ChainFailed`, `RpcError`."""
+        calls: list[tuple[str, list[Any]]] = []
+        for operator in self.operators:
+            for symbol in PINNED:
+                token = self.manifest.token(symbol).address
+                for vault in operator.vaults:
+                    data = "0x" + encode_call("balanceOf(address)", vault.safe).hex()
+                    calls.append(("eth_call", [{"to": token, "data": data}, hex(number)]))
+            keys = [account(vault.hot_key).address for vault in operator.vaults]
+            calls += [("eth_getBalance", [key, hex(number)]) for key in keys]
+        answers = iter(await self.rpc.batch(calls))
+        found = {}
+        for operator in self.operators:
+            count = len(operator.vaults)
+            tokens = {symbol: sum(_amount(next(answers)) for _ in range(count)) for symbol in PINNED}
+            found[operator.name] = Holdings(tokens, sum(_amount(next(answers)) for _ in range(count)))
+        return found
+
+
+def coinbase_payment(mined: Mined, executor: str) -> int:
+    """Return the wei that our executor paid the builder: it unwraps exactly that, and nothing else, of its WETH."""
+    topic = "0x" + executor[2:].lower().rjust(64, "0")
+    return sum(
+        int(log["data"], 16)
+        for log in mined.logs
+        if len(log["topics"]) == 2 and log["topics"][0] == _WITHDRAWAL and log["topics"][1].lower() == topic
+    )
+
+
+def _seen(block: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]]) -> SeenBlock:
+    try:
+        transactions = tuple(
+            Mined(
+                hash=receipt["transactionHash"],
+                sender=receipt["from"].lower(),
+                succeeded=receipt["status"] == "0x1",
+                gas_used=int(receipt["gasUsed"], 16),
+                gas_price=int(receipt["effectiveGasPrice"], 16),
+                logs=receipt["logs"],
+            )
+            for receipt in receipts
+        )
+        return SeenBlock(int(block["number"], 16), int(block["baseFeePerGas"], 16), transactions)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ChainFailed(f"the chain told a block that cannot be read: {error!r}") from error
+
+
+def _amount(answer: Any) -> int:
+    if isinstance(answer, RpcError):
+        raise answer
+    return int(answer, 16)

@@ -1,0 +1,203 @@
+"""From logs to what happened to the pools: the true states, and for order flow the actions that can be played again.
+
+MalformedLog    a log of a followed pool that cannot be read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from devnet.demo.hindsight_pools import CannotSwap, Concentrated, Pair, PoolState, Weighted, change_liquidity, swap
+from devnet.errors import DevnetError
+from protocol.errors import RemoteProtocolError
+from protocol.ethereum.abi import decode
+from protocol.ethereum.keccak import keccak256
+
+
+class MalformedLog(DevnetError):
+    """A log of a followed pool that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """An exact amount went into a pool."""
+
+    pool: str
+    index_in: int
+    index_out: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balanced:
+    """A pair's reserves or a weighted pool's balances went from so much to so much without a swap.
+
+    Played again on other states it changes each in the same proportion, as depositing and withdrawing do: taking out
+    the very amounts would move a price that the withdrawal had left where it was.
+    """
+
+    pool: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """Liquidity came to a V3 pool's range of ticks, or went."""
+
+    pool: str
+    lower: int
+    upper: int
+    delta: int
+
+
+Action: TypeAlias = Swapped | Balanced | Ranged
+
+
+def apply_action(state: PoolState, action: Action) -> PoolState:
+    """Return the state after an action. Raises `CannotSwap`."""
+    if isinstance(action, Swapped):
+        return swap(state, action.index_in, action.index_out, action.amount)[1]
+    if isinstance(action, Ranged) and isinstance(state, Concentrated):
+        return change_liquidity(state, action.lower, action.upper, action.delta)
+    if isinstance(action, Balanced) and isinstance(state, Pair):
+        first, second = _in_proportion(state.reserves, action)
+        return replace(state, reserves=(first, second))
+    if isinstance(action, Balanced) and isinstance(state, Weighted):
+        return replace(state, balances=_in_proportion(state.balances, action))
+    return state
+
+
+def _in_proportion(held: Sequence[int], action: Balanced) -> tuple[int, ...]:
+    if not all(action.before):
+        raise CannotSwap("a pool that was empty")
+    return tuple(
+        amount * after // before for amount, before, after in zip(held, action.before, action.after, strict=True)
+    )
+
+
+def topic(signature: str) -> str:
+    """Return an event's first topic."""
+    return "0x" + keccak256(signature.encode()).hex()
+
+
+_SYNC: Final = topic("Sync(uint112,uint112)")
+_V2_SWAP: Final = topic("Swap(address,uint256,uint256,uint256,uint256,address)")
+_V2_MINT: Final = topic("Mint(address,uint256,uint256)")
+_V2_BURN: Final = topic("Burn(address,uint256,uint256,address)")
+_V3_SWAP: Final = topic("Swap(address,address,int256,int256,uint160,uint128,int24)")
+V3_MINT: Final = topic("Mint(address,address,int24,int24,uint128,uint256,uint256)")
+V3_BURN: Final = topic("Burn(address,int24,int24,uint128,uint256,uint256)")
+_VAULT_SWAP: Final = topic("Swap(bytes32,address,address,uint256,uint256)")
+_VAULT_BALANCE: Final = topic("PoolBalanceChanged(bytes32,address,address[],int256[],uint256[])")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A pool that is followed: its name, and its tokens' addresses (lower-case hex) in its own order."""
+
+    name: str
+    tokens: tuple[str, ...]
+
+
+class LogReader:
+    """Reads the logs of followed pools. `pools`: by address, and Balancer's by pool id (lower-case hex)."""
+
+    def __init__(self, pools: Mapping[str, Followed], states: Mapping[str, PoolState]) -> None:
+        self._pools = pools
+        self.states: dict[str, PoolState] = dict(states)
+        """The true states after all that was read."""
+
+    def read(self, logs: Sequence[Mapping[str, Any]]) -> list[Action]:
+        """Take a transaction's logs into the true states; return what it did. Raises `MalformedLog`."""
+        actions: list[Action] = []
+        for log in logs:
+            topics = log["topics"]
+            if not topics:
+                continue
+            key = topics[1] if topics[0] in (_VAULT_SWAP, _VAULT_BALANCE) and len(topics) > 1 else log["address"]
+            pool = self._pools.get(key.lower())
+            if pool is None:
+                continue
+            try:
+                action = self._read(pool, topics, bytes.fromhex(log["data"][2:]))
+            except (ValueError, IndexError, RemoteProtocolError) as error:
+                raise MalformedLog(f"a log of {pool.name} cannot be read: {error}") from error
+            if action is not None:
+                actions.append(action)
+        return actions
+
+    def _read(self, pool: Followed, topics: Sequence[str], data: bytes) -> Action | None:
+        state = self.states[pool.name]
+        if isinstance(state, Pair):
+            return self._pair(pool, state, topics[0], data)
+        if isinstance(state, Concentrated):
+            return self._concentrated(pool, state, topics, data)
+        return self._weighted(pool, state, topics, data)
+
+    def _pair(self, pool: Followed, state: Pair, event: str, data: bytes) -> Action | None:
+        if event == _SYNC:  # comes before the event that tells why
+            self.states[pool.name] = replace(state, reserves=_words(data, 2))
+            return None
+        if event == _V2_SWAP:
+            in0, in1, out0, out1 = _words(data, 4)
+            if (in0 and in1) or (out0 and out1):
+                return _balanced(pool.name, state.reserves, (in0 - out0, in1 - out1))
+            return Swapped(pool.name, 0 if in0 else 1, 1 if in0 else 0, in0 or in1)
+        if event in (_V2_MINT, _V2_BURN):
+            sign = 1 if event == _V2_MINT else -1
+            return _balanced(pool.name, state.reserves, tuple(sign * amount for amount in _words(data, 2)))
+        return None
+
+    def _concentrated(self, pool: Followed, state: Concentrated, topics: Sequence[str], data: bytes) -> Action | None:
+        if topics[0] == _V3_SWAP:
+            amount0, amount1, price, liquidity, tick = decode(["int256", "int256", "uint160", "uint128", "int24"], data)
+            self.states[pool.name] = replace(state, sqrt_price=price, tick=tick, liquidity=liquidity)
+            return Swapped(pool.name, 0, 1, amount0) if amount0 > 0 else Swapped(pool.name, 1, 0, amount1)
+        if topics[0] in (V3_MINT, V3_BURN):
+            lower, upper, delta = liquidity_of(topics, data)
+            if not delta:
+                return None
+            self.states[pool.name] = change_liquidity(state, lower, upper, delta)
+            return Ranged(pool.name, lower, upper, delta)
+        return None
+
+    def _weighted(self, pool: Followed, state: PoolState, topics: Sequence[str], data: bytes) -> Action | None:
+        assert isinstance(state, Weighted)
+        if topics[0] == _VAULT_SWAP:
+            index_in, index_out = (pool.tokens.index("0x" + topics[place][-40:].lower()) for place in (2, 3))
+            amount_in, amount_out = _words(data, 2)
+            deltas = [0] * len(pool.tokens)
+            deltas[index_in], deltas[index_out] = amount_in, -amount_out
+            self.states[pool.name] = replace(state, balances=_sums(state.balances, deltas))
+            return Swapped(pool.name, index_in, index_out, amount_in)
+        if topics[0] == _VAULT_BALANCE:
+            _, changes, fees = decode(["address[]", "int256[]", "uint256[]"], data)
+            after = _sums(state.balances, [change - fee for change, fee in zip(changes, fees, strict=True)])
+            self.states[pool.name] = replace(state, balances=after)
+            return Balanced(pool.name, state.balances, after)
+        return None
+
+
+def _balanced(pool: str, after: tuple[int, ...], deltas: Sequence[int]) -> Balanced:
+    return Balanced(pool, tuple(held - delta for held, delta in zip(after, deltas, strict=True)), after)
+
+
+def _sums(balances: Sequence[int], deltas: Sequence[int]) -> tuple[int, ...]:
+    return tuple(held + delta for held, delta in zip(balances, deltas, strict=True))
+
+
+def liquidity_of(topics: Sequence[str], data: bytes) -> tuple[int, int, int]:
+    """Return (lower tick, upper tick, liquidity that came) of a V3 pool's `Mint` or `Burn`."""
+    lower, upper = (decode(["int24"], bytes.fromhex(word[2:]))[0] for word in topics[2:4])
+    if topics[0] == V3_MINT:
+        return lower, upper, int.from_bytes(data[32:64], "big")
+    return lower, upper, -int.from_bytes(data[:32], "big")
+
+
+def _words(data: bytes, count: int) -> Any:
+    if len(data) < 32 * count:
+        raise ValueError(f"{len(data)} bytes of data")
+    return tuple(int.from_bytes(data[32 * i : 32 * i + 32], "big") for i in range(count))

@@ -1,0 +1,134 @@
+"""Reads the whole state of the followed pools from the chain, once; from then on logs tell what happens.
+
+Followed are Uniswap V2 and V3, Sushi and Balancer's weighted pools of plain tokens: what the node of this version
+trades. Profit may be taken in the tokens that the operators' vaults pin.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from devnet.demo.hindsight_flow import V3_BURN, V3_MINT, Followed, liquidity_of
+from devnet.demo.hindsight_pools import Concentrated, Pair, PoolState, Weighted
+from devnet.demo.hindsight_search import Worth
+from devnet.errors import RpcError
+from devnet.manifest import Manifest, Pool
+from devnet.protocols.vaults import PINNED
+from devnet.rpc import RpcClient
+from protocol.ethereum.abi import decode, encode_call
+
+_PAIRS: Final = ("uniswap_v2", "sushi_v2")
+_CONCENTRATED: Final = "uniswap_v3"
+_WEIGHTED: Final = "balancer_v2_weighted"
+_ETHER: Final = 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """What the solver looks at: pools by address or pool id, their tokens' symbols, and what tokens are worth."""
+
+    followed: dict[str, Followed]
+    tokens: dict[str, tuple[str, ...]]
+    worth: dict[str, Worth]
+
+
+def worth_of(manifest: Manifest, symbol: str) -> Worth:
+    """Return what a token's smallest unit is worth in wei, at the prices of the world's set-up."""
+    token, ether = manifest.token(symbol), manifest.token("WETH")
+    return Worth(token.usd_price_e8 * _ETHER, ether.usd_price_e8 * 10**token.decimals)
+
+
+def universe(manifest: Manifest) -> Universe:
+    """Return the pools that are followed and the tokens in which profit counts."""
+    plain = {token.symbol: token.address.lower() for token in manifest.tokens if token.kind == "plain"}
+    pools = [
+        pool
+        for pool in manifest.pools
+        if pool.family in (*_PAIRS, _CONCENTRATED, _WEIGHTED) and all(symbol in plain for symbol in pool.tokens)
+    ]
+    followed = {
+        (pool.pool_id or pool.address).lower(): Followed(pool.name, tuple(plain[symbol] for symbol in pool.tokens))
+        for pool in pools
+    }
+    return Universe(followed, {pool.name: pool.tokens for pool in pools}, {s: worth_of(manifest, s) for s in PINNED})
+
+
+async def read_states(rpc: RpcClient, manifest: Manifest, number: int) -> dict[str, PoolState]:
+    """Return the state of every followed pool after block `number`. Raises `ChainFailed`, `RpcError`."""
+    names = universe(manifest).tokens
+    pools = [pool for pool in manifest.pools if pool.name in names]
+    calls = [call for pool in pools for call in _calls(manifest, pool)]
+    requests = [("eth_call", [{"to": to, "data": "0x" + data.hex()}, hex(number)]) for to, data in calls]
+    answers = iter([_bytes(answer) for answer in await rpc.batch(requests)])
+    liquidity = await _liquidity(rpc, number)
+    states: dict[str, PoolState] = {}
+    for pool in pools:
+        first, second = next(answers), next(answers)
+        if pool.family in _PAIRS:
+            reserve0, reserve1, _ = decode(["uint112", "uint112", "uint32"], first)
+            states[pool.name] = Pair((reserve0, reserve1), pool.fee_pips)
+        elif pool.family == _CONCENTRATED:
+            states[pool.name] = _concentrated(pool, first, second, liquidity[pool.address.lower()])
+        else:
+            states[pool.name] = _weighted(manifest, pool, first, second)
+    return states
+
+
+def _calls(manifest: Manifest, pool: Pool) -> list[tuple[str, bytes]]:
+    if pool.family in _PAIRS:
+        return [(pool.address, encode_call("getReserves()")), (pool.address, encode_call("token0()"))]
+    if pool.family == _CONCENTRATED:
+        return [(pool.address, encode_call("slot0()")), (pool.address, encode_call("liquidity()"))]
+    held = encode_call("getPoolTokens(bytes32)", bytes.fromhex(pool.pool_id[2:]))
+    return [
+        (manifest.contracts["balancer_vault"], held),
+        (pool.address, encode_call("getNormalizedWeights()")),
+    ]
+
+
+def _concentrated(pool: Pool, slot0: bytes, held: bytes, nets: dict[int, int]) -> Concentrated:
+    price, tick = decode(["uint160", "int24"], slot0)
+    ordered = sorted((at, net) for at, net in nets.items() if net)
+    return Concentrated(
+        sqrt_price=price,
+        tick=tick,
+        liquidity=decode(["uint128"], held)[0],
+        ticks=tuple(at for at, _ in ordered),
+        nets=tuple(net for _, net in ordered),
+        spacing=pool.tick_spacing,
+        fee_pips=pool.fee_pips,
+    )
+
+
+def _weighted(manifest: Manifest, pool: Pool, held: bytes, weights: bytes) -> Weighted:
+    addresses, balances, _ = decode(["address[]", "uint256[]", "uint256"], held)
+    registered = [address.lower() for address in addresses]
+    order = [registered.index(manifest.token(symbol).address.lower()) for symbol in pool.tokens]
+    listed = decode(["uint256[]"], weights)[0]
+    return Weighted(tuple(balances[at] for at in order), tuple(listed[at] for at in order), pool.fee_pips)
+
+
+async def _liquidity(rpc: RpcClient, number: int) -> dict[str, dict[int, int]]:
+    """Return by V3 pool the liquidity that comes at each tick: all positions there ever were, from their logs."""
+    query = {"fromBlock": "0x0", "toBlock": hex(number), "topics": [[V3_MINT, V3_BURN]]}
+    nets: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for log in await rpc.call("eth_getLogs", query):
+        lower, upper, delta = liquidity_of(log["topics"], bytes.fromhex(log["data"][2:]))
+        ticks = nets[log["address"].lower()]
+        ticks[lower] = ticks.get(lower, 0) + delta
+        ticks[upper] = ticks.get(upper, 0) - delta
+    return nets
+
+
+def _bytes(answer: Any) -> bytes:
+    if isinstance(answer, RpcError):
+        raise answer
+    return bytes.fromhex(str(answer)[2:])
+
+
+def differences(one: dict[str, PoolState], other: dict[str, PoolState]) -> Sequence[str]:
+    """Return the names of the pools whose states differ: none, if the logs were read rightly."""
+    return [name for name in sorted(one) if one[name] != other[name]]

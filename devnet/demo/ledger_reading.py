@@ -1,0 +1,127 @@
+"""What a node's ledger says at the end: read from its file, so that nothing depends on a process that may be gone.
+
+LedgerUnreadable    no ledger, or one of another version
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from devnet.errors import DevnetError
+from node.records import OpportunityFound
+
+_FOUND = msgspec.msgpack.Decoder(OpportunityFound)
+
+
+class LedgerUnreadable(DevnetError):
+    """No ledger, or one of another version."""
+
+
+@dataclass(frozen=True, slots=True)
+class LandedExecution:
+    """One that is in a block: what was predicted, what came, and where it went; hashes and ids are bytes."""
+
+    transaction_hash: bytes
+    block: int
+    predicted: int
+    realised: int
+    pools: tuple[bytes, ...]
+    victims: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class LedgerSummary:
+    """Counts and sums over one ledger; outcomes that a reorg undid do not count."""
+
+    opportunities: dict[str, int] = field(default_factory=dict)
+    submitted: int = 0
+    unexplained: int = 0
+    missed: dict[str, int] = field(default_factory=dict)
+    landed: list[LandedExecution] = field(default_factory=list)
+    profit: dict[str, int] = field(default_factory=dict)
+    """By token address in lower-case hex."""
+    gas_wei: int = 0
+    bid_wei: int = 0
+    tick_to_bundle_ns: list[int] = field(default_factory=list)
+
+    @property
+    def latency_us(self) -> tuple[int, int, int]:
+        """Median, p99 and maximum of tick to bundle in microseconds; zeros without a bundle."""
+        return latency_us(self.tick_to_bundle_ns)
+
+
+def latency_us(took_ns: Sequence[int]) -> tuple[int, int, int]:
+    """Return median, p99 and maximum in microseconds; zeros of nothing."""
+    if not took_ns:
+        return 0, 0, 0
+    ordered = sorted(took_ns)
+    p50, p99 = (ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] // 1000 for percent in (50, 99))
+    return p50, p99, ordered[-1] // 1000
+
+
+def read_ledger(path: Path, last_block: int) -> LedgerSummary:
+    """Read one ledger; what was aimed at blocks after the last one has no outcome and does not count.
+
+    Raises `LedgerUnreadable`.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            ledger.execute("BEGIN")  # all of it as of one moment
+            return _summary(ledger, last_block)
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
+
+
+def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
+    profit: defaultdict[str, int] = defaultdict(int)
+    summary = LedgerSummary()
+    summary.opportunities = dict(ledger.execute("SELECT kind, count(*) FROM opportunities GROUP BY kind ORDER BY kind"))
+    summary.submitted, summary.unexplained = ledger.execute(
+        """SELECT count(*), count(*) - count(CASE WHEN opportunity_id IN
+               (SELECT opportunity_id FROM outcomes WHERE void = 0) THEN 1 END)
+           FROM (SELECT DISTINCT opportunity_id FROM executions WHERE target_block <= ?)""",
+        (last_block,),
+    ).fetchone()
+    summary.missed = dict(
+        ledger.execute(
+            """SELECT missed, count(*) FROM outcomes WHERE void = 0 AND missed IS NOT NULL
+               GROUP BY missed ORDER BY missed"""
+        )
+    )
+    for token, amount, gas, bid in ledger.execute(
+        "SELECT token, profit, gas_wei, bid_wei FROM outcomes WHERE void = 0"
+    ):
+        profit["0x" + token.hex()] += int(amount)
+        summary.gas_wei += int(gas)
+        summary.bid_wei += int(bid)
+    summary.profit = {token: amount for token, amount in sorted(profit.items()) if amount}
+    summary.landed = [
+        _landed(*row)
+        for row in ledger.execute(
+            """SELECT o.transaction_hash, o.block, e.predicted_profit, o.profit, f.found FROM outcomes o
+               JOIN executions e ON e.transaction_hash = o.transaction_hash
+               JOIN opportunities f ON f.id = o.opportunity_id
+               WHERE o.void = 0 AND o.missed IS NULL ORDER BY o.sequence"""
+        )
+    ]
+    summary.tick_to_bundle_ns = [took for (took,) in ledger.execute("SELECT tick_to_bundle_ns FROM bundles")]
+    return summary
+
+
+def _landed(transaction_hash: bytes, block: int, predicted: str, realised: str, found: bytes) -> LandedExecution:
+    opportunity = _FOUND.decode(found)
+    return LandedExecution(
+        transaction_hash=transaction_hash,
+        block=block,
+        predicted=int(predicted),
+        realised=int(realised),
+        pools=tuple(leg.pool_id for leg in opportunity.legs),
+        victims=tuple(opportunity.victims),
+    )

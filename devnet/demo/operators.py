@@ -1,0 +1,166 @@
+"""The demo's operators: their vaults are in the world, their settings differ as those of real operators do.
+
+Each follows other protocols and takes profit in other tokens: each pair of protocols is somebody's, so that nothing is
+out of reach, and they meet over the same pool often enough to outbid each other. A node that is alone follows all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from devnet.accounts import account
+from devnet.manifest import Manifest, Operator
+from devnet.protocols.amounts import raw_amount
+from devnet.protocols.catalogue import USD, token
+from devnet.protocols.vaults import BID_CAP, PINNED
+from devnet.run_folder import RunRecord
+from node.config import (
+    ChainConfig,
+    Config,
+    DeskConfig,
+    ExecutionConfig,
+    FactoryConfig,
+    LenderConfig,
+    LockstepConfig,
+    Mode,
+    ProtocolsConfig,
+    RelayConfig,
+    RouterConfig,
+    RpcConfig,
+    TokensConfig,
+    VaultConfig,
+)
+from node.config_template import write_commented
+from node.keyfile import Password, write_keystore
+from node.pipeline.plans import LenderKind
+from node.pipeline.pools import PoolFamily
+from node.pipeline.settings import ProfitToken, RiskLimits, RouterKind
+from protocol.units import Address, ChainId, TokenAmount, Wei
+
+_CHEAP_SCRYPT: Final = 2**12
+"""The keys are public anyway."""
+_INPUT_USD: Final = 2_000_000
+_DAILY_USD: Final = 100_000_000_000
+_FACTORIES: Final = {
+    PoolFamily.UNISWAP_V2: "uniswap_v2_factory",
+    PoolFamily.SUSHI_V2: "sushi_factory",
+    PoolFamily.UNISWAP_V3: "uniswap_v3_factory",
+    PoolFamily.BALANCER_V2_WEIGHTED: "balancer_vault",
+}
+_ROUTERS: Final = {
+    RouterKind.UNISWAP_V2: "uniswap_v2_router",
+    RouterKind.SUSHI_V2: "sushi_router",
+    RouterKind.UNISWAP_V3: "uniswap_v3_router",
+    RouterKind.SWAP_ROUTER_02: "uniswap_v3_router02",
+    RouterKind.BALANCER_V2: "balancer_vault",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What one operator does otherwise than the others."""
+
+    families: tuple[PoolFamily, ...]
+    profit: tuple[str, ...]
+    """Token symbols, WETH first."""
+    minimum_net_profit: Wei
+
+
+EVERYTHING: Final = Style(tuple(PoolFamily), tuple(PINNED), Wei(10**14))
+STYLES: Final = {
+    "north": Style((PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3), ("WETH", "USDC", "USDT", "DAI"), Wei(10**14)),
+    "east": Style(
+        (PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
+        ("WETH", "USDC", "WBTC"),
+        Wei(2 * 10**14),
+    ),
+    "south": Style(
+        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.BALANCER_V2_WEIGHTED),
+        ("WETH", "USDC", "USDT"),
+        Wei(3 * 10**14),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedNode:
+    """A node that can be started: its operator, its configuration, and where file and password are."""
+
+    operator: Operator
+    config: Config
+    config_path: Path
+    password_path: Path
+
+    @property
+    def name(self) -> str:
+        """The operator's and the node's name."""
+        return self.operator.name
+
+
+def prepare_node(operator: Operator, style: Style, record: RunRecord, manifest: Manifest, folder: Path) -> PreparedNode:
+    """Write configuration, keystores and password into a new `folder`. Raises what `node.config_file` raises."""
+    folder.mkdir(parents=True, mode=0o700)
+    password_path = folder / "password"
+    password = Password(secrets.token_urlsafe(16))
+    password_path.touch(mode=0o600)
+    password_path.write_text(password.reveal() + "\n", encoding="ascii")
+    vaults = []
+    for vault in operator.vaults:
+        keystore = folder / "keystores" / f"{vault.hot_key}.json"
+        write_keystore(keystore, account(vault.hot_key).secret, password, _CHEAP_SCRYPT)
+        vaults.append(VaultConfig(safe=_raw(vault.safe), keystore=keystore))
+    config = node_config(operator.name, style, record, manifest, folder, tuple(vaults))
+    config_path = folder / "hftnode.toml"
+    write_commented(config, config_path)
+    return PreparedNode(operator, config, config_path, password_path)
+
+
+def node_config(
+    name: str, style: Style, record: RunRecord, manifest: Manifest, folder: Path, vaults: tuple[VaultConfig, ...]
+) -> Config:
+    """Return the configuration of an operator's node on a running devnet, with its files in `folder`."""
+    contracts = manifest.contracts
+    return Config(
+        name=name,
+        mode=Mode.LIVE,
+        data_folder=folder / "data",
+        chain=ChainConfig(
+            id=ChainId(record.chain_id),
+            block_seconds=record.block_time_seconds,
+            rpcs=(RpcConfig(http=record.rpc_url, websocket=record.ws_url),),
+        ),
+        protocols=ProtocolsConfig(
+            multicall3=_raw(contracts["multicall3"]),
+            factories=tuple(
+                FactoryConfig(family=family, address=_raw(contracts[_FACTORIES[family]])) for family in style.families
+            ),
+            routers=tuple(RouterConfig(kind=kind, address=_raw(contracts[key])) for kind, key in _ROUTERS.items()),
+            lenders=(
+                LenderConfig(kind=LenderKind.BALANCER_V2, address=_raw(contracts["balancer_vault"])),
+                LenderConfig(kind=LenderKind.AAVE_V3, address=_raw(contracts["aave_pool"])),
+                LenderConfig(kind=LenderKind.UNISWAP_V3),
+            ),
+        ),
+        tokens=TokensConfig(profit=tuple(_profit(manifest, symbol) for symbol in style.profit)),
+        execution=ExecutionConfig(vault_module=_raw(contracts["vault_module"]), vaults=vaults),
+        relays=tuple(RelayConfig(name=builder, url=url) for builder, url in record.builder_urls.items()),
+        limits=RiskLimits(
+            minimum_net_profit=style.minimum_net_profit, max_bid=BID_CAP, max_daily_spend=Wei(15 * 10**18)
+        ),
+        desk=DeskConfig(port=0),
+        lockstep=LockstepConfig(participant=name, admin_url=record.admin_url) if record.lockstep else None,
+    )
+
+
+def _profit(manifest: Manifest, symbol: str) -> ProfitToken:
+    spec = token(symbol)
+    address = _raw(manifest.token(symbol).address)
+    most, daily = (TokenAmount(raw_amount(spec, dollars * USD)) for dollars in (_INPUT_USD, _DAILY_USD))
+    return ProfitToken(address, most, daily)
+
+
+def _raw(address: str) -> Address:
+    return Address(bytes.fromhex(address[2:]))

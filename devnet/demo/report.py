@@ -1,0 +1,128 @@
+"""What came of a demo: the report as written to report.json, and what had to come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+MINIMUM_BUNDLES: Final = 20
+MINIMUM_CAPTURE: Final = 0.60
+MINIMUM_LOCKSTEP_CAPTURE: Final = 0.80
+MINIMUM_EXACT: Final = 0.95
+
+
+class Bundles(msgspec.Struct, frozen=True, kw_only=True):
+    """How many opportunities were sent as bundles, and what became of them."""
+
+    submitted: int = 0
+    included: int = 0
+    missed: dict[str, int] = {}
+    """By reason."""
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node earned, by the chain: `net_profit_usd` is what Safes and hot keys have more than before."""
+
+    name: str
+    vault_profit_wei: int
+    """What the Safes gained, in wei at the prices of the world's set-up, after payments to builders out of profit."""
+    gas_wei: int
+    """What the hot keys paid: base and priority fees."""
+    bids_wei: int
+    """What builders got: priority fees, and payments out of profit."""
+    net_profit_usd: float
+    restarts: int
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Microseconds from what led to a bundle to its signed bytes."""
+
+    p50: int = 0
+    p99: int = 0
+    max: int = 0
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a demo has to show."""
+
+    name: str
+    required: str
+    actual: str
+    met: bool
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """report.json."""
+
+    seed: int
+    blocks: int
+    pending_transactions: int
+    opportunities: dict[str, int]
+    bundles: Bundles
+    nodes: tuple[NodeReport, ...]
+    net_profit_usd: float
+    available_usd: float
+    best_single_bid: float
+    """The share of each find that hindsight bid for `available_usd`."""
+    available_with_open_bids_usd: float
+    """What could have been netted by one who also sees the others' sealed bids."""
+    capture: float
+    tick_to_bundle_us: Latency
+    errors: tuple[str, ...]
+    expectations: tuple[Expectation, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether all expectations were met."""
+        return all(expectation.met for expectation in self.expectations)
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the expectations are held against, beside the report's own figures."""
+
+    included_by_node: dict[str, int]
+    unexplained: int
+    """Opportunities that were sent and of which the ledger tells no outcome."""
+    untouched: int
+    """Included executions whose pools nothing else touched before them in the block …"""
+    exact: int
+    """… and of these, where predicted and realised profit are equal."""
+    ledger_differences: tuple[str, ...]
+    left_running: tuple[str, ...]
+    lockstep: bool
+
+
+def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
+    """Return what was expected of this demo and whether it came."""
+    capture = MINIMUM_LOCKSTEP_CAPTURE if evidence.lockstep else MINIMUM_CAPTURE
+    idle = [name for name, included in evidence.included_by_node.items() if not included]
+    restarts = sum(node.restarts for node in report.nodes)
+    exact = evidence.exact / evidence.untouched if evidence.untouched else 0.0
+    included = report.bundles.included
+    return (
+        _expect("bundles included", f">= {MINIMUM_BUNDLES}", str(included), included >= MINIMUM_BUNDLES),
+        _expect("every node executes", "all", f"idle: {', '.join(idle)}" if idle else "all", not idle),
+        _expect("net profit", "> $0", f"${report.net_profit_usd:.2f}", report.net_profit_usd > 0),
+        _expect("capture", f">= {capture:.0%}", f"{report.capture:.1%}", report.capture >= capture),
+        _expect("misses without a reason", "0", str(evidence.unexplained), not evidence.unexplained),
+        _expect("restarts", "0", str(restarts), not restarts),
+        _expect("errors", "0", str(len(report.errors)), not report.errors),
+        _expect(
+            "predicted equals realised",
+            f">= {MINIMUM_EXACT:.0%}",
+            f"{evidence.exact} of {evidence.untouched}",
+            exact >= MINIMUM_EXACT,
+        ),
+        _nothing("ledgers differing from the chain", evidence.ledger_differences),
+        _nothing("left running", evidence.left_running),
+    )
+
+
+def _expect(name: str, required: str, actual: str, met: bool) -> Expectation:
+    return Expectation(name=name, required=required, actual=actual, met=met)
+
+
+def _nothing(name: str, found: Sequence[str]) -> Expectation:
+    return _expect(name, "none", "; ".join(found) or "none", not found)

@@ -1,0 +1,260 @@
+"""From what the chain, the ledgers and the journals say to the report: pure, once everything has ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from devnet.accounts import account
+from devnet.actors.parameters import Parameters
+from devnet.demo.chain_watch import ChainWatch, Holdings, Mined, SeenBlock, coinbase_payment
+from devnet.demo.hindsight import Block, Hindsight, RivalBid
+from devnet.demo.hindsight_flow import LogReader
+from devnet.demo.hindsight_reading import universe, worth_of
+from devnet.demo.hindsight_search import Market
+from devnet.demo.ledger_reading import LedgerSummary, latency_us
+from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
+from devnet.manifest import Manifest, Operator
+
+SEARCHERS: Final = ("rival", "sandwicher")
+_BASIS_POINTS: Final = 10_000
+_ETHER: Final = 10**18
+_E8: Final = 10**8
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What the chain says of one operator."""
+
+    tokens: Mapping[str, int]
+    """By symbol: what the Safes gained, in smallest units."""
+    ether: int
+    """What the hot keys gained: they pay, so it is negative."""
+    gas_wei: int
+    bids_wei: int
+    included: int
+    """Executions that succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutcome:
+    """One node at the end: its operator, its ledger, what the chain says, how often a process of it was restarted."""
+
+    operator: Operator
+    ledger: LedgerSummary
+    earned: Earned
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that the report is made of."""
+
+    seed: int
+    lockstep: bool
+    manifest: Manifest
+    watch: ChainWatch
+    nodes: Sequence[NodeOutcome]
+    pending_transactions: int
+    available: Available
+    errors: Sequence[str]
+    left_running: Sequence[str]
+
+
+def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
+    """Measure one operator on the chain, over all blocks of the watch."""
+    keys = {account(vault.hot_key).address for vault in operator.vaults}
+    executor = watch.manifest.contracts["arb_executor"]
+    gas = bids = included = 0
+    for block in watch.blocks:
+        for mined in block.transactions:
+            if mined.sender in keys:
+                gas += mined.gas_used * mined.gas_price
+                bids += mined.gas_used * (mined.gas_price - block.base_fee) + coinbase_payment(mined, executor)
+                included += mined.succeeded
+    before = watch.before[operator.name]
+    tokens = {symbol: after.tokens[symbol] - amount for symbol, amount in before.tokens.items()}
+    return Earned(tokens, after.ether - before.ether, gas, bids, included)
+
+
+def ledger_differences(manifest: Manifest, node: NodeOutcome) -> list[str]:
+    """Return in words where a node's ledger and the chain do not say the same."""
+    told, found, name = node.ledger, node.earned, node.operator.name
+    differences = []
+    for symbol, amount in found.tokens.items():
+        booked = told.profit.get(manifest.token(symbol).address.lower(), 0)
+        if booked != amount:
+            differences.append(f"{name}: {symbol} {booked} booked, {amount} on the chain")
+    for what, booked, amount in (
+        ("gas", told.gas_wei, found.gas_wei),
+        ("hot keys' ether", -told.gas_wei, found.ether),
+        ("bids", told.bid_wei, found.bids_wei),
+        ("executions", len(told.landed), found.included),
+    ):
+        if booked != amount:
+            differences.append(f"{name}: {what} {booked} booked, {amount} on the chain")
+    return differences
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """What hindsight nets, in wei: `sealed` by the best single `share` (basis points) of each find that is bid, known
+    only afterwards; `opened` as if the others' bids had been open.
+    """
+
+    sealed: int
+    share: int
+    opened: int
+
+
+SHARES: Final = (0, 500, 1_500, 3_000, 6_000)
+"""Tried as the single share, in basis points. The best of more of them would be a little greater."""
+
+
+def available_wei(
+    watch: ChainWatch, journal: Iterable[Mapping[str, Any]], parameters: Parameters, stopped: Callable[[], bool]
+) -> Available | None:
+    """Run the hindsight solver over all blocks of the watch; `journal` is the actors'. None once `stopped()`.
+
+    Slow: up to a minute for each minute of the chain.
+    """
+    seen = universe(watch.manifest)
+    reader, market = LogReader(seen.followed, watch.states), Market(seen.tokens, seen.worth)
+    solvers = {share: Hindsight(market, share) for share in (None, *SHARES)}
+    bids = rival_bids(watch.manifest, journal, parameters)
+    others = {account(name).address for role in SEARCHERS for name in watch.manifest.funded[role]}
+    others |= {account(vault.hot_key).address for operator in watch.operators for vault in operator.vaults}
+    for block in watch.blocks:
+        if stopped():
+            return None
+        before = dict(reader.states)
+        read = [(mined.sender, reader.read(mined.logs)) for mined in block.transactions]
+        flow = [actions for sender, actions in read if actions and sender not in others]
+        for solver in solvers.values():
+            solver.block(Block(before, block.base_fee, flow, bids.get(block.number, ())))
+    best = max(SHARES, key=lambda share: solvers[share].available_wei)
+    return Available(solvers[best].available_wei, best, solvers[None].available_wei)
+
+
+def rival_bids(
+    manifest: Manifest, journal: Iterable[Mapping[str, Any]], parameters: Parameters
+) -> dict[int, list[RivalBid]]:
+    """Return what the other searchers offered in each block, landed or not, as their journal tells it."""
+    bids: dict[int, list[RivalBid]] = {}
+    for entry in journal:
+        if entry.get("actor") not in SEARCHERS or "expected_profit" not in entry:
+            continue
+        profit = int(entry["expected_profit"])
+        if entry["actor"] == "rival":
+            bid = RivalBid(tuple(entry["pools"]), profit * int(entry["bid_basis_points"]) // _BASIS_POINTS)
+        else:
+            wei = worth_of(manifest, str(entry["token_in"])).wei(profit)
+            bid = RivalBid((str(entry["pool"]),), int(wei * parameters.sandwicher.bid))
+        bids.setdefault(int(entry["block"]), []).append(bid)
+    return bids
+
+
+def exactness(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> tuple[int, int]:
+    """Return (untouched, exact): included executions whose pools nothing but their victims moved before them in the
+    block, and of these, those that brought exactly what was predicted."""
+    blocks = {block.number: block for block in watch.blocks}
+    untouched = exact = 0
+    for node in nodes:
+        for landed in node.ledger.landed:
+            block = blocks.get(landed.block)
+            if block is not None and not _touched(block, landed.transaction_hash, landed.pools, landed.victims):
+                untouched += 1
+                exact += landed.predicted == landed.realised
+    return untouched, exact
+
+
+def _touched(block: SeenBlock, own: bytes, pools: Sequence[bytes], victims: Sequence[bytes]) -> bool:
+    ours, theirs = "0x" + own.hex(), {"0x" + victim.hex() for victim in victims}
+    for mined in block.transactions:
+        if mined.hash == ours:
+            return False
+        if mined.hash not in theirs and _moves(mined, {"0x" + pool.hex() for pool in pools}):
+            return True
+    return False
+
+
+def _moves(mined: Mined, pools: set[str]) -> bool:
+    """Whether a transaction left a log of one of the pools: by its address, or by Balancer's pool id."""
+    return any(
+        log["address"].lower() in pools or any(topic.lower() in pools for topic in log["topics"]) for log in mined.logs
+    )
+
+
+def make_report(outcome: Outcome) -> Report:
+    """Put it all together and hold it against the expectations."""
+    manifest, ledgers = outcome.manifest, [node.ledger for node in outcome.nodes]
+    nodes = tuple(_node_report(manifest, node) for node in outcome.nodes)
+    net, available = sum(node.net_profit_usd for node in nodes), _usd(manifest, outcome.available.sealed)
+    p50, p99, longest = latency_us([took for ledger in ledgers for took in ledger.tick_to_bundle_ns])
+    report = Report(
+        seed=outcome.seed,
+        blocks=len(outcome.watch.blocks),
+        pending_transactions=outcome.pending_transactions,
+        opportunities=_added(ledger.opportunities for ledger in ledgers),
+        bundles=Bundles(
+            submitted=sum(ledger.submitted for ledger in ledgers),
+            included=sum(node.earned.included for node in outcome.nodes),
+            missed=_added(ledger.missed for ledger in ledgers),
+        ),
+        nodes=nodes,
+        net_profit_usd=round(net, 2),
+        available_usd=available,
+        best_single_bid=outcome.available.share / _BASIS_POINTS,
+        available_with_open_bids_usd=_usd(manifest, outcome.available.opened),
+        capture=round(net / available, 4) if available else 0.0,
+        tick_to_bundle_us=Latency(p50=p50, p99=p99, max=longest),
+        errors=tuple(outcome.errors),
+        expectations=(),
+    )
+    untouched, exact = exactness(outcome.watch, outcome.nodes)
+    evidence = Evidence(
+        included_by_node={node.operator.name: node.earned.included for node in outcome.nodes},
+        unexplained=sum(ledger.unexplained for ledger in ledgers),
+        untouched=untouched,
+        exact=exact,
+        ledger_differences=tuple(line for node in outcome.nodes for line in ledger_differences(manifest, node)),
+        left_running=tuple(outcome.left_running),
+        lockstep=outcome.lockstep,
+    )
+    return msgspec.structs.replace(report, expectations=expectations(report, evidence))
+
+
+def net_usd(manifest: Manifest, gained: Earned) -> float:
+    """Return what Safes and hot keys have more than before, in dollars."""
+    return _usd(manifest, _vault_wei(manifest, gained) + gained.ether)
+
+
+def _vault_wei(manifest: Manifest, gained: Earned) -> int:
+    return sum(worth_of(manifest, symbol).wei(amount) for symbol, amount in gained.tokens.items())
+
+
+def _node_report(manifest: Manifest, node: NodeOutcome) -> NodeReport:
+    return NodeReport(
+        name=node.operator.name,
+        vault_profit_wei=_vault_wei(manifest, node.earned),
+        gas_wei=node.earned.gas_wei,
+        bids_wei=node.earned.bids_wei,
+        net_profit_usd=net_usd(manifest, node.earned),
+        restarts=node.restarts,
+    )
+
+
+def _usd(manifest: Manifest, wei: int) -> float:
+    return float(round(Decimal(wei) * manifest.token("WETH").usd_price_e8 / (_ETHER * _E8), 2))
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))

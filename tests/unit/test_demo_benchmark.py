@@ -1,0 +1,61 @@
+"""`scripts/bench demo`: seeds that nobody chooses, one table, one verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from benchmarks import demo, harness
+from devnet.demo.report import Expectation, Report
+from tests.unit.test_demo_report import REPORT
+
+
+def test_seeds_follow_from_the_commit_and_differ() -> None:
+    assert demo.seeds("abc", 5) == demo.seeds("abc", 5)
+    assert len(set(demo.seeds("abc", 10))) == 10
+    assert demo.seeds("abc", 5) != demo.seeds("abd", 5)
+    assert len(demo.head()) == 40
+
+
+def test_the_table_says_what_was_not_met() -> None:
+    failed = Expectation(name="capture", required=">= 60%", actual="10.0%", met=False)
+    report = msgspec.structs.replace(REPORT, expectations=(failed,))
+    console = Console(file=StringIO(), width=200)
+    console.print(demo.table([(1, REPORT), (2, report), (3, None)]))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    for part in ("all met", "capture 10.0% (>= 60%)", "no report", "77.3%"):
+        assert part in text
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_the_exit_code_is_the_verdict(met: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[Report | None] = [REPORT, REPORT if met else None]
+
+    def run_one(seed: int, options: argparse.Namespace, target: Path) -> Report | None:
+        assert options.lockstep
+        assert str(seed) in target.name
+        return reports.pop()
+
+    monkeypatch.setattr(demo, "run_one", run_one)
+    target = tmp_path / "runs.json"
+    assert harness.main(["demo", "--seeds", "2", "--lockstep", "--json", str(target)]) == (0 if met else 1)
+    assert len(json.loads(target.read_text())["runs"]) == 2
+
+
+def test_a_demo_that_ends_without_a_report_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: ran.append(command))
+    options = argparse.Namespace(duration=2.0, nodes=0, lockstep=True, node_command="stand in")
+    assert demo.run_one(5, options, tmp_path / "5.json") is None
+    (tmp_path / "5.json").write_bytes(msgspec.json.encode(REPORT))
+    assert demo.run_one(5, options, tmp_path / "5.json") == REPORT
+    assert ran[0][3:] == ran[1][3:]
+    assert ran[0][8:11] == ["--nodes", "1", "--report"]
