@@ -210,19 +210,27 @@ def run_module(name: str) -> list[Row]:
     return list(found)
 
 
+def _command(name: str) -> Callable[[list[str]], int] | None:
+    """Return the `main` of a benchmark that takes options of its own and is judged, not timed: run by its name only."""
+    found: Callable[[list[str]], int] | None = getattr(importlib.import_module(f"benchmarks.{name}"), "main", None)
+    return found
+
+
 def main(words: list[str]) -> int:
     """Run the chosen benchmark, or all of them; print the table, and write JSON where asked to."""
     names = discover()
     parser = argparse.ArgumentParser(prog="scripts/bench", description=f"Benchmarks: {', '.join(names) or 'none yet'}.")
     parser.add_argument("name", nargs="?", help="only this one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to this file")
+    if words and words[0] in names and (command := _command(words[0])) is not None:
+        return command(words[1:])
     options = parser.parse_args(words)
     if options.name is not None and options.name not in names:
         parser.error(f"there is no benchmark {options.name!r}; there are: {', '.join(names) or 'none yet'}")
     if not names:
         parser.error("there is no benchmark yet")
     rows: list[Row] = []
-    for name in [options.name] if options.name else names:
+    for name in [options.name] if options.name else [name for name in names if _command(name) is None]:
         print(f"benchmark {name} …", file=sys.stderr, flush=True)
         try:
             rows += run_module(name)
