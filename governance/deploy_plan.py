@@ -179,7 +179,7 @@ def _leaves(inputs: Sequence[dict[str, Any]], values: Sequence[Any], prefix: str
 def describe(plan: Plan, done: int, gas_price: Wei) -> str:
     """Say what is left to do after the first `done` steps, with which arguments, where, and what it costs at most."""
     names = {_hex(address): name for name, address in plan.addresses.items()}
-    names |= {_hex(plan.deployer): "the deployer", _hex(ZERO_ADDRESS): "0x0"}
+    names |= {_hex(plan.deployer): "the deployer", _hex(ZERO_ADDRESS): "the zero address"}
     left = plan.steps[done:]
     nonces = f"{plan.first_nonce} to {plan.first_nonce + len(plan.steps) - 1}"
     progress = f"done: {done} of {len(plan.steps)}"

@@ -1,7 +1,7 @@
 """The numbers that the contracts hold for ever, and what settings of the network must keep to. Pure.
 
 They stand in contracts/src as constants; the read-back of a deployment (governance/deploy_readback.py) compares those
-that a contract tells, and a test each of the rest with what the contract does. Times are seconds.
+that a contract tells, and a test compares the others with the sources. Times are seconds.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from eth_abi.decoding import ContextFramesBytesIO
+from eth_abi.decoding import ContextFramesBytesIO, TupleDecoder
+from eth_abi.encoding import TupleEncoder
 from eth_abi.exceptions import DecodingError, EncodingError, ParseError
 from eth_abi.registry import registry
 
@@ -83,8 +84,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     try:
         if len(types) != len(values):
             raise InvalidField(f"{len(types)} types, {len(values)} values")
-        encoder = registry.get_tuple_encoder(*types)
-        encoded: bytes = encoder(values)
+        encoded: bytes = _tuple_encoder(*types)(values)
     except (EncodingError, ParseError, ValueError, TypeError) as error:
         raise InvalidField(f"cannot encode as ({','.join(map(str, types))}): {str(error)[:200]}") from error
     return encoded
@@ -98,7 +98,7 @@ def decode(types: Sequence[str], data: bytes, *, exact: bool = False) -> tuple[A
     Raises InvalidAbi, or InvalidField for types that do not exist.
     """
     try:
-        decoder = registry.get_tuple_decoder(*types)
+        decoder = _tuple_decoder(*types)
     except (ParseError, ValueError, TypeError) as error:
         raise InvalidField(f"cannot decode as ({','.join(map(str, types))}): {str(error)[:200]}") from error
     try:
@@ -108,6 +108,19 @@ def decode(types: Sequence[str], data: bytes, *, exact: bool = False) -> tuple[A
     if exact and encode(types, values) != data:
         raise InvalidAbi(f"is not the canonical encoding of ({','.join(types)})")
     return values
+
+
+# eth-abi 5, which the contracts' environment has, gives no coder of several types; both versions give these.
+
+
+@lru_cache(maxsize=1024)
+def _tuple_encoder(*types: str) -> TupleEncoder:
+    return TupleEncoder(encoders=tuple(registry.get_encoder(each) for each in types))  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=1024)
+def _tuple_decoder(*types: str) -> TupleDecoder:
+    return TupleDecoder(decoders=tuple(registry.get_decoder(each) for each in types))  # type: ignore[no-untyped-call]
 
 
 class _MeteredStream(ContextFramesBytesIO):

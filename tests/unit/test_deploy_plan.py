@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from governance import policy
 from governance.contracts import contract
 from governance.deploy_errors import SettingsRefused
 from governance.deploy_plan import constructor_arguments, describe, plan_of
@@ -14,6 +16,7 @@ from governance.deploy_settings import EpochCut, Governance
 from governance.policy import DAY, TOKEN_CAP
 from protocol.ethereum.create2 import create_address
 from protocol.units import ZERO_ADDRESS, Address, Wei, address_to_hex
+from scripts.tree import ROOT
 from tests.deploy_scene import (
     CHAIN,
     DEPLOYER,
@@ -68,6 +71,23 @@ def refusals(**changes: Any) -> tuple[str, ...]:
 )
 def test_settings_that_must_not_be_deployed_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
     assert any(said in problem for problem in refusals(**changes)), refusals(**changes)
+
+
+@pytest.mark.parametrize(
+    ("source", "constant", "value", "days"),
+    [
+        ("EmergencyBrake", "MAX_PAUSE", policy.LONGEST_BRAKE_SECONDS, True),
+        ("HftGovernor", "MAX_SECONDS_TO_EXECUTION", policy.LONGEST_BRAKE_SECONDS, True),
+        ("SlashingCourt", "REACTION", policy.REACTION_SECONDS, True),
+        ("ExecutionLedger", "MAX_LAG", policy.MAX_SEED_LAG_BLOCKS + 1, False),
+        ("HftGovernor", "MAX_QUORUM_PERCENT", policy.QUORUM_PERCENT_BOUNDS[1], False),
+    ],
+)
+def test_what_no_view_tells_is_as_in_the_sources(source: str, constant: str, value: int, days: bool) -> None:
+    text = (ROOT / "contracts" / "src" / f"{source}.sol").read_text()
+    found = re.search(rf" constant {constant} = (\d+)( days)?;", text)
+    assert found is not None
+    assert (int(found[1]) * (DAY if days else 1), bool(found[2])) == (value, days)
 
 
 def test_settings_at_their_bounds_are_taken() -> None:
