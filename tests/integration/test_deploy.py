@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
+from devnet.protocols.vaults import executor_bindings
 from devnet.world import World
 from governance.caller import JsonRpcCaller, SeenTransaction, SignedCreation
 from governance.deploy import deploy, verify
@@ -35,7 +36,6 @@ from protocol.units import (
     address_to_hex,
 )
 from tests.chain import Chain
-from tests.contracts.test_execution import bindings
 from tests.deploy_scene import ETHER, Asked, PowerCut
 
 pytestmark = pytest.mark.anvil
@@ -98,7 +98,7 @@ def settings(world: World) -> NetworkSettings:
         initial_supply=TokenAmount(1_000_000 * ETHER),
         fee_token=address_from_hex(world.manifest.contracts["weth"]),
         cut=EpochCut(length=30, cut_off=12, lag=6),
-        bindings=bindings(world.manifest, ZERO),
+        bindings=executor_bindings(world.manifest.contracts, ZERO),
     )
 
 
