@@ -97,6 +97,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     plan = state.waiting.pop(event.plan_id, None)
     if plan is None or plan.target_block != state.schedule.target_block:
         return []
+    if not all(execution.opportunity.id in state.outstanding for execution in plan.executions):
+        return []  # one of them was given up meanwhile, and its reservation given back
     reason = event.failure
     if reason is None and not _profits_suffice(plan, event):
         reason = Reason.SIMULATION_DIFFERS

@@ -287,6 +287,16 @@ def test_the_kill_switch_stops_what_is_on_its_way_and_what_comes() -> None:
     assert plans(step(state, seen(swap_of(spec, pool, trader="erin", part=0.2), after_ns=2)))
 
 
+def test_what_was_given_up_during_its_simulation_is_not_signed() -> None:
+    """Its reservation is given back: signed all the same, it would pass the limits by."""
+    state = pipeline(MARKET, settings(MARKET, simulate=True))
+    victim = swap_of(*busiest())
+    (request,) = [effect for effect in step(state, seen(victim)) if isinstance(effect, SimulateBundle)]
+    step(state, PendingGone(Hash32(victim.hash), "replaced"))
+    profits = tuple(execution.minimum_profit for execution in request.plan.executions)
+    assert not plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW)))
+
+
 def test_a_victim_that_is_gone_takes_its_bundle_with_it() -> None:
     state = pipeline(MARKET)
     victim = swap_of(*busiest())
