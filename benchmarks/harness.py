@@ -28,6 +28,8 @@ import benchmarks
 from devnet.errors import DevnetError
 
 NANOSECONDS = 1_000_000_000
+_PARTS = ("devnet_market", "harness", "hotpath_devnet", "hotpath_timing", "market_generator")
+"""Modules of this package that measure nothing by themselves."""
 Samples = list[float]
 """Seconds a call, one entry a repeat."""
 
@@ -192,8 +194,8 @@ def _number(value: float | None) -> str:
 
 
 def discover() -> list[str]:
-    """Return the names of the benchmarks: the modules of this package that are not the harness."""
-    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "harness")
+    """Return the names of the benchmarks: the modules of this package that are no parts of others."""
+    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in _PARTS)
 
 
 def run_module(name: str) -> list[Row]:

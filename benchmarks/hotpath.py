@@ -1,19 +1,20 @@
-"""From a pending transaction's JSON to a signed bundle, on the committed market of `market_generator`.
+"""From a pending transaction's JSON to a signed bundle, on the committed market of `market_generator`, without an EVM;
+then on the devnet's own market, without and with one (`hotpath_devnet`).
 
 In: the JSON object of `eth_subscribe newPendingTransactions`. Out: the bytes of `eth_sendBundle` and its signature
 header, one of our transactions and one relay signature over a body that all relays share. Irrelevant transactions go to
 no router; relevant ones are swaps of 3 percent of a pool, of which those count here behind which there is something to
-take. The floor, measured in turn with each backrun, is two secp256k1 signatures. Without an EVM.
+take. The floor, measured in turn with each backrun, is two secp256k1 signatures.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -22,7 +23,9 @@ from typing import Final
 import msgspec
 import orjson
 
+from benchmarks import hotpath_devnet
 from benchmarks.harness import Row, Samples, duration_row, quiet_collector
+from benchmarks.hotpath_timing import WARM_UP, Timing, backrun, backrun_rows, reset, timed
 from benchmarks.market_generator import (
     CHAIN_ID,
     GWEI,
@@ -39,16 +42,14 @@ from benchmarks.market_generator import (
 )
 from devnet.actors import calls
 from node.engine import collector
-from node.engine.bundle_wire import bundle_body, signature_header
 from node.engine.call_data import VaultCallData
 from node.engine.signer import Signer, SigningLimits
 from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.events import BlockArrived, Effect, PendingTransactionSeen, SignAndSubmit
+from node.pipeline.events import BlockArrived
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
 from node.pipeline.prices import virtual_reserves
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
-from protocol.ethereum.hot_path import pending_from_json
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.transactions import DynamicFeeFields, decode_transaction, sign_dynamic_fee, to_rpc
@@ -67,19 +68,14 @@ _SECONDS: Final = 1e-9
 _SECRET: Final = keccak256(b"the benchmark's hot key")
 _HOT_KEY: Final = SigningKey(_SECRET)
 _SIGNER: Final = Signer(_SECRET, SigningLimits(CHAIN_ID, VAULT_MODULE, Wei(10**24)))
-_STEPS: Final = (
-    "read and check the JSON",
-    "decode, overlay, find, gate, build",
-    "sign our transaction",
-    "write and sign the relays' request",
-)
 
 
 def run() -> Sequence[Row]:
-    """Measure every row; the count of cycles goes to the error output."""
+    """Measure every row; the count of cycles goes to the error output. Raises DevnetError."""
     thresholds = gc.get_threshold()
     try:
-        return _measured(_Bench(generate()))
+        packages, world = asyncio.run(hotpath_devnet.prepare())
+        return [*_measured(_Bench(generate())), *asyncio.run(hotpath_devnet.measure(packages, world))]
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
@@ -98,15 +94,6 @@ def _measured(bench: _Bench) -> list[Row]:
     return [*rows, *_sustained(bench)]
 
 
-@dataclass(slots=True)
-class Timing:
-    """Samples of the whole and of its steps, in seconds, and of the floor measured beside it."""
-
-    whole: Samples = field(default_factory=list)
-    steps: tuple[Samples, ...] = field(default_factory=lambda: tuple([] for _ in _STEPS))
-    floor: Samples = field(default_factory=list)
-
-
 class _Bench:
     """A pipeline that knows the market, and traders who swap on it."""
 
@@ -120,13 +107,6 @@ class _Bench:
         for event in opening(market, [sender]):
             step(self.state, event)
         collector.settle()
-
-    def reset(self) -> None:
-        """As if nothing was pending and nothing on its way; not part of any sample."""
-        for pending in self.state.book:
-            self.state.book.remove(pending.transaction.hash)
-        self.state.outstanding.clear()
-        self.state.schedule.start(self.state.schedule.target_block, self.state.schedule.base_fee)
 
     def swap_json(self, families: Sequence[PoolFamily]) -> bytes:
         """The JSON of a swap of 3 percent of a pool, on a pool of one of the families."""
@@ -170,58 +150,23 @@ def _resident_megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _first_approved(effects: Sequence[Effect]) -> SignAndSubmit | None:
-    return next((effect for effect in effects if isinstance(effect, SignAndSubmit)), None)
-
-
-def _backrun(state: PipelineState, raw: bytes, now: UnixNanoseconds, timing: Timing) -> bool:
-    """Run one pending transaction through everything; True, with its samples taken, if a bundle came out."""
-    begun = time.perf_counter_ns()
-    transaction = pending_from_json(raw, state.routers)
-    read = time.perf_counter_ns()
-    if transaction is None:
-        return False
-    approved = _first_approved(step(state, PendingTransactionSeen(transaction, now, 0)))
-    found = time.perf_counter_ns()
-    if approved is None:
-        return False
-    bundle = _SIGNER.sign(approved)
-    signed = time.perf_counter_ns()
-    body = bundle_body(bundle.transactions, bundle.plan.target_block, bundle.plan.replaces)
-    header = signature_header(body, _SIGNER.identity)
-    done = time.perf_counter_ns()
-    if not body or not header:
-        raise AssertionError("nothing to send")
-    timing.whole.append((done - begun) * _SECONDS)
-    for samples, end, start in zip(
-        timing.steps, (read, found, signed, done), (begun, read, found, signed), strict=True
-    ):
-        samples.append((end - start) * _SECONDS)
-    return True
-
-
 def _backruns(bench: _Bench, name: str, families: Sequence[PoolFamily]) -> list[Row]:
-    timing, fruitless = Timing(), Timing()
-    digest = keccak256(name.encode())
-    warm_up = 50
+    timing = Timing()
+    fruitless: Samples = []
     bodies = [bench.swap_json(families) for _ in range(STOCK)]
     with quiet_collector():
         for raw in cycle(bodies):
-            if len(timing.whole) == BACKRUNS + warm_up:
+            if len(timing.whole) == BACKRUNS + WARM_UP:
                 break
-            bench.reset()
+            reset(bench.state)
             begun = time.perf_counter_ns()
-            if not _backrun(bench.state, raw, NOW, timing):
-                fruitless.whole.append((time.perf_counter_ns() - begun) * _SECONDS)
+            if not backrun(bench.state, _SIGNER, raw, NOW, timing):
+                fruitless.append((time.perf_counter_ns() - begun) * _SECONDS)
                 continue
-            timing.floor.append(_timed(lambda: (_HOT_KEY.sign_digest(digest), _SIGNER.identity.sign_digest(digest))))
-    whole, floor = timing.whole[warm_up:], timing.floor[warm_up:]
-    rows = [duration_row(f"{name}: JSON in, signed bundle out", "µs", whole, floor, "two signatures")]
-    rows.append(duration_row(f"{name}: the slowest of {len(whole)}", "µs", [max(whole)]))
-    for step_name, samples in zip(_STEPS, timing.steps, strict=True):
-        rows.append(duration_row(f"  {step_name}", "µs", samples[warm_up:]))
-    if fruitless.whole:
-        rows.append(duration_row(f"{name.split()[0]} swap, nothing behind it", "µs", fruitless.whole))
+            timing.take_floor(_HOT_KEY, _SIGNER.identity)
+    rows = backrun_rows(name, timing)
+    if fruitless:
+        rows.append(duration_row(f"{name.split()[0]} swap, nothing behind it", "µs", fruitless))
     return rows
 
 
@@ -230,17 +175,11 @@ def _irrelevant(bench: _Bench) -> list[Row]:
     samples: Samples = []
     with quiet_collector():
         for raw in bodies:
-            samples.append(_timed(lambda raw=raw: _backrun(bench.state, raw, NOW, Timing())))  # type: ignore[misc]
+            samples.append(timed(lambda raw=raw: backrun(bench.state, _SIGNER, raw, NOW, Timing())))  # type: ignore[misc]
     return [
         duration_row("irrelevant transaction", "µs", samples),
         duration_row(f"irrelevant: the slowest of {len(samples)}", "µs", [max(samples)]),
     ]
-
-
-def _timed(function: Callable[[], object]) -> float:
-    begun = time.perf_counter_ns()
-    function()
-    return (time.perf_counter_ns() - begun) * _SECONDS
 
 
 class _Pauses:
@@ -262,7 +201,7 @@ def _sustained(bench: _Bench) -> list[Row]:
 
     A sample is the time from when a transaction was due until it was done with: waiting counts.
     """
-    bench.reset()
+    reset(bench.state)
     random, total = Random(SEED), SUSTAINED_PER_SECOND * SUSTAINED_SECONDS
     stock = [bench.transfer_json() for _ in range(STOCK)]
     swaps = [bench.swap_json(tuple(PoolFamily)) for _ in range(STOCK)]
@@ -275,7 +214,7 @@ def _sustained(bench: _Bench) -> list[Row]:
             due = begun + number * 10**9 // SUSTAINED_PER_SECOND
             while time.perf_counter_ns() < due:
                 time.sleep(max(0, due - time.perf_counter_ns() - 50_000) * _SECONDS)
-            _backrun(bench.state, raw, UnixNanoseconds(NOW + number * 10**6), timing)
+            backrun(bench.state, _SIGNER, raw, UnixNanoseconds(NOW + number * 10**6), timing)
             samples.append((time.perf_counter_ns() - due) * _SECONDS)
             if number % (BLOCK_SECONDS * SUSTAINED_PER_SECOND) == 0 and number:
                 step(bench.state, _next_block(bench.state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -104,6 +105,12 @@ def test_the_rows_are_written_as_json_with_machine_date_and_command(
     ]
     assert {"machine", "python", "date", "commit", "command"} <= written.keys()
     assert "a     s          1    2" in capsys.readouterr().out
+
+
+def test_whatever_is_called_a_benchmark_can_be_run() -> None:
+    for name in harness.discover():
+        module = importlib.import_module(f"benchmarks.{name}")
+        assert hasattr(module, "run") or hasattr(module, "main"), name
 
 
 def test_an_unknown_benchmark_is_answered_with_the_known_ones(
