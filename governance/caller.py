@@ -24,16 +24,17 @@ _WORDS_OF_A_REVERT: Final = ("revert", "execution failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
-    """A transaction of ours that creates a contract."""
+class Draft:
+    """A transaction of ours before it is signed; without `to` it creates a contract."""
 
     nonce: int
     data: bytes
     gas_limit: Gas
+    to: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SignedCreation:
+class SignedDraft:
     """Its bytes, ready to be sent, and the hash by which it will be found again."""
 
     raw: bytes
@@ -94,13 +95,13 @@ class ContractCaller(Protocol):
     async def events(self, contract: Address, since: BlockNumber) -> Sequence[Event]:
         """Everything that a contract has told since a block, in order."""
 
-    async def estimate(self, creation: Creation) -> Gas:
-        """The gas that a creation would use now. Raises `CallReverted`."""
+    async def estimate(self, draft: Draft) -> Gas:
+        """The gas that a transaction would use now. Raises `CallReverted`."""
 
-    async def sign(self, creation: Creation) -> SignedCreation:
+    async def sign(self, draft: Draft) -> SignedDraft:
         """Sign at today's price."""
 
-    async def send(self, signed: SignedCreation) -> None:
+    async def send(self, signed: SignedDraft) -> None:
         """Hand it to the chain."""
 
     async def transaction(self, transaction_hash: Hash32) -> SeenTransaction | None:
@@ -164,27 +165,29 @@ class JsonRpcCaller:
         found = await self._rpc.call("eth_getLogs", wanted)
         return [Event(tuple(Hash32(_bytes(topic)) for topic in log["topics"]), _bytes(log["data"])) for log in found]
 
-    async def estimate(self, creation: Creation) -> Gas:
+    async def estimate(self, draft: Draft) -> Gas:
         """Ask the node."""
-        request = {"from": self._key.address, "data": _hex(creation.data)}
+        request = {"from": self._key.address, "data": _hex(draft.data)}
+        if draft.to is not None:
+            request["to"] = address_to_hex(draft.to)
         return Gas(_number(await self._reverting("eth_estimateGas", request)))
 
-    async def sign(self, creation: Creation) -> SignedCreation:
+    async def sign(self, draft: Draft) -> SignedDraft:
         """Sign by the key: type 2, no value."""
         fields = DynamicFeeFields(
             chain_id=await self.chain_id(),
-            nonce=creation.nonce,
+            nonce=draft.nonce,
             max_priority_fee_per_gas=self._priority_fee,
             max_fee_per_gas=await self.gas_price(),
-            gas_limit=creation.gas_limit,
-            to=None,
+            gas_limit=draft.gas_limit,
+            to=None if draft.to is None else address_to_hex(draft.to),
             value=0,
-            data=creation.data,
+            data=draft.data,
         )
         raw = sign_dynamic_fee(fields, self._key)
-        return SignedCreation(raw, Hash32(keccak256(raw)))
+        return SignedDraft(raw, Hash32(keccak256(raw)))
 
-    async def send(self, signed: SignedCreation) -> None:
+    async def send(self, signed: SignedDraft) -> None:
         """Send it to the node's public pool."""
         await self._rpc.call("eth_sendRawTransaction", _hex(signed.raw))
 

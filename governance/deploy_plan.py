@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from governance.caller import Creation
+from governance.caller import Draft
 from governance.contracts import ARB_EXECUTOR, VAULT_MODULE, Contract, contract, executor_creation
 from governance.deploy_settings import NetworkSettings, require_sound
 from protocol.ethereum.abi import decode, encode
@@ -59,9 +59,9 @@ class Step:
         return constructor_arguments(self.name, self.data)
 
     @cached_property
-    def creation(self) -> Creation:
+    def creation(self) -> Draft:
         """The transaction."""
-        return Creation(nonce=self.nonce, data=self.data, gas_limit=self.gas_limit)
+        return Draft(nonce=self.nonce, data=self.data, gas_limit=self.gas_limit)
 
     @property
     def gas_limit(self) -> Gas:

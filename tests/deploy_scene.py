@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from governance.caller import Creation, Event, SeenTransaction, SignedCreation
+from governance.caller import Draft, Event, SeenTransaction, SignedDraft
 from governance.contracts import ExecutorBindings, VenueFactory
 from governance.deploy_errors import CallReverted
 from governance.deploy_plan import Plan, plan_of
@@ -145,17 +145,17 @@ class TableChain:
         assert since <= 105, "the block of the first contract"
         return self.told.get(contract, [])
 
-    async def estimate(self, creation: Creation) -> Gas:
-        assert creation.nonce == self.used
+    async def estimate(self, draft: Draft) -> Gas:
+        assert draft.nonce == self.used
         if self.refusal is not None:
             raise CallReverted(self.refusal)
         return Gas(self.estimated)
 
-    async def sign(self, creation: Creation) -> SignedCreation:
-        raw = creation.nonce.to_bytes(8, "big") + creation.data
-        return SignedCreation(raw, Hash32(keccak256(raw)))
+    async def sign(self, draft: Draft) -> SignedDraft:
+        raw = draft.nonce.to_bytes(8, "big") + draft.data
+        return SignedDraft(raw, Hash32(keccak256(raw)))
 
-    async def send(self, signed: SignedCreation) -> None:
+    async def send(self, signed: SignedDraft) -> None:
         self.before("send")
         nonce = int.from_bytes(signed.raw[:8], "big")
         assert nonce == self.used, "sent out of order"

@@ -12,10 +12,9 @@ from devnet.accounts import Account, account
 from devnet.anvil import CHAIN_ID
 from devnet.world import World
 from governance.contracts import contract
+from protocol.ethereum.block_header import header_rlp
 from protocol.ethereum.create2 import create_address
 from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.rlp import encode as rlp_encode
-from protocol.ethereum.rlp import encode_int
 from protocol.evidence import evidence_of
 from protocol.signing import Domain, sign, sign_accept
 from protocol.statements import Accept, HotKeyBinding
@@ -28,13 +27,6 @@ ETHER = 10**18
 ALICE, BOB, GUARDIAN = account("operator-0"), account("operator-1"), account("safe-owner-0")
 LENGTH, CUT_OFF, LAG = 30, 12, 6
 PEER = b"\x11" * 32
-HEADER = (
-    ("parentHash", bytes), ("sha3Uncles", bytes), ("miner", bytes), ("stateRoot", bytes), ("transactionsRoot", bytes),
-    ("receiptsRoot", bytes), ("logsBloom", bytes), ("difficulty", int), ("number", int), ("gasLimit", int),
-    ("gasUsed", int), ("timestamp", int), ("extraData", bytes), ("mixHash", bytes), ("nonce", bytes),
-    ("baseFeePerGas", int), ("withdrawalsRoot", bytes), ("blobGasUsed", int), ("excessBlobGas", int),
-    ("parentBeaconBlockRoot", bytes), ("requestsHash", bytes),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,16 +66,6 @@ class Network:
             await self.chain.mine()
 
 
-def header_bytes(block: dict[str, Any]) -> bytes:
-    """The header of a block in RLP, as the chain hashes it; fields that this fork has not are left out."""
-    fields = [
-        encode_int(int(block[name], 16)) if kind is int else bytes.fromhex(block[name][2:])
-        for name, kind in HEADER
-        if name in block
-    ]
-    return rlp_encode(fields)
-
-
 @pytest.fixture
 async def network(chain: Chain, world: World) -> Network:
     """The contracts, deployed by Alice, who holds all tokens."""
@@ -119,7 +101,7 @@ async def test_a_real_header_gives_the_seed_and_python_draws_the_same_leaders(ne
     await network.mine_to(epoch * LENGTH)
 
     seed_block = await network.block(epoch * LENGTH - LAG)
-    header = header_bytes(seed_block)
+    header = header_rlp(seed_block)
     assert "0x" + keccak256(header).hex() == seed_block["hash"]
     await chain.send(BOB, ledger, "roll(uint256,bytes)", epoch, header)
 

@@ -15,7 +15,7 @@ from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
 from devnet.protocols.vaults import executor_bindings
 from devnet.world import World
-from governance.caller import JsonRpcCaller, SeenTransaction, SignedCreation
+from governance.caller import JsonRpcCaller, SeenTransaction, SignedDraft
 from governance.deploy import deploy, verify
 from governance.deploy_errors import CallReverted, NotApproved, ReadBackFailed, StepFailed
 from governance.deploy_journal import Journal
@@ -221,7 +221,7 @@ class CutShort(JsonRpcCaller):
 
     cut = "before"
 
-    async def send(self, signed: SignedCreation) -> None:
+    async def send(self, signed: SignedDraft) -> None:
         if self.cut == "before":
             raise PowerCut
         await super().send(signed)
@@ -255,7 +255,7 @@ class OneStep(JsonRpcCaller):
             raise PowerCut
         return await super().estimate(creation)
 
-    async def send(self, signed: SignedCreation) -> None:
+    async def send(self, signed: SignedDraft) -> None:
         await super().send(signed)
         self._sent += 1
 
