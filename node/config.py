@@ -69,7 +69,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LenderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A flash lender: Balancer's vault or Aave's pool. `uniswap_v3` has no address: every followed pool lends."""
+    """A flash lender: Balancer's vault or Aave's pool. `uniswap_v3` has no address: its followed pools lend."""
 
     kind: LenderKind
     """Where the capital of an execution comes from."""

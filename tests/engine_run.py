@@ -18,7 +18,7 @@ from devnet.relay.config import RelayConfig
 from devnet.run_folder import RunRecord
 from devnet.world import World
 from node.clock import SystemClock
-from node.config import Config, Mode
+from node.config import Config, LenderConfig, Mode
 from node.config_template import write_commented
 from node.engine import app
 from node.engine.spool import Spool
@@ -76,8 +76,17 @@ def prepared(relay: Relay, world: World, config: RelayConfig, folder: Path, oper
 
 def in_shadow(node: PreparedNode) -> PreparedNode:
     """The same node on the same data, which signs nothing more: it only judges what it had sent before."""
-    config = msgspec.structs.replace(node.config, mode=Mode.SHADOW)
-    path = node.config_path.with_name("shadow.toml")
+    return _with(node, msgspec.structs.replace(node.config, mode=Mode.SHADOW), "shadow.toml")
+
+
+def with_lenders(node: PreparedNode, *lenders: LenderConfig) -> PreparedNode:
+    """The same node with these flash lenders alone."""
+    protocols = msgspec.structs.replace(node.config.protocols, lenders=lenders)
+    return _with(node, msgspec.structs.replace(node.config, protocols=protocols), "lenders.toml")
+
+
+def _with(node: PreparedNode, config: Config, name: str) -> PreparedNode:
+    path = node.config_path.with_name(name)
     write_commented(config, path)
     return replace(node, config=config, config_path=path)
 

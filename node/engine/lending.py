@@ -1,4 +1,5 @@
-"""The configured flash lenders as the chain has them: their fees, and who holds what they lend.
+"""The configured flash lenders as the chain has them: their fees, and who holds what they lend. Uniswap V3's pools are
+not among them: they are followed anyway, and what they lend follows from their states (`node.pipeline.pool_lenders`).
 
 Sources: Balancer V2 `ProtocolFeesCollector.getFlashLoanFeePercentage` (18 decimals), Aave V3
 `Pool.FLASHLOAN_PREMIUM_TOTAL` (basis points) and `getReserveData` (its ninth word is the aToken).

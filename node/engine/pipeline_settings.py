@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.config import Config, Mode
-from node.pipeline.plans import FlashLender
+from node.pipeline.plans import FlashLender, LenderKind
 from node.pipeline.settings import PipelineSettings
 from protocol.units import Address
 
@@ -19,6 +19,7 @@ def pipeline_settings(config: Config, lenders: Sequence[FlashLender], senders: S
         lenders=tuple(lenders),
         routers={router.address: router.kind for router in config.protocols.routers},
         senders=tuple(senders),
+        pools_lend=any(lender.kind is LenderKind.UNISWAP_V3 for lender in config.protocols.lenders),
         limits=config.limits,
         bounds=config.bounds,
         simulate=config.execution.simulate and config.mode is Mode.LIVE,  # a vault executes for its hot key only

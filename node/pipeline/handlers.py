@@ -224,6 +224,7 @@ def _begin_block(state: PipelineState, head: BlockArrived) -> None:
     """Prices, base fee and an empty schedule for the block after `head`."""
     base_fee, coin = state.blocks.next_base_fee, state.settings.wrapped_coin
     tokens = [token.address for token in state.settings.profit_tokens]
+    state.lenders.refresh(tokens)
     state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
     state.schedule.start(BlockNumber(head.number + 1), base_fee)
     state.waiting.clear()

@@ -2,52 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from node.pipeline.amm.swap_math import FEE_SCALE
 from node.pipeline.amm.units import TokenAmount
+from node.pipeline.gas import fixed_guess
 from node.pipeline.plans import FlashLender, FlashLoan, LenderKind
-from node.pipeline.pools import PoolFamily, PoolSpec
+from node.pipeline.pool_lenders import PoolLenders
+from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
 from protocol.units import Address
 
 _AAVE_HALF = FEE_SCALE // 2
 
 
 class LenderBook:
-    """The configured lenders by token, the cheapest first, with what they have."""
+    """The configured lenders by token, the cheapest first, with what they have; of equal fees that with less gas.
 
-    def __init__(self, lenders: Sequence[FlashLender]) -> None:
-        self._by_token: dict[Address, list[FlashLender]] = {}
+    `pools`: Uniswap V3's, where these lend too. They are looked at anew by `refresh`, once a block.
+    """
+
+    def __init__(self, lenders: Sequence[FlashLender], pools: PoolLenders | None = None) -> None:
+        self._configured: dict[Address, list[FlashLender]] = {}
         self._available: dict[tuple[Address, Address], TokenAmount] = {}
+        self._pools = pools
         for lender in lenders:
-            self._by_token.setdefault(lender.token, []).append(lender)
+            self._configured.setdefault(lender.token, []).append(lender)
             if lender.available is not None:
                 self._available[lender.address, lender.token] = lender.available
-        for several in self._by_token.values():
-            several.sort(key=lambda lender: lender.fee_pips)
+        self._by_token = {token: sorted(several, key=_dearness) for token, several in self._configured.items()}
+
+    def refresh(self, tokens: Sequence[Address]) -> None:
+        """Bring the pools' part up to the market's confirmed states."""
+        if self._pools is not None:
+            for token in tokens:
+                several = [*self._configured.get(token, ()), *self._pools.of(token)]
+                self._by_token[token] = sorted(several, key=_dearness)
 
     def read(self, lender: Address, token: Address, available: TokenAmount) -> None:
-        """Take in how much a lender has."""
+        """Take in how much a configured lender has."""
         self._available[lender, token] = available
 
     def cheapest(self, token: Address) -> FlashLender | None:
-        """The lender with the lowest fee; None if nobody lends the token."""
-        lenders = self._by_token.get(token)
-        return lenders[0] if lenders else None
+        """The lender with the lowest fee that has anything; None if nobody lends the token."""
+        for lender in self._by_token.get(token, ()):
+            if self._has(lender) != 0:
+                return lender
+        return None
 
     def most(self, token: Address) -> TokenAmount | None:
         """The most that any one lender has; None where one's amount is not known, and so no bound."""
-        amounts = [self._available.get((one.address, token)) for one in self._by_token.get(token, ())]
+        amounts = [self._has(one) for one in self._by_token.get(token, ())]
         known = [amount for amount in amounts if amount is not None]
         return max(known, default=0) if len(known) == len(amounts) else None
 
-    def lender_for(self, token: Address, amount: TokenAmount, route: Sequence[PoolSpec]) -> FlashLender | None:
-        """The cheapest lender for a route; None if none is left."""
+    def lender_for(
+        self,
+        token: Address,
+        amount: TokenAmount,
+        route: Sequence[PoolSpec],
+        moved: Mapping[int, PoolState] | None = None,
+    ) -> FlashLender | None:
+        """The cheapest lender for a route; None if none is left. `moved`: pools' states behind pending swaps."""
         for lender in self._by_token.get(token, ()):
-            available = self._available.get((lender.address, token))
+            available = self._has(lender)
+            if available is not None and moved and self._pools is not None:
+                available = self._pools.behind(lender, available, moved)
             if (available is None or available >= amount) and not locks_out(lender, route):
                 return lender
         return None
+
+    def _has(self, lender: FlashLender) -> TokenAmount | None:
+        if lender.kind is LenderKind.UNISWAP_V3:
+            return lender.available
+        return self._available.get((lender.address, lender.token))
 
 
 def locks_out(lender: FlashLender, route: Sequence[PoolSpec]) -> bool:
@@ -63,3 +90,7 @@ def flash_loan(lender: FlashLender, amount: TokenAmount) -> FlashLoan:
     if lender.kind is LenderKind.AAVE_V3:
         return FlashLoan(lender, amount, (product + _AAVE_HALF) // FEE_SCALE)
     return FlashLoan(lender, amount, -(-product // FEE_SCALE))
+
+
+def _dearness(lender: FlashLender) -> tuple[int, int, int]:
+    return lender.fee_pips, fixed_guess(lender.kind), -(lender.available or 0)

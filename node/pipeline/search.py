@@ -154,7 +154,7 @@ class Search:
             return Reason.NOT_PROFITABLE
         market = self._market
         specs = [market.specs[market.edges[edge].pool] for edge in edges]
-        lender = self.lenders.lender_for(self._tokens[rank].address, amount, specs)
+        lender = self.lenders.lender_for(self._tokens[rank].address, amount, specs, overlay.states)
         if lender is None:
             return Reason.NO_FLASH_LENDER
         loan = flash_loan(lender, amount)

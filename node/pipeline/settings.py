@@ -90,8 +90,8 @@ class PipelineSettings(msgspec.Struct, frozen=True):
     """See the module. `profit_tokens` in order of preference, first the wrapped coin (WETH), in which gas counts.
 
     `entry_point`: the contract that our transactions call (the vault module). `routers`: which contracts' call data is
-    read. `senders`: hot keys; each has its own nonces, and so its own bundle a block. `simulate`: whether a plan waits
-    for `BundleSimulated` before it is sent.
+    read. `senders`: hot keys; each has its own nonces, and so its own bundle a block. `pools_lend`: whether Uniswap
+    V3's pools are flash lenders beside `lenders`. `simulate`: whether a plan waits for `BundleSimulated`.
     """
 
     chain_id: ChainId
@@ -100,6 +100,7 @@ class PipelineSettings(msgspec.Struct, frozen=True):
     lenders: tuple[FlashLender, ...]
     routers: dict[Address, RouterKind]
     senders: tuple[Address, ...]
+    pools_lend: bool = False
     limits: RiskLimits = RiskLimits()
     bounds: Bounds = Bounds()
     simulate: bool = False

@@ -12,6 +12,7 @@ from node.pipeline.lenders import LenderBook
 from node.pipeline.market import Market
 from node.pipeline.pending import PendingBook
 from node.pipeline.plans import BundlePlan
+from node.pipeline.pool_lenders import PoolLenders
 from node.pipeline.ports import CallDataBuilder
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import RiskGate
@@ -28,12 +29,12 @@ class PipelineState:
     """Wires the pipeline's parts together; nothing but data otherwise."""
 
     def __init__(self, settings: PipelineSettings, call_data: CallDataBuilder) -> None:
-        bounds = settings.bounds
+        bounds, tokens = settings.bounds, [token.address for token in settings.profit_tokens]
         self.settings = settings
         self.now = UnixNanoseconds(0)
-        self.market = Market([token.address for token in settings.profit_tokens], bounds.max_pools, bounds.max_cycles)
+        self.market = Market(tokens, bounds.max_pools, bounds.max_cycles)
         self.blocks = Blocks(self.market, bounds.undo_blocks)
-        self.lenders = LenderBook(settings.lenders)
+        self.lenders = LenderBook(settings.lenders, PoolLenders(self.market) if settings.pools_lend else None)
         self.search = Search(self.market, settings.profit_tokens, self.lenders, bounds)
         self.book = PendingBook(bounds.max_pending_swaps)
         self.backruns = BackrunDetector(self.market, self.search, self.book, settings)

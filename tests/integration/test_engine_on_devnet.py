@@ -17,6 +17,8 @@ from devnet.relay.app import Relay
 from devnet.relay.config import RelayConfig
 from devnet.rpc import RpcClient
 from devnet.world import World
+from node.config import LenderConfig
+from node.pipeline.plans import LenderKind
 from node.pipeline.reasons import Reason
 from node.records import (
     BundleSigned,
@@ -29,7 +31,7 @@ from node.records import (
 from protocol.units import Hash32, address_to_hex
 from tests.chain import Chain
 from tests.devnet_run import devnet, playing, session
-from tests.engine_run import Told, eventually, in_shadow, prepared, process_of, running, told, total
+from tests.engine_run import Told, eventually, in_shadow, prepared, process_of, running, told, total, with_lenders
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(180)]
 
@@ -133,7 +135,7 @@ def _profit_is_in_the_safes(
     assert before["ether"] - after["ether"] == spent
 
 
-async def _predictions_hold(scene: Play, records: Told) -> None:
+async def _predictions_hold(scene: Play, records: Told, at_least: int = 4) -> None:
     """Where nobody else touched the route's pools in the block, profit is what was predicted, to the wei."""
     predicted = {one.transaction_hash: one for bundle in records.of(BundleSigned) for one in bundle.executions}
     found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
@@ -143,7 +145,7 @@ async def _predictions_hold(scene: Play, records: Told) -> None:
         assert int(record.profit) >= int(execution.minimum_profit)
         if not await _was_disturbed(scene, record, found[record.opportunity_id]):
             alone.append(record.profit == execution.predicted_profit)
-    assert len(alone) >= 4
+    assert len(alone) >= at_least
     assert sum(alone) >= 0.95 * len(alone), f"{sum(alone)} of {len(alone)}"
 
 
@@ -156,6 +158,24 @@ async def _was_disturbed(scene: Play, record: ExecutionLandedRecord, find: Oppor
             before.append(receipt)
     names = {name for receipt in before for log in receipt["logs"] for name in (log["address"], *log["topics"][1:2])}
     return bool(pools & names)
+
+
+async def test_with_uniswap_v3_as_the_only_lender_its_pools_lend_what_lands_in_the_safe(
+    packages: Packages, world: World, tmp_path: Path
+) -> None:
+    async with play(packages, world, tmp_path) as scene:
+        node = with_lenders(scene.node, LenderConfig(kind=LenderKind.UNISWAP_V3))
+        before = await scene.holdings()
+        async with running(process_of(node)) as engine:
+            await eventually(lambda: landed(node) >= 3, engine, scene.actors)
+        async with running(process_of(in_shadow(node))) as engine:  # judges what the first left open
+            await eventually(lambda: is_judged(node), engine, scene.actors)
+        records, after = told(node.config), await scene.holdings()
+        await _predictions_hold(scene, records, at_least=1)
+    found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
+    assert {record.lender for record in found.values()} == {LenderKind.UNISWAP_V3.value}
+    assert all(int(record.flash_fee) > 0 for record in found.values())
+    _profit_is_in_the_safes(records, found, before, after)
 
 
 async def test_a_relay_that_refuses_hangs_and_lies_costs_no_bundle(

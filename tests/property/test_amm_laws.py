@@ -37,6 +37,7 @@ from node.pipeline.amm.tick_math import (
 from node.pipeline.amm.ticks import tick_table
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.weighted import WeightedPool
+from node.pipeline.pool_lenders import least_held
 
 Answer = TypeVar("Answer")
 
@@ -206,7 +207,7 @@ swaps = st.lists(st.tuples(directions, st.integers(1, 10**26), st.booleans()), m
 
 
 @given(concentrated_pools(), swaps)
-def test_a_concentrated_pool_can_always_pay_its_positions(
+def test_a_concentrated_pool_can_always_pay_its_positions_and_what_it_lends(
     minted: tuple[ConcentratedPool, list[tuple[int, int, int]], int, int], trades: list[tuple[bool, int, bool]]
 ) -> None:
     pool, positions, balance0, balance1 = minted
@@ -217,6 +218,8 @@ def test_a_concentrated_pool_can_always_pay_its_positions(
             continue
         pool, balance0, balance1 = swap.after, balance0 + swap.amount0, balance1 + swap.amount1
         _assert_consistent(pool)
+        assert least_held(pool, zero=True) <= balance0
+        assert least_held(pool, zero=False) <= balance1
     for lower, upper, liquidity in positions:
         pool, amount0, amount1 = concentrated.modify_position(pool, lower, upper, -liquidity)
         balance0, balance1 = balance0 + amount0, balance1 + amount1
