@@ -195,11 +195,82 @@ def ethereum_tests_cases() -> list[Any]:
     ]
 
 
+SPEC_CERTIFICATE = (
+    "308201ae30820156a0030201020204499602d2300a06082a8648ce3d040302302031123010060355040a13096c69627032702e696f310a30"
+    "0806035504051301313020170d3735303130313133303030305a180f34303936303130313133303030305a302031123010060355040a1309"
+    "6c69627032702e696f310a300806035504051301313059301306072a8648ce3d020106082a8648ce3d030107034200040c901d423c831ca8"
+    "5e27c73c263ba132721bb9d7a84c4f0380b2a6756fd601331c8870234dec878504c174144fa4b14b66a651691606d8173e55bd37e381569e"
+    "a37c307a3078060a2b0601040183a25a0101046a3068042408011220a77f1d92fedb59dddaea5a1c4abd1ac2fbde7d7b879ed36450180992"
+    "3d7c11b90440d90d2769db992d5e6195dbb08e706b6651e024fda6cfb8846694a435519941cac215a8207792e42849cccc6cd8136c6e4bde"
+    "92a58c5e08cfd4206eb5fe0bf909300a06082a8648ce3d0403020346003043021f50f6b6c52711a881778718238f650c9fb48943ae6ee6d2"
+    "8427dc6071ae55e702203625f116a7a454db9c56986c82a25682f7248ea1cb764d322ea983ed36a31b77"
+)  # of libp2p's specification, tls.md: it authenticates an Ed25519 identity
+
+
+def peer_key_cases() -> list[Any]:
+    """Two keys of libp2p's specification, peer-ids.md, with their ids by its rule."""
+    head = "08031279307702010104203e5b1fe9712e6c314942a750bd67485de3c1efe85b1bfb520ae8f9ae3dfa4a4ca00a0608"
+    point = (
+        "de3d300fa36ae0e8f5d530899d83abab44abf3161f162a4bc901d8e6ecda020e"
+        "8b6d5f8da30525e71d6851510c098e5c47c646a597fb4dcec034e9f77c409e62"
+    )
+    return [
+        {
+            "private_key_protobuf_hex": "0802122053dadf1d5a164d6b4acdb15e24aa4c5b1d3461bdbd42abedb0a4404d56ced8fb",
+            "public_key_protobuf_hex": "08021221037777e994e452c21604f91de093ce415f5432f701dd8cd1a7a6fea0e630bfca99",
+            "peer_id_base58": "16Uiu2HAmLhLvBoYaoZfaMUKuibM6ac163GwKY74c5kiSLg5KvLpY",
+            "multihash_hex": "002508021221037777e994e452c21604f91de093ce415f5432f701dd8cd1a7a6fea0e630bfca99",
+            "key_type": "secp256k1",
+        },
+        {
+            "private_key_protobuf_hex": head + "2a8648ce3d030107a14403420004" + point,
+            "public_key_protobuf_hex": "0803125b3059301306072a8648ce3d020106082a8648ce3d03010703420004" + point,
+            "peer_id_base58": "QmVMT29id3TUASyfZZ6k9hmNyc2nYabCo4uMSpDw4zrgDk",
+            "multihash_hex": "122068362c312e155f4f7290b67f5cd094a22a0a4fbf20efd8c287934419350d36f7",
+            "key_type": "ecdsa",
+        },
+    ]
+
+
+def peer_text_cases() -> list[Any]:
+    digest = "12209dff3b17d74cf4d38a50d8b6383e92d181a10395a5e73a726dcccbd21bf6f0b9"
+    return [
+        {
+            "text": "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+            "form": "base58btc sha2-256",
+            "multihash_hex": digest,
+        },
+        {
+            "text": "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe",
+            "form": "CIDv1 base32",
+            "multihash_hex": digest,
+        },
+        {
+            "text": "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
+            "form": "base58btc identity (ed25519)",
+            "multihash_hex": "0024080112202ffa35a99d3a3cfbb17bb7c1dc5561b18a8dcca4df38dc613ea859c37eb1336b",
+        },
+    ]
+
+
+def certificate_cases() -> list[Any]:
+    """The specification's certificate, and the same with another signature, which must be refused."""
+    peer = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"
+    forged = SPEC_CERTIFICATE[:-1] + "8"
+    return [
+        {"id": "genuine", "certificate_der_hex": SPEC_CERTIFICATE, "peer_id": peer},
+        {"id": "forged", "certificate_der_hex": forged, "peer_id": None},
+    ]
+
+
 SAMPLES = {
     "abi_codec": abi_cases,
     "create2": create2_cases,
     "eip712_eth_account": eth_account_typed_cases,
     "eip712_ethers": ethers_typed_cases,
+    "libp2p_peer_id_keys": peer_key_cases,
+    "libp2p_peer_id_text_forms": peer_text_cases,
+    "libp2p_tls_certificates": certificate_cases,
     "tx_eth_account_typed_transactions": eth_account_transaction_cases,
     "tx_ethereum_tests_transactions": ethereum_tests_cases,
     "tx_ethers_private_key_addresses": key_cases,

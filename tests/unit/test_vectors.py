@@ -43,6 +43,8 @@ def altered(value: Any) -> Any:
         return not value
     if isinstance(value, int):
         return value + 1
+    if value is None:
+        return "someone"
     assert isinstance(value, str)
     if value in ("", "0x"):
         return value + "01"
@@ -67,6 +69,8 @@ def is_checked(kind: str, cases: Any, path: tuple[Any, ...]) -> Any:
         # eth-account makes the domain's type itself and looks at nothing but the names of a declared one.
         is_domain_type = path[2:4] == ("types", "EIP712Domain") and path[-1] == "type"
         return path[1] == "expect" or (case["expect"] == "valid" and not is_domain_type)
+    if kind == "libp2p_tls_certificates":
+        return case["id"] == "genuine" or path[-1] == "peer_id"
     if kind == "tx_ethereum_tests_transactions":
         if path[-1] == "txbytes":
             return any("sender" in result for result in case["result"].values())
@@ -80,7 +84,7 @@ def is_checked(kind: str, cases: Any, path: tuple[Any, ...]) -> Any:
 
 def test_the_samples_cover_every_kind_that_is_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(SAMPLES) == sorted(kind for kind in CHECKERS if kind in SAMPLES)
-    assert {kind for kind in CHECKERS if kind.startswith(("eip712_", "tx_"))} <= set(SAMPLES)
+    assert {kind for kind in CHECKERS if kind.startswith(("eip712_", "libp2p_", "tx_"))} <= set(SAMPLES)
     code, report = run_json(sample_folder(tmp_path), capsys)
     assert (code, report["ok"], report["not_served"]) == (0, True, []), report
     assert {kind["kind"]: kind["passed"] for kind in report["kinds"]} == {
@@ -88,6 +92,9 @@ def test_the_samples_cover_every_kind_that_is_served(tmp_path: Path, capsys: pyt
         "create2": 1,
         "eip712_eth_account": 3,
         "eip712_ethers": 1,
+        "libp2p_peer_id_keys": 2,
+        "libp2p_peer_id_text_forms": 3,
+        "libp2p_tls_certificates": 2,
         "tx_eth_account_typed_transactions": 4,
         "tx_ethereum_tests_transactions": 5,
         "tx_ethers_private_key_addresses": 1,
