@@ -1,4 +1,4 @@
-"""Contract bytecode: from the npm packages' build artifacts (Hardhat, Truffle, Waffle) or from our own compilation."""
+"""Contract bytecode: from npm packages' artifacts (Hardhat, Truffle, Waffle, Foundry) or from our own compilation."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def load(packages: Packages, path: str) -> Artifact:
 
 
 def _code(document: dict[str, Any], key: str) -> str:
-    """Hardhat and Truffle put a string there; Waffle has its own, prefix-less under `evm`."""
+    """Hardhat and Truffle put a string there, Foundry an object around it; Waffle has such an object under `evm`."""
     code = document.get(key)
     if not isinstance(code, str):
-        code = document["evm"][key]["object"]
+        code = (code or document["evm"][key])["object"]
     return str(code).removeprefix("0x")
 
 

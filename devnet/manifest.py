@@ -19,8 +19,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """One pool.
 
-    `family`: `uniswap_v2`, `sushi_v2`, `uniswap_v3`, `balancer_v2_weighted`, `balancer_v2_stable`.
-    `fee_pips`: hundredths of a basis point (3000 = 0.3 %). `pool_id`: Balancer's 32-byte id, else empty.
+    `family`: `uniswap_v2`, `sushi_v2`, `uniswap_v3`, `uniswap_v4`, `balancer_v2_weighted`, `balancer_v2_stable`,
+    `curve_stable`. `fee_pips`: hundredths of a basis point (3000 = 0.3 %). `pool_id`: the 32-byte id of Balancer's and
+    of Uniswap V4's pools, else empty. `address` is the PoolManager's for the latter, which have no hooks.
     """
 
     name: str
@@ -31,6 +32,21 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     fee_pips: int
     pool_id: str = ""
     tick_spacing: int = 0
+    native_ether: bool = False
+    """Uniswap V4: currency 0 is ether itself, and `WETH` stands for it in `tokens`."""
+
+
+class MorphoMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """One market of Morpho Blue: symbols, what it is bound to, and the loan-to-value (18 decimals) of liquidation."""
+
+    id: str
+    collateral: str
+    debt: str
+    oracle: str
+    irm: str
+    lltv: int
+    borrowers: tuple[str, ...]
+    """Accounts with a loan, none of which looks after it."""
 
 
 class OperatorVault(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Token symbol to the FluxAggregator behind the feed; `oracle` may submit to it."""
     funded: dict[str, tuple[str, ...]]
     """Role to account names (`trader`: `trader-0` …) that hold ETH and tokens and have approved the routers."""
+    morpho_markets: tuple[MorphoMarket, ...] = ()
     operators: tuple[Operator, ...] = ()
     """Who runs the nodes of a demo; the contracts are `vault_module` and `arb_executor`."""
 

@@ -47,6 +47,7 @@ class Build:
     """None where the compiler is older than the setting."""
     optimizer_runs: int | None
     """None switches the optimiser off."""
+    via_ir: bool = False
 
     def standard_json(self) -> dict[str, Any]:
         """Return the compiler's standard JSON input."""
@@ -57,6 +58,8 @@ class Build:
         }
         if self.evm_version is not None:
             settings["evmVersion"] = self.evm_version
+        if self.via_ir:
+            settings["viaIR"] = True
         sources = {name: {"content": text} for name, text in sorted(self.sources.items())}
         return {"language": "Solidity", "sources": sources, "settings": settings}
 

@@ -22,12 +22,16 @@ from devnet.protocols import (
     aave_v3,
     balancer_v2,
     chainlink,
+    curve,
+    morpho_blue,
     multicall3,
     safe,
     searchers,
+    share_vault,
     tokens,
     uniswap_v2,
     uniswap_v3,
+    uniswap_v4,
     vaults,
 )
 from devnet.protocols.catalogue import ROLES, TOKENS
@@ -129,6 +133,11 @@ async def deploy_world(site: Site) -> None:
     await aave_v3.lend(site)
     chainlink.submit(site, 2)
     searchers.deploy(site)
+    await uniswap_v4.deploy(site)
+    await uniswap_v4.open_pools(site)
+    await curve.open_pools(site)
+    await morpho_blue.deploy(site)
+    share_vault.deploy(site)
     await vaults.deploy(site)
     await site.deployer.fill_up(LAST_BLOCK)
 
@@ -155,5 +164,6 @@ async def _describe(site: Site) -> Manifest:
         feeds=site.feeds,
         aggregators=site.aggregators,
         funded={role.role: tuple(holder.name for holder in tokens.funded_accounts(role)) for role in ROLES},
+        morpho_markets=tuple(site.morpho_markets),
         operators=tuple(site.operators),
     )

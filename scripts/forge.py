@@ -124,13 +124,15 @@ def hex_word(value: str) -> str:
 
 def _names(world: World) -> dict[str, Any]:
     manifest = world.manifest
-    people = (*OWNERS, *(f"operator-{index}" for index in range(OPERATORS)))
+    borrowers = [*manifest.funded["borrower"], *(name for each in manifest.morpho_markets for name in each.borrowers)]
+    people = (*OWNERS, *(f"operator-{index}" for index in range(OPERATORS)), *borrowers)
     return {
         "block": manifest.block_number,
         "timestamp": manifest.block_timestamp,
         "contracts": manifest.contracts,
         "tokens": {token.symbol: token.address for token in manifest.tokens},
         "poolIds": {pool.name.replace("/", "_"): pool.pool_id for pool in manifest.pools if pool.pool_id},
+        "pools": {pool.name.replace("/", "_"): pool.address for pool in manifest.pools},
         "accounts": {name: account(name).address for name in people},
     }
 

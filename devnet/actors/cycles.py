@@ -57,7 +57,7 @@ class CycleFinder:
     """
 
     def __init__(self, market: Market, known: Decimal = Decimal(1)) -> None:
-        pools = [pool for pool in market.manifest.pools if market.is_followed(pool)]
+        pools = [pool for pool in market.pools.values() if market.is_followed(pool)]
         self.pools = tuple(pools)
         self.cycles = tuple(cycle for cycle in _enumerate(pools) if _is_known(cycle, known))
         self._through: dict[str, list[tuple[Hop, ...]]] = {pool.name: [] for pool in pools}

@@ -30,7 +30,7 @@ class Traders:
 
     def __init__(self, market: Market, parameters: settings.Traders, accounts: Sequence[str]) -> None:
         self._market, self._parameters, self._accounts = market, parameters, accounts
-        pools = [pool for pool in market.manifest.pools if _tradable(market, pool)]
+        pools = [pool for pool in market.pools.values() if _tradable(market, pool)]
         self._odd = tuple(pool for pool in pools if not market.is_plain(pool) and pool.family in V2_FAMILIES)
         self._direct = _by_venue([pool for pool in pools if market.is_plain(pool)])
         self._two_hops = {venue: _two_hop_routes(pools) for venue, pools in self._direct.items()}
@@ -98,7 +98,7 @@ class Whales:
 
     def __init__(self, market: Market, parameters: settings.Whales, accounts: Sequence[str]) -> None:
         self._market, self._parameters, self._accounts = market, parameters, accounts
-        self._pools = [pool for pool in market.manifest.pools if market.is_plain(pool)]
+        self._pools = [pool for pool in market.pools.values() if market.is_plain(pool)]
 
     def plan(self, view: View, dice: Dice) -> list[Intent]:
         """Return this block's large swaps."""
@@ -134,7 +134,7 @@ class Informed:
 
     def __init__(self, market: Market, parameters: settings.Informed, accounts: Sequence[str]) -> None:
         self._market, self._parameters, self._accounts = market, parameters, accounts
-        self._pools = [pool for pool in market.manifest.pools if market.is_plain(pool)]
+        self._pools = [pool for pool in market.pools.values() if market.is_plain(pool)]
 
     def plan(self, view: View, dice: Dice) -> list[Intent]:
         """Return this block's trades towards the reference price."""

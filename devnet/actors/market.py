@@ -14,6 +14,8 @@ V2_FAMILIES: Final = frozenset({"uniswap_v2", "sushi_v2"})
 V3_FAMILY: Final = "uniswap_v3"
 WEIGHTED_FAMILY: Final = "balancer_v2_weighted"
 STABLE_FAMILY: Final = "balancer_v2_stable"
+TRADED_FAMILIES: Final = V2_FAMILIES | {V3_FAMILY, WEIGHTED_FAMILY, STABLE_FAMILY}
+"""The families whose curves the actors know; they trade on no other pool of the world."""
 PLAIN: Final = "plain"
 FEE_ON_TRANSFER: Final = "fee_on_transfer"
 REVERTING: Final = "reverting"
@@ -26,12 +28,13 @@ class Market:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
+        traded = tuple(pool for pool in manifest.pools if pool.family in TRADED_FAMILIES)
         self.tokens: dict[str, Token] = {token.symbol: token for token in manifest.tokens}
-        self.pools: dict[str, Pool] = {pool.name: pool for pool in manifest.pools}
+        self.pools: dict[str, Pool] = {pool.name: pool for pool in traded}
         self.by_family: dict[str, tuple[Pool, ...]] = {}
-        for pool in manifest.pools:
+        for pool in traded:
             self.by_family[pool.family] = (*self.by_family.get(pool.family, ()), pool)
-        self.by_address: dict[str, Pool] = {pool.address.lower(): pool for pool in manifest.pools}
+        self.by_address: dict[str, Pool] = {pool.address.lower(): pool for pool in traded}
         self.symbols: dict[str, str] = {token.address.lower(): token.symbol for token in manifest.tokens}
 
     def contract(self, name: str) -> str:

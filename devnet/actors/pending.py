@@ -43,7 +43,7 @@ class PendingReader:
             market.contract("sushi_router"): "sushi_v2",
             market.contract("uniswap_v3_router"): V3_FAMILY,
         }
-        followed = [pool for pool in market.manifest.pools if market.is_followed(pool)]
+        followed = [pool for pool in market.pools.values() if market.is_followed(pool)]
         self._v2 = {(p.family, frozenset(p.tokens)): p for p in followed if p.family in V2_FAMILIES}
         self._v3 = {(p.fee_pips, frozenset(p.tokens)): p for p in followed if p.family == V3_FAMILY}
 

@@ -29,7 +29,7 @@ class Providers:
 
     def __init__(self, market: Market, parameters: settings.Providers, accounts: Sequence[str]) -> None:
         self._market, self._parameters, self._accounts = market, parameters, accounts
-        plain = [pool for pool in market.manifest.pools if market.is_plain(pool)]
+        plain = [pool for pool in market.pools.values() if market.is_plain(pool)]
         self.v2_pools = tuple(pool for pool in plain if pool.family in V2_FAMILIES)
         self.v3_pools = tuple(pool for pool in plain if pool.family == V3_FAMILY)
 

@@ -73,13 +73,13 @@ class StateReader:
         self._token_ids: dict[str, tuple[int, ...]] = {}
         self._encoded: tuple[tuple[int, ...], str] | None = None
         self._pairs = tuple(
-            pool for pool in market.manifest.pools if pool.family in V2_FAMILIES and market.is_plain(pool)
+            pool for pool in market.pools.values() if pool.family in V2_FAMILIES and market.is_plain(pool)
         )
 
     async def start(self) -> None:
         """Read what does not change: weights, amplification, debt tokens, positions there are. Raises `ChainFailed`."""
         market, vault = self._market, self._market.contract("balancer_vault")
-        for pool in market.manifest.pools:
+        for pool in market.pools.values():
             if pool.family not in (WEIGHTED_FAMILY, STABLE_FAMILY):
                 continue
             calls = [(vault, _pool_tokens(pool))]
@@ -118,7 +118,7 @@ class StateReader:
         if self._encoded is None or self._encoded[0] != token_ids:
             self._encoded = (token_ids, _encode(self._calls(token_ids)))
         answers = _Answers(await self._call(self._encoded[1], hex(number)))
-        pools = {pool.name: self._pool_state(pool, answers) for pool in self._market.manifest.pools}
+        pools = {pool.name: self._pool_state(pool, answers) for pool in self._market.pools.values()}
         balances = {(h.name, symbol): _word(answers.take(), 0) for h in self._holdings for symbol in h.symbols}
         ether = {h.name: _word(answers.take(), 0) for h in self._holdings}
         feeds = {symbol: _feed(answers.take()) for symbol in sorted(self._market.manifest.aggregators)}
@@ -139,7 +139,7 @@ class StateReader:
         market = self._market
         multicall, aave = market.contract("multicall3"), market.contract("aave_pool")
         manager = market.contract("uniswap_v3_position_manager")
-        calls: list[Call] = [call for pool in market.manifest.pools for call in self._pool_calls(pool)]
+        calls: list[Call] = [call for pool in market.pools.values() for call in self._pool_calls(pool)]
         calls += [(market.address(symbol), _balance_of(h.address)) for h in self._holdings for symbol in h.symbols]
         calls += [(multicall, encode_call("getEthBalance(address)", h.address)) for h in self._holdings]
         aggregators = market.manifest.aggregators

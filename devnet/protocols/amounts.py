@@ -21,12 +21,13 @@ _BASE: Final = Decimal("1.0001")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One Uniswap V3 position: ticks and the raw amounts to offer (token0, token1)."""
+    """One position of Uniswap V3 or V4: ticks, the raw amounts to offer (token0, token1), and what they make."""
 
     tick_lower: int
     tick_upper: int
     amount0: int
     amount1: int
+    liquidity: int
 
 
 def raw_amount(spec: TokenSpec, usd_e8: int) -> int:
@@ -87,7 +88,8 @@ def positions(
             upper = MAX_TICK // spacing * spacing if above is None else _align(tick + above, spacing)
             x, y = _unit_amounts(root, lower, upper)
             liquidity = Decimal(pool.usd * 10**8 * percent) / 100 / (x * dollars0 + y * dollars1)
-            result.append(Position(lower, upper, int(liquidity * x) + 1, int(liquidity * y) + 1))
+            amount0, amount1 = int(liquidity * x) + 1, int(liquidity * y) + 1
+            result.append(Position(lower, upper, amount0, amount1, int(liquidity)))
         return result
 
 

@@ -37,7 +37,9 @@ class PoolSpec:
     weights: tuple[int, ...] = ()
     amplification: int = 0
     positions: str = ""
-    """Uniswap V3: which list of POSITIONS its liquidity is spread over."""
+    """Uniswap V3 and V4: which list of POSITIONS its liquidity is spread over."""
+    native_ether: bool = False
+    """Uniswap V4: the pool holds ether itself where `symbols` says WETH."""
 
     @property
     def name(self) -> str:
@@ -89,6 +91,13 @@ def _v3(pair: str, fee_pips: int, usd: int, positions: str = "wide") -> PoolSpec
     return PoolSpec("uniswap_v3", tuple(pair.split("/")), usd, fee_pips, fee_pips // 70, positions=positions)
 
 
+def _v4(pair: str, fee_pips: int, usd: int, positions: str = "wide", *, native_ether: bool = False) -> PoolSpec:
+    symbols = tuple(pair.split("/"))
+    return PoolSpec(
+        "uniswap_v4", symbols, usd, fee_pips, fee_pips // 70, positions=positions, native_ether=native_ether
+    )
+
+
 POOLS: Final = (
     _v2("WETH/USDC", 12_000_000),
     _v2("WETH/USDT", 9_000_000),
@@ -135,6 +144,11 @@ POOLS: Final = (
     PoolSpec("balancer_v2_weighted", ("LINK", "WETH"), 1_200_000, 2500, 60, (6 * 10**17, 4 * 10**17)),
     PoolSpec("balancer_v2_stable", ("USDC", "USDT", "DAI"), 9_000_000, 400, 0, amplification=500),
     PoolSpec("balancer_v2_stable", ("GUSD", "USDC"), 700_000, 400, 0, amplification=200),
+    _v4("WETH/USDC", 500, 5_000_000, native_ether=True),
+    _v4("WETH/USDC", 3000, 3_000_000),
+    _v4("WBTC/WETH", 3000, 2_500_000),
+    _v4("USDC/USDT", 100, 2_000_000, "stable"),
+    PoolSpec("curve_stable", ("DAI", "USDC", "USDT"), 5_000_000, 400, 0, amplification=200),
 )
 
 TICK_SPACING: Final = {100: 1, 500: 10, 3000: 60, 10000: 200}

@@ -1,7 +1,7 @@
 """The contracts that come as sources: which compiler, which settings, and the few words that are changed and why.
 
-WETH9, Multicall3 and Sushi's pair come out byte for byte as on mainnet; Sushi's factory and router and the Chainlink
-feeds are their packages' sources, compiled here. The tokens are ours.
+WETH9, Multicall3 and Sushi's pair come out byte for byte as on mainnet; Sushi's factory and router, the Chainlink feeds
+and Morpho Blue are their packages' sources, compiled here. The tokens and a few more are ours.
 
 Code ends with a hash of the compilation's metadata, which covers the path of the file on the deployer's machine. That
 cannot be derived from a package, and it never runs: where all else is equal, mainnet's is put in.
@@ -19,8 +19,18 @@ from devnet.packages import Packages, Progress
 from devnet.protocols import searchers
 from devnet.solidity import Build, compile_build, own_sources, package_sources
 
-OWN_CONTRACTS: Final = ("DevnetToken", "FeeOnTransferToken", "RebasingToken", "RevertingToken", "FlashLoanProbe")
-"""Ours: the tokens, and a borrower of flash loans that only tests deploy."""
+OWN_CONTRACTS: Final = (
+    "DevnetToken",
+    "FeeOnTransferToken",
+    "RebasingToken",
+    "RevertingToken",
+    "DevnetStableSwap",
+    "DevnetShareVault",
+    "FeedPriceOracle",
+    "FlashLoanProbe",
+)
+"""Ours: tokens, a pool with Curve's interface, a vault with shares, an oracle for Morpho, and a borrower of flash loans
+that only tests deploy."""
 
 # canonical-weth rewrote mainnet's source for newer compilers; these put mainnet's words back.
 _WETH_MAINNET_WORDS: Final = (
@@ -37,7 +47,7 @@ _SUSHI_MAINNET_METADATA: Final = bytes.fromhex("713a8bf21df06433f34b5c9abf186abb
 
 def compile_all(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     """Return every compiled contract that the world needs, by name; Sushi's carry the prefix `Sushi`."""
-    steps = (_weth, _multicall, _feeds, _sushi, _own)
+    steps = (_weth, _multicall, _feeds, _sushi, _morpho, _own)
     with ThreadPoolExecutor(max_workers=len(steps)) as pool:
         results = [pool.submit(step, packages, home, progress) for step in steps]
         return {name: artifact for result in results for name, artifact in result.result().items()}
@@ -121,9 +131,22 @@ def _sushi(packages: Packages, home: Home, progress: Progress) -> dict[str, Arti
     }
 
 
+def _morpho(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
+    build = Build(
+        title="Morpho Blue",
+        compiler="solc-0.8.19",
+        sources=package_sources(packages, "@morpho-org/morpho-blue/src", ["Morpho.sol", "mocks/IrmMock.sol"]),
+        contracts=("Morpho", "IrmMock"),
+        evm_version="paris",
+        optimizer_runs=999_999,
+        via_ir=True,
+    )
+    return compile_build(packages, home, build, progress)
+
+
 def _own(packages: Packages, home: Home, progress: Progress) -> dict[str, Artifact]:
     build = Build(
-        title="the devnet's tokens",
+        title="the devnet's own contracts",
         compiler="solc",
         sources=own_sources(packages, [f"{name}.sol" for name in (*OWN_CONTRACTS, *searchers.CONTRACTS)]),
         contracts=(*OWN_CONTRACTS, *searchers.CONTRACTS),

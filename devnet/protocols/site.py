@@ -7,7 +7,7 @@ from typing import Any
 
 from devnet.accounts import Account, account
 from devnet.artifacts import Artifact, load
-from devnet.manifest import Operator, Pool
+from devnet.manifest import MorphoMarket, Operator, Pool
 from devnet.packages import Packages
 from devnet.protocols.catalogue import LIQUIDITY_PROVIDER, ROLES
 from devnet.protocols.deployer import Deployer
@@ -30,6 +30,7 @@ class Site:
     pools: list[Pool] = field(default_factory=list)
     feeds: dict[str, str] = field(default_factory=dict)
     aggregators: dict[str, str] = field(default_factory=dict)
+    morpho_markets: list[MorphoMarket] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
 
     def create(self, name: str, path: str, types: tuple[str, ...] = (), *values: Any) -> str:

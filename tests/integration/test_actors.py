@@ -74,7 +74,7 @@ async def test_the_actors_formulas_give_what_the_contracts_give(untouched_chain:
     market = Market(world.manifest)
     view = await read_view(untouched_chain, market, world.manifest.block_number)
     checked: Counter[str] = Counter()
-    for pool in market.manifest.pools:
+    for pool in market.pools.values():
         token_in, token_out = pool.tokens[0], pool.tokens[1]
         amount = market.units_of_usd(token_in, 1000 * market.usd("USDC", 10**6, view.prices_e8), view.prices_e8)
         ours = market.amount_out(pool, view.pools[pool.name], token_in, token_out, amount)

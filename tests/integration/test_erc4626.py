@@ -9,7 +9,7 @@ import pytest
 from devnet.accounts import account
 from devnet.home import Home
 from devnet.packages import Packages
-from devnet.solidity import Build, compile_build, package_sources
+from devnet.protocols.compilations import compile_all
 from devnet.world import World
 from node.pipeline.amm import erc4626
 from node.pipeline.amm.erc4626 import ShareVault
@@ -19,17 +19,6 @@ from tests.conftest import quiet
 pytestmark = pytest.mark.anvil
 
 OPERATOR = account("operator-0")
-_ERC4626 = "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol"
-_SOURCE = """
-// SPDX-License-Identifier: MIT
-pragma solidity ^0.8.24;
-import {ERC20, IERC20, ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol";
-contract SharesVault is ERC4626 {
-    uint8 private immutable offset;
-    constructor(IERC20 asset_, uint8 offset_) ERC20("Shares", "SH") ERC4626(asset_) { offset = offset_; }
-    function _decimalsOffset() internal view override returns (uint8) { return offset; }
-}
-"""
 _PREVIEWS = {
     "previewDeposit(uint256)": erc4626.preview_deposit,
     "previewMint(uint256)": erc4626.preview_mint,
@@ -42,16 +31,7 @@ _PREVIEWS = {
 async def test_every_preview_is_the_vaults_own_after_every_action(
     offset: int, chain: Chain, world: World, packages: Packages, home: Home
 ) -> None:
-    sources = package_sources(packages, "", [_ERC4626]) | {"SharesVault.sol": _SOURCE}
-    build = Build(
-        title="a vault with shares",
-        compiler="solc",
-        sources=sources,
-        contracts=("SharesVault",),
-        evm_version="cancun",
-        optimizer_runs=200,
-    )
-    code = compile_build(packages, home, build, quiet)["SharesVault"].creation
+    code = compile_all(packages, home, quiet)["DevnetShareVault"].creation
     usdc = world.manifest.token("USDC").address
     vault = await chain.create(OPERATOR, code, ("address", "uint8"), (usdc, offset))
     await chain.send(OPERATOR, usdc, "approve(address,uint256)", vault, 10**15)

@@ -11,7 +11,7 @@ from devnet.artifacts import load
 from devnet.home import Home
 from devnet.manifest import Pool
 from devnet.packages import Packages
-from devnet.protocols import multicall3
+from devnet.protocols import multicall3, uniswap_v4
 from devnet.protocols.compilations import compile_all
 from devnet.protocols.tokens import SPENDERS
 from devnet.world import World
@@ -41,6 +41,7 @@ UNISWAP_V3_POOL_INIT_HASH = "e34f199b19b2b4f47f68442619d555527d244f78a3297ea8932
 BALANCER = "@balancer-labs/v2-deployments/dist/tasks"
 AAVE = "@aave/core-v3/artifacts/contracts"
 PERIPHERY = "@uniswap/v3-periphery/artifacts/contracts"
+V4 = uniswap_v4.ARTIFACTS
 SAFE = "@safe-global/safe-contracts/build/artifacts/contracts"
 PACKAGE_ARTIFACTS = {
     "uniswap_v2_factory": "@uniswap/v2-core/build/UniswapV2Factory.json",
@@ -53,6 +54,11 @@ PACKAGE_ARTIFACTS = {
     "uniswap_v3_router": f"{PERIPHERY}/SwapRouter.sol/SwapRouter.json",
     "uniswap_v3_router02": "@uniswap/swap-router-contracts/artifacts/contracts/SwapRouter02.sol/SwapRouter02.json",
     "uniswap_v3_quoter": f"{PERIPHERY}/lens/QuoterV2.sol/QuoterV2.json",
+    "uniswap_v4_pool_manager": f"{V4}/PoolManager.sol/PoolManager.default.json",
+    "uniswap_v4_position_manager": f"{V4}/PositionManager.sol/PositionManager.json",
+    "uniswap_v4_position_descriptor": f"{V4}/PositionDescriptor.sol/PositionDescriptor.json",
+    "uniswap_v4_quoter": f"{V4}/V4Quoter.sol/V4Quoter.json",
+    "uniswap_v4_state_view": f"{V4}/StateView.sol/StateView.json",
     "balancer_authorizer": f"{BALANCER}/20210418-authorizer/artifact/Authorizer.json",
     "balancer_vault": f"{BALANCER}/20210418-vault/artifact/Vault.json",
     "balancer_weighted_pool_factory": f"{BALANCER}/20230206-weighted-pool-v3/artifact/WeightedPoolFactory.json",
@@ -97,6 +103,10 @@ def pools_of(world: World, family: str) -> list[Pool]:
 
 def addresses(world: World, pool: Pool) -> list[str]:
     return [world.manifest.token(symbol).address for symbol in pool.tokens]
+
+
+def indexed(world: World, pool: Pool) -> list[tuple[int, str]]:
+    return list(enumerate(addresses(world, pool)))
 
 
 def without(code: bytes, offsets: tuple[int, ...]) -> bytes:
@@ -145,7 +155,15 @@ async def test_every_sushi_pair_is_created_by_mainnets_pair_code(world: World, u
         assert create2_address(factory, salt, bytes.fromhex(SUSHI_PAIR_INIT_HASH)) == pool.address, pool.name
 
 
-@pytest.mark.parametrize(("name", "contract"), [("sushi_factory", "SushiFactory"), ("sushi_router", "SushiRouter02")])
+@pytest.mark.parametrize(
+    ("name", "contract"),
+    [
+        ("sushi_factory", "SushiFactory"),
+        ("sushi_router", "SushiRouter02"),
+        ("morpho", "Morpho"),
+        ("morpho_irm", "IrmMock"),
+    ],
+)
 def test_it_is_created_by_its_packages_source_as_compiled(
     name: str, contract: str, world: World, packages: Packages, home: Home, creations: dict[str, bytes]
 ) -> None:
@@ -197,6 +215,41 @@ def test_aave_asks_the_linked_libraries_of_its_package(
         artifact = load(packages, f"{AAVE}/protocol/libraries/logic/{library}.sol/{library}.json")
         links = tuple(offset for offsets in artifact.links.values() for offset in offsets)
         assert [without(creations[address], links) for address in linked] == [artifact.creation]
+
+
+async def test_permit2_is_where_and_what_its_package_says(
+    world: World, packages: Packages, code: Callable[[str], Any]
+) -> None:
+    assert world.manifest.contracts["permit2"] == "0x000000000022d473030f116ddee9f6b43ac78ba3"
+    assert await code(world.manifest.contracts["permit2"]) == uniswap_v4.permit2_code(packages)
+
+
+async def test_every_uniswap_v4_pool_is_in_the_manager_under_the_hash_of_its_key(
+    world: World, untouched_chain: Chain
+) -> None:
+    pools = pools_of(world, "uniswap_v4")
+    assert {pool.fee_pips for pool in pools} == {100, 500, 3000}
+    for pool in pools:
+        currencies = [uniswap_v4.NATIVE if pool.native_ether and i == 0 else a for i, a in indexed(world, pool)]
+        key = (*currencies, pool.fee_pips, pool.tick_spacing, uniswap_v4.NATIVE)
+        pool_id = keccak256(encode((uniswap_v4.KEY,), (key,)))
+        assert "0x" + pool_id.hex() == pool.pool_id, pool.name
+        view = world.manifest.contracts["uniswap_v4_state_view"]
+        assert (await untouched_chain.read(view, "getLiquidity(bytes32)", ["uint128"], pool_id))[0] > 0, pool.name
+
+
+def test_what_is_ours_is_created_by_our_source(
+    world: World, packages: Packages, home: Home, creations: dict[str, bytes]
+) -> None:
+    compiled = compile_all(packages, home, quiet)
+    oracles = [market.oracle for market in world.manifest.morpho_markets]
+    curve = [pool.address for pool in pools_of(world, "curve_stable")]
+    assert len(oracles) == 2
+    assert len(curve) == 1
+    ours = {"FeedPriceOracle": oracles, "DevnetStableSwap": curve}
+    ours["DevnetShareVault"] = [world.manifest.contracts["share_vault"]]
+    for name, places in ours.items():
+        assert all(creations[place].startswith(compiled[name].creation) for place in places), name
 
 
 async def test_every_balancer_pool_comes_from_its_factory(world: World, untouched_chain: Chain) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 import pytest
 
 from devnet.accounts import account
-from devnet.home import Home
-from devnet.packages import Packages, ensure_packages
+from devnet.artifacts import load
+from devnet.packages import Packages
+from devnet.protocols.uniswap_v4 import ARTIFACTS, KEY, NATIVE
 from devnet.world import World
 from node.pipeline.amm import uniswap_v4
 from node.pipeline.amm.errors import PoolRevert
@@ -26,53 +26,42 @@ from node.pipeline.amm.uniswap_v4 import V4Pool
 from protocol.ethereum.abi import encode
 from protocol.ethereum.keccak import keccak256
 from protocol.units import address_from_hex
-from scripts.forge import TOOLS_FOLDER
 from tests.chain import Chain
-from tests.conftest import quiet
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300)]
 
 OPERATOR = account("operator-0")
-NO_HOOKS = "0x" + "00" * 20
 STEPS = 60
-_KEY = "(address,address,uint24,int24,address)"
 _POOLS_SLOT = 6
 _LIQUIDITY_SLOT = 3
 
 
-@pytest.fixture(scope="session")
-def v4_packages(home: Home) -> Packages:
-    """The npm packages of the contracts' tools, among them v4-core with what its authors compiled."""
-    return ensure_packages(home, quiet, TOOLS_FOLDER)
-
-
 class Manager:
-    """The genuine PoolManager with one pool, and the routers of its own tests."""
+    """The world's PoolManager with a new pool, and the routers of the package's own tests."""
 
-    def __init__(self, chain: Chain, packages: Packages, tokens: list[str], fee: int, spacing: int) -> None:
+    def __init__(self, chain: Chain, packages: Packages, world: World, fee: int, spacing: int) -> None:
         self.chain, self._packages = chain, packages
-        self.tokens = sorted(tokens)
-        self.key = (*self.tokens, fee, spacing, NO_HOOKS)
+        self.manager = world.manifest.contracts["uniswap_v4_pool_manager"]
+        self.tokens = sorted(world.manifest.token(symbol).address for symbol in ("DAI", "WETH"))
+        self.key = (*self.tokens, fee, spacing, NATIVE)
         currency0, currency1 = (address_from_hex(token) for token in self.tokens)
-        self.id = uniswap_v4.pool_id(currency0, currency1, fee, spacing, address_from_hex(NO_HOOKS))
+        self.id = uniswap_v4.pool_id(currency0, currency1, fee, spacing, address_from_hex(NATIVE))
 
     async def deploy(self, price: int, protocol_fee: int) -> None:
-        """Create the contracts and the pool at a price."""
+        """Create the routers, and the pool at a price."""
         chain = self.chain
-        self.manager = await chain.create(OPERATOR, self._code("PoolManager"), ("address",), (OPERATOR.address,))
         self.swaps = await chain.create(OPERATOR, self._code("PoolSwapTest"), ("address",), (self.manager,))
         name = "PoolModifyLiquidityTest"
         self.positions = await chain.create(OPERATOR, self._code(name), ("address",), (self.manager,))
         for token in self.tokens:
             for router in (self.swaps, self.positions):
                 await chain.send(OPERATOR, token, "approve(address,uint256)", router, 1 << 255)
-        await chain.send(OPERATOR, self.manager, f"initialize({_KEY},uint160)", self.key, price)
-        await chain.send(OPERATOR, self.manager, "setProtocolFeeController(address)", OPERATOR.address)
-        await chain.send(OPERATOR, self.manager, f"setProtocolFee({_KEY},uint24)", self.key, protocol_fee)
+        await chain.send(OPERATOR, self.manager, f"initialize({KEY},uint160)", self.key, price)
+        await chain.send(account("deployer"), self.manager, "setProtocolFeeController(address)", OPERATOR.address)
+        await chain.send(OPERATOR, self.manager, f"setProtocolFee({KEY},uint24)", self.key, protocol_fee)
 
     def _code(self, name: str) -> bytes:
-        artifact: Any = self._packages.json(f"@uniswap/v4-core/out/{name}.sol/{name}.json")
-        return bytes.fromhex(artifact["bytecode"]["object"][2:])
+        return load(self._packages, f"{ARTIFACTS}/{name}.sol/{name}.default.json").creation
 
     async def word(self, offset: int) -> int:
         """A word of the pool's state (StateLibrary.sol)."""
@@ -94,7 +83,7 @@ class Manager:
         receipt = await self.chain.try_send(
             OPERATOR,
             self.swaps,
-            f"swap({_KEY},(bool,int256,uint160),(bool,bool),bytes)",
+            f"swap({KEY},(bool,int256,uint160),(bool,bool),bytes)",
             self.key,
             (zero_for_one, specified, limit),
             (False, False),
@@ -105,7 +94,7 @@ class Manager:
 
     async def modify(self, lower: int, upper: int, delta: int) -> None:
         """Change the liquidity of a range."""
-        call = f"modifyLiquidity({_KEY},(int24,int24,int256,bytes32),bytes)"
+        call = f"modifyLiquidity({KEY},(int24,int24,int256,bytes32),bytes)"
         await self.chain.send(OPERATOR, self.positions, call, self.key, (lower, upper, delta, bytes(32)), b"")
 
 
@@ -113,11 +102,10 @@ class Manager:
     ("seed", "fee", "spacing", "protocol_fee"), [(1, 3000, 60, 0), (2, 100, 1, 1000 << 12 | 7), (3, 0, 10, 500)]
 )
 async def test_every_swap_and_position_leaves_the_pool_as_we_say(
-    seed: int, fee: int, spacing: int, protocol_fee: int, chain: Chain, world: World, v4_packages: Packages
+    seed: int, fee: int, spacing: int, protocol_fee: int, chain: Chain, world: World, packages: Packages
 ) -> None:
     random = Random(seed)
-    tokens = [world.manifest.token(symbol).address for symbol in ("USDC", "WETH")]
-    manager = Manager(chain, v4_packages, tokens, fee, spacing)
+    manager = Manager(chain, packages, world, fee, spacing)
     start = random.randrange(-100, 100) * spacing + random.randrange(spacing)
     price = sqrt_ratio_at_tick(start) + random.randrange(1000)
     await manager.deploy(price, protocol_fee)

@@ -63,13 +63,15 @@ async def stored(other_home: Home, packages: Packages, world: World) -> StateSto
     return StateStore(folder)
 
 
-def test_there_are_about_forty_pools_over_twelve_tokens(world: World) -> None:
+def test_there_are_about_fifty_pools_over_twelve_tokens(world: World) -> None:
     assert len(world.manifest.tokens) == 12
-    assert 38 <= len(world.manifest.pools) <= 48
+    assert 45 <= len(world.manifest.pools) <= 55
     assert {pool.family for pool in world.manifest.pools} == {
         "uniswap_v2",
         "sushi_v2",
         "uniswap_v3",
+        "uniswap_v4",
+        "curve_stable",
         "balancer_v2_weighted",
         "balancer_v2_stable",
     }
@@ -155,6 +157,14 @@ async def marginal_rate(chain: Chain, world: World, pool: Pool, sold: str, bough
         slot0 = ["uint160", "int24", "uint16", "uint16", "uint16", "uint8", "bool"]
         root = Decimal((await chain.read(pool.address, "slot0()", slot0))[0]) / 2**96
         price = root**2 if sold == pool.tokens[0] else 1 / root**2
+    elif pool.family == "uniswap_v4":
+        view, slot0 = world.manifest.contracts["uniswap_v4_state_view"], ["uint160", "int24", "uint24", "uint24"]
+        root = Decimal((await chain.read(view, "getSlot0(bytes32)", slot0, bytes.fromhex(pool.pool_id[2:])))[0]) / 2**96
+        price = root**2 if sold == pool.tokens[0] else 1 / root**2
+    elif pool.family == "curve_stable":
+        amount, ends = STABLE_PROBE_USD * 10 ** tokens[sold].decimals, map(pool.tokens.index, (sold, bought))
+        (out,) = await chain.read(pool.address, "get_dy(int128,int128,uint256)", ["uint256"], *ends, amount)
+        price, fee = Decimal(int(out)) / amount, Decimal(1)
     elif pool.family in ("uniswap_v2", "sushi_v2"):
         reserves = await chain.read(pool.address, "getReserves()", ["uint112", "uint112", "uint32"])
         price = Decimal(reserves[pool.tokens.index(bought)]) / Decimal(reserves[pool.tokens.index(sold)])

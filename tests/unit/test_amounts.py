@@ -18,7 +18,7 @@ from devnet.protocols.amounts import (
 )
 from devnet.protocols.catalogue import POOLS, POSITIONS, TICK_SPACING, PoolSpec, token
 
-V3 = [spec for spec in POOLS if spec.family == "uniswap_v3"]
+CONCENTRATED = [spec for spec in POOLS if spec.positions]
 
 
 def test_dollars_buy_the_whole_units_they_pay_for() -> None:
@@ -36,7 +36,7 @@ def test_deviations_differ_from_pool_to_pool() -> None:
     assert len({deviation(spec) for spec in POOLS}) > 20
 
 
-@pytest.mark.parametrize("spec", [spec for spec in POOLS if spec.family != "uniswap_v3"], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [spec for spec in POOLS if not spec.positions], ids=lambda spec: spec.name)
 def test_reserves_are_worth_the_pools_size_in_the_shares_of_its_weights(spec: PoolSpec) -> None:
     shares = spec.weights or (10**18 // len(spec.symbols),) * len(spec.symbols)
     for symbol, amount, share in zip(spec.symbols, reserves(spec), shares, strict=True):
@@ -44,9 +44,9 @@ def test_reserves_are_worth_the_pools_size_in_the_shares_of_its_weights(spec: Po
         assert abs(worth / (Decimal(spec.usd) * share / 10**18) - 1) <= Decimal(spec.deviation + 1) / DEVIATION_UNIT
 
 
-@pytest.mark.parametrize("spec", V3, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", CONCENTRATED, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("first_is_token0", [True, False])
-def test_a_uniswap_v3_pool_starts_at_the_catalogues_price(spec: PoolSpec, first_is_token0: bool) -> None:
+def test_a_concentrated_pool_starts_at_the_catalogues_price(spec: PoolSpec, first_is_token0: bool) -> None:
     first, second = (token(symbol) for symbol in spec.symbols)
     fair = Decimal(first.usd_price_e8) / second.usd_price_e8 * Decimal(10) ** (second.decimals - first.decimals)
     price = (Decimal(sqrt_price_x96(spec, first_is_token0)) / 2**96) ** 2
@@ -54,7 +54,7 @@ def test_a_uniswap_v3_pool_starts_at_the_catalogues_price(spec: PoolSpec, first_
     assert abs(found / fair - 1) <= Decimal(spec.deviation + 1) / DEVIATION_UNIT
 
 
-@pytest.mark.parametrize("spec", V3, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", CONCENTRATED, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("first_is_token0", [True, False])
 def test_positions_lie_on_the_tick_grid_and_are_worth_the_pools_size(spec: PoolSpec, first_is_token0: bool) -> None:
     spacing, found = TICK_SPACING[spec.fee_pips], positions(spec, first_is_token0, POSITIONS[spec.positions])
@@ -69,7 +69,7 @@ def test_positions_lie_on_the_tick_grid_and_are_worth_the_pools_size(spec: PoolS
 
 
 def test_a_position_beside_the_price_holds_one_token_only() -> None:
-    spec = next(spec for spec in V3 if spec.positions == "wide")
+    spec = next(spec for spec in CONCENTRATED if spec.positions == "wide")
     above, below = positions(spec, True, ((-1_000, 6_000, 50), (6_000, -1_000, 50)))
     assert above.amount1 == below.amount0 == 1  # rounded up from nothing
     assert isinstance(above, Position)
