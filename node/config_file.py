@@ -33,6 +33,7 @@ NOT_KEYS: Final = frozenset(
         "HFTNODE_DATA",
         "HFTNODE_CONFIG",
         "HFTNODE_PASSWORD_FILE",
+        "HFTNODE_NETWORK",
     }
 )
 """Variables with this prefix that mean something else."""

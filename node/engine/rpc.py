@@ -54,11 +54,11 @@ class RpcGarbage(RpcError):
 
 
 class RpcRefused(RpcError):
-    """The node said no."""
+    """The node said no. `data`: what came with it, for a revert often its bytes in hex."""
 
-    def __init__(self, where: str, method: str, code: int, message: str) -> None:
+    def __init__(self, where: str, method: str, code: int, message: str, data: Any = None) -> None:
         super().__init__(where, method, f"refused with {code}: {message[:_MESSAGE_CHARACTERS]}")
-        self.code = code
+        self.code, self.data = code, data
 
 
 class TransportFailed(Exception):
@@ -122,6 +122,7 @@ class Call(msgspec.Struct, frozen=True):
 class _Fault(msgspec.Struct):
     code: int = 0
     message: str = ""
+    data: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -208,7 +209,7 @@ class Rpc:
 
     def _result(self, call: Call, answer: _Answer) -> Any:
         if answer.error is not None:
-            raise RpcRefused(self.name, call.method, answer.error.code, answer.error.message)
+            raise RpcRefused(self.name, call.method, answer.error.code, answer.error.message, answer.error.data)
         if call.shape is msgspec.Raw:
             return answer.result
         try:
