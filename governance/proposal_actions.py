@@ -259,8 +259,3 @@ def subject_words(subject: Hash32) -> str:
     """Return a subject as an address if it is one, else as 32 bytes."""
     padding = len(subject) - 20
     return "0x" + (subject[padding:].hex() if not any(subject[:padding]) else subject.hex())
-
-
-def subject_of(address: Address) -> Hash32:
-    """Return the subject that an address is."""
-    return Hash32(address.rjust(32, b"\0"))

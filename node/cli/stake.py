@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from governance.actions import approve, check_in, complete_unstake, request_unstake, set_hot_key, stake
+from governance.actions import approve, check_in, complete_unstake, request_unstake, roll_epoch, set_hot_key, stake
 from governance.amounts import HFT
+from governance.network import epoch_query, epoch_rules_query
 from governance.policy import UNBONDING_SECONDS
 from governance.standing import read_epochs, read_head, read_operator, read_parameters
 from node.cli.carry_out import carry_out
@@ -16,9 +17,10 @@ from node.cli.chain_session import Session, changing, operator_of, reading
 from node.cli.chain_types import ADDRESS, Amount
 from node.cli.chain_words import moment, span
 from node.cli.operator_words import standing_value, standing_words
+from protocol.ethereum.block_header import header_rlp
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
-from protocol.units import Address, StakeUnits, TokenAmount, address_from_hex, address_to_hex
+from protocol.units import Address, EpochNumber, StakeUnits, TokenAmount, address_from_hex, address_to_hex
 
 _STATUS = "`hftnode stake status` shows how it stands"
 _ADVICE = {
@@ -28,6 +30,8 @@ _ADVICE = {
     "TooEarly": "`hftnode stake status` shows when it is ready",
     "NothingLeaving": '`hftnode stake exit "100 HFT"` lets stake leave',
     "CheckInClosed": "`hftnode stake status` shows when the check-in opens",
+    "AlreadyRolled": "nothing is left to do: the epoch has its seed",
+    "NobodyCheckedIn": "an epoch without operators has no leaders; `hftnode stake check-in` is for the next one",
     "StakeTooSmall": '`hftnode stake add "100 HFT"` adds to it',
 }
 
@@ -124,6 +128,27 @@ async def enter(session: Session) -> None:
     through = epochs.rules.first_block(epochs.open_for) + epochs.rules.length - 1
     effects = [f"locked: {HFT.shown(before.record.active)} through block {through}"]
     actions = [check_in(session.contracts, epochs.open_for)]
+    await carry_out(session, key, actions, effects=effects, then=_STATUS, advice=_advice)
+
+
+@stake_group.command()
+@click.option("--epoch", type=click.IntRange(min=1), help="Without it the epoch that runs.")
+@changing
+async def roll(session: Session, epoch: int | None) -> None:
+    """Give an epoch its seed, by the header of its seed block. Anybody may; a running node does it by itself."""
+    key = session.key()
+    head = await read_head(session.reader)
+    rules = (await session.reader.ask(epoch_rules_query(session.contracts))).checked()
+    number = EpochNumber(rules.epoch_of(head.number) if epoch is None else epoch)
+    record = await session.reader.ask(epoch_query(session.contracts, number))
+    block = await session.rpc.call("eth_getBlockByNumber", hex(rules.seed_block(number)), False)
+    if block is None:
+        raise ChainCommandError(f"the seed block of epoch {number} is {rules.seed_block(number)}: it has not come")
+    effects = [
+        f"{record.entries} operators with {HFT.shown(record.total_stake)} checked in: its leaders can be drawn",
+        f"seed: 0x{block['mixHash'][2:]}, of block {rules.seed_block(number)}",
+    ]
+    actions = [roll_epoch(session.contracts, number, header_rlp(block))]
     await carry_out(session, key, actions, effects=effects, then=_STATUS, advice=_advice)
 
 

@@ -55,6 +55,17 @@ async def test_an_operator_joins_rotates_its_key_leaves_and_is_paid_out(shell: S
     assert stands["check_in"]["checked_in"]
     assert stands["free"] == 0, "locked by the check-in"
 
+    rules = await shell.scene.client(ALICE).epoch_rules()
+    await shell.scene.mine_to(rules.first_block(rules.epoch_of(await shell.scene.head())) + rules.length)
+    rolled = await shell.act(BOB, "stake", "roll")
+    assert "1 operators with 15,000 HFT checked in" in rolled["effects"][0]
+    again = await shell.run("stake", "roll", "--keystore", shell.keystore(BOB), "--yes")
+    assert again.exit_code == 4
+    assert "the epoch has its seed" in again.stderr
+    await shell.act(HOT, "stake", "check-in")
+    twice = await shell.run("stake", "check-in", "--keystore", shell.keystore(ALICE), "--yes")
+    assert twice.exit_code == 1
+
     await shell.act(ALICE, "stake", "add", "500 HFT")
     await shell.act(ALICE, "stake", "rotate", "--hot-keystore", shell.keystore(SECOND_HOT))
     refused = await shell.run("stake", "exit", "15500 HFT", "--keystore", shell.keystore(ALICE), "--yes")
@@ -62,7 +73,6 @@ async def test_an_operator_joins_rotates_its_key_leaves_and_is_paid_out(shell: S
     assert "not locked" in refused.stderr
     assert "hftnode stake status" in refused.stderr
 
-    rules = await shell.scene.client(ALICE).epoch_rules()
     await shell.scene.mine_to(rules.first_block(rules.epoch_of(await shell.scene.head())) + 2 * rules.length)
     await shell.act(ALICE, "stake", "exit", "--all")
     early = await shell.run("stake", "withdraw", "--keystore", shell.keystore(ALICE), "--yes")
