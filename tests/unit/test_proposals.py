@@ -93,7 +93,7 @@ def test_a_parameter_outside_its_bounds_cannot_be_proposed() -> None:
 
 def test_the_effect_is_told_as_a_difference_of_the_parameters() -> None:
     now = {Parameter.MIN_STAKE: 10**21, Parameter.PROTOCOL_FEE_BPS: 100, Parameter.ALERT_QUORUM_BPS: 5_000}
-    proposed = [
+    proposed: list[ProposalAction] = [
         SetParameter(Parameter.PROTOCOL_FEE_BPS, 7),
         SetParameter(Parameter.PROTOCOL_FEE_BPS, 50),
         SetParameter(Parameter.ALERT_QUORUM_BPS, 5_000),
