@@ -69,7 +69,7 @@ class Style:
     minimum_net_profit: Wei
 
 
-EVERYTHING: Final = Style(tuple(PoolFamily), tuple(PINNED), Wei(10**14))
+EVERYTHING: Final = Style(tuple(_FACTORIES), tuple(PINNED), Wei(10**14))
 STYLES: Final = {
     "north": Style((PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3), ("WETH", "USDC", "USDT", "DAI"), Wei(10**14)),
     "east": Style(

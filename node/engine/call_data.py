@@ -28,6 +28,10 @@ from protocol.units import TokenAmount as Amount
 _PAIRS: Final = {PoolFamily.UNISWAP_V2: PairVenue.UNISWAP_V2, PoolFamily.SUSHI_V2: PairVenue.SUSHI_SWAP}
 
 
+TRADED: Final = frozenset({*_PAIRS, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED})
+"""The families that the executor has venues for; `_hop` knows each."""
+
+
 class VaultCallData:
     """A `CallDataBuilder` for one vault a hot key: `safes` tells which Safe a sender operates."""
 

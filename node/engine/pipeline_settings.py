@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.config import Config, Mode
+from node.engine.call_data import TRADED
 from node.pipeline.plans import FlashLender, LenderKind
 from node.pipeline.settings import PipelineSettings
 from protocol.units import Address
@@ -22,5 +23,6 @@ def pipeline_settings(config: Config, lenders: Sequence[FlashLender], senders: S
         pools_lend=any(lender.kind is LenderKind.UNISWAP_V3 for lender in config.protocols.lenders),
         limits=config.limits,
         bounds=config.bounds,
+        traded=TRADED,
         simulate=config.execution.simulate and config.mode is Mode.LIVE,  # a vault executes for its hot key only
     )

@@ -11,23 +11,17 @@ from collections import deque
 
 import msgspec
 
-from node.pipeline.amm import concentrated
-from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.constant_product import ConstantProductPool
-from node.pipeline.amm.errors import AmmError, PoolStateInvalid
-from node.pipeline.amm.weighted import WeightedPool
+from node.pipeline.amm.errors import AmmError
+from node.pipeline.changes import changed
 from node.pipeline.events import (
     AlertKind,
-    BalancesChanged,
     BlockArrived,
     Effect,
-    LiquidityChanged,
     PoolChange,
     PoolSynced,
-    PriceMoved,
     RaiseAlert,
-    ReservesSet,
     ResyncPools,
+    StateOutdated,
 )
 from node.pipeline.market import Market
 from node.pipeline.pools import PoolState
@@ -117,6 +111,10 @@ class Blocks:
         state = market.states[pool]
         if state is None:
             return []
+        if isinstance(change, StateOutdated):
+            undo.before.setdefault(pool, state)
+            market.states[pool] = None
+            return [ResyncPools((change.pool_id,), f"block {undo.block.number} changed it")]
         try:
             after = changed(state, change)
         except AmmError as error:
@@ -139,26 +137,6 @@ class Blocks:
         for pool in range(len(self._market.specs)):
             self._market.set_state(pool, None)
         return [RaiseAlert(kind, detail), ResyncPools((), detail)]
-
-
-def changed(state: PoolState, change: PoolChange) -> PoolState:
-    """The pool after what its log tells. Raises AmmError where the log cannot be of this state."""
-    if isinstance(change, ReservesSet) and isinstance(state, ConstantProductPool):
-        return msgspec.structs.replace(state, reserve0=change.reserve0, reserve1=change.reserve1)
-    if isinstance(change, PriceMoved) and isinstance(state, ConcentratedPool):
-        return msgspec.structs.replace(
-            state, sqrt_price_x96=change.sqrt_price_x96, liquidity=change.liquidity, tick=change.tick
-        )
-    if isinstance(change, LiquidityChanged) and isinstance(state, ConcentratedPool):
-        return concentrated.modify_position(state, change.lower, change.upper, change.delta)[0]
-    if isinstance(change, BalancesChanged) and isinstance(state, WeightedPool):
-        if len(change.deltas) != len(state.balances):
-            raise PoolStateInvalid(f"{len(change.deltas)} changes of {len(state.balances)} balances")
-        balances = tuple(balance + delta for balance, delta in zip(state.balances, change.deltas, strict=True))
-        if min(balances) < 0:
-            raise PoolStateInvalid(f"balances {balances}")
-        return msgspec.structs.replace(state, balances=balances)
-    raise PoolStateInvalid(f"{type(change).__name__} for {type(state).__name__}")
 
 
 def next_base_fee(block: BlockArrived) -> Wei:

@@ -22,7 +22,7 @@ from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, U
 
 
 class ReservesSet(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Uniswap V2 `Sync`: the reserves from here on."""
+    """`Sync` of Uniswap V2 and its like: the reserves from here on."""
 
     pool_id: PoolId
     reserve0: TokenAmount
@@ -30,7 +30,7 @@ class ReservesSet(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class PriceMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Uniswap V3 `Swap`: price, liquidity in range and tick from here on."""
+    """Uniswap V3 and V4 `Swap`: price, liquidity in range and tick from here on."""
 
     pool_id: PoolId
     sqrt_price_x96: SqrtPriceX96
@@ -39,7 +39,7 @@ class PriceMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class LiquidityChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Uniswap V3 `Mint` (positive) or `Burn` (negative) over lower … upper."""
+    """Uniswap V3 `Mint` (positive) or `Burn` (negative), V4 `ModifyLiquidity`, over lower … upper."""
 
     pool_id: PoolId
     lower: Tick
@@ -48,13 +48,41 @@ class LiquidityChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class BalancesChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Balancer V2 `Swap` and `PoolBalanceChanged`: what each balance grew by, in the pool's own order of tokens."""
+    """Balancer V2 `Swap` and `PoolBalanceChanged`, a vault's `Deposit` and `Withdraw`: what each balance grew by, in
+    the pool's own order of tokens.
+    """
 
     pool_id: PoolId
     deltas: tuple[TokenDelta, ...]
 
 
-PoolChange: TypeAlias = ReservesSet | PriceMoved | LiquidityChanged | BalancesChanged
+class CoinsExchanged(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Curve `TokenExchange`: what went in and out; the balances follow by the pool's own maths, which it checks."""
+
+    pool_id: PoolId
+    index_in: int
+    index_out: int
+    amount_in: TokenAmount
+    amount_out: TokenAmount
+
+
+class CoinsChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Curve `AddLiquidity` (positive) and its withdrawals (negative), and the fees of which the admin has a share."""
+
+    pool_id: PoolId
+    deltas: tuple[TokenDelta, ...]
+    fees: tuple[TokenAmount, ...]
+
+
+class StateOutdated(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Something changed the pool and the log does not say all of it: the state is to be read."""
+
+    pool_id: PoolId
+
+
+PoolChange: TypeAlias = (
+    ReservesSet | PriceMoved | LiquidityChanged | BalancesChanged | CoinsExchanged | CoinsChanged | StateOutdated
+)
 
 
 # Events

@@ -24,6 +24,21 @@ _HOP = {
     PoolFamily.SUSHI_V2: 75_000,
     PoolFamily.UNISWAP_V3: 110_000,
     PoolFamily.BALANCER_V2_WEIGHTED: 110_000,
+    PoolFamily.BALANCER_V2_STABLE: 150_000,
+    PoolFamily.PANCAKE_V2: 75_000,
+    PoolFamily.PANCAKE_V3: 120_000,
+    PoolFamily.AERODROME: 110_000,
+    PoolFamily.SLIPSTREAM: 130_000,
+    PoolFamily.CAMELOT: 110_000,
+    PoolFamily.UNISWAP_V4: 130_000,
+    PoolFamily.CURVE_PLAIN: 120_000,
+    PoolFamily.CURVE_LENDING: 350_000,
+    PoolFamily.CURVE_META: 200_000,
+    PoolFamily.CURVE_CRYPTO: 280_000,
+    PoolFamily.BALANCER_V3_WEIGHTED: 170_000,
+    PoolFamily.BALANCER_V3_STABLE: 200_000,
+    PoolFamily.ERC4626: 120_000,
+    PoolFamily.WRAPPER: 50_000,
 }
 _MAX_SHAPES = 1024
 _HEADROOM_PERCENT = 160

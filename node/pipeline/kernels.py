@@ -5,10 +5,15 @@ another out) has one row of eight float64, one cache line:
 
     RATE       output per input at the margin, fee included; 0 takes the edge out of every cycle
     CURVATURE  k of out(x) = RATE x / (1 + k x): exact for constant product, local for the other families
-    KIND       0 constant product, 1 concentrated, 2 weighted
-    A, B       constant product and weighted: balance in, balance out; concentrated: sqrt price, first tick's place
+    KIND       0 constant product, 1 concentrated, 2 weighted, 3 stable, 4 Solidly's stable, 5 one rate
+    A, B       constant product and weighted: balance in, balance out; concentrated: sqrt price, first tick's place;
+               stable: balance in, b; Solidly's stable: balance in, the invariant; one rate: largest input
     KEPT       1 less the fee
-    C, D       weighted: weight in / weight out, largest input; concentrated: number of ticks, 1.0 for zero-for-one
+    C, D       weighted: weight in / weight out, largest input; concentrated: number of ticks, 1.0 for zero-for-one;
+               stable: c and how much of the token out a unit of the curve is; Solidly's stable: the latter in D
+
+A stable pool of any number of coins is a quadratic in the two that a swap moves: y² + (x + b) y = c / x, in units of
+the token in. Solidly's is the cubic x³ y + y³ x = k, which has one real root y.
 
 Compositions of out(x) = r x / (1 + k x) have the same form, with r = Π rᵢ and k = k₁ + k₂ r₁ + k₃ r₁ r₂; the gain
 out(x) - x is greatest at x = (√r - 1) / k, where it is (√r - 1)² / k.
@@ -16,12 +21,12 @@ out(x) - x is greatest at x = (√r - 1) / k, where it is (√r - 1)² / k.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from node.pipeline.kernel_curves import compiled, solidly_balance, stable_balance
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -29,7 +34,7 @@ Places: TypeAlias = NDArray[np.int32]
 
 RATE, CURVATURE, KIND, A, B, KEPT, C, D = range(8)
 ROW_WIDTH: Final = 8
-CONSTANT_PRODUCT, CONCENTRATED, WEIGHTED = 0.0, 1.0, 2.0
+CONSTANT_PRODUCT, CONCENTRATED, WEIGHTED, STABLE, SOLIDLY_STABLE, ONE_RATE = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
 PRICE, FEE, MAX_INPUT, FIXED_COST = range(4)
 TOKEN_WIDTH: Final = 4
 CYCLE_WIDTH: Final = 4
@@ -39,15 +44,8 @@ _ROUNDS: Final = 40
 _LEAP: Final = 8.0
 _PRECISION: Final = 1e-9
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-
-def _compiled(function: _Function) -> _Function:
-    """Compile on the first call, keep the machine code in a cache on disk, hold no interpreter lock meanwhile."""
-    return cast(_Function, numba.njit(cache=True, nogil=True, fastmath=False)(function))
-
-
-@_compiled
+@compiled
 def _concentrated_out(amount: float, row: Floats, tick_prices: Floats, tick_liquidity: Floats) -> tuple[float, float]:
     """`edge_out` of a concentrated pool: a walk over its ranges. What the last tick cannot take is lost."""
     first, count, price, down, kept = int(row[B]), int(row[C]), row[A], row[D] == 1.0, row[KEPT]
@@ -82,7 +80,24 @@ def _concentrated_out(amount: float, row: Floats, tick_prices: Floats, tick_liqu
     return total, 0.0
 
 
-@_compiled
+@compiled
+def _curve_out(amount: float, row: Floats) -> tuple[float, float]:
+    """`edge_out` of a stable pool, Solidly's, or one with one rate."""
+    kept, kind, x, unit = row[KEPT], row[KIND], row[A], row[D]
+    if kind == ONE_RATE:
+        return (amount * row[RATE], row[RATE]) if amount <= x else (x * row[RATE], 0.0)
+    more = x + amount
+    if kind == STABLE:
+        b, c = row[B], row[C]
+        y = stable_balance(more, b, c)
+        slope = (y + c / (more * more)) / (2.0 * y + more + b)
+        return kept * unit * (stable_balance(x, b, c) - y), kept * unit * slope
+    y = solidly_balance(more, row[B])
+    slope = (3.0 * more * more * y + y * y * y) / (more * more * more + 3.0 * y * y * more)
+    return kept * unit * (solidly_balance(x, row[B]) - y), kept * unit * slope
+
+
+@compiled
 def edge_out(amount: float, row: Floats, tick_prices: Floats, tick_liquidity: Floats) -> tuple[float, float]:
     """(output, output per further input at the margin) of one edge for an input."""
     kept = row[KEPT]
@@ -93,11 +108,13 @@ def edge_out(amount: float, row: Floats, tick_prices: Floats, tick_liquidity: Fl
             return 0.0, 0.0
         left = np.exp(-row[C] * np.log1p(amount * kept / row[A]))
         return row[B] * (1.0 - left), row[B] * row[C] * left * kept / (row[A] + amount * kept)
+    if row[KIND] > WEIGHTED:
+        return _curve_out(amount, row)
     whole = row[A] + amount * kept
     return amount * kept * row[B] / whole, kept * row[A] * row[B] / (whole * whole)
 
 
-@_compiled
+@compiled
 def _cycle_out(
     amount: float, cycle: Places, rows: Floats, tick_prices: Floats, tick_liquidity: Floats
 ) -> tuple[float, float]:
@@ -111,7 +128,7 @@ def _cycle_out(
     return out, margin
 
 
-@_compiled
+@compiled
 def _closed_form(cycle: Places, rows: Floats, cost: float) -> tuple[float, float]:
     """(best amount, gain) by the composition of the edges; (0, 0) where there is no gain."""
     first, second = rows[cycle[0]], rows[cycle[1]]
@@ -127,7 +144,7 @@ def _closed_form(cycle: Places, rows: Floats, cost: float) -> tuple[float, float
     return (root - 1.0) / curvature, cost * (root - 1.0) ** 2 / curvature
 
 
-@_compiled
+@compiled
 def _is_closed(cycle: Places, rows: Floats) -> bool:
     """Whether the closed form is exact: constant product throughout."""
     kinds = rows[cycle[0], KIND] + rows[cycle[1], KIND]
@@ -136,7 +153,7 @@ def _is_closed(cycle: Places, rows: Floats) -> bool:
     return bool(kinds == 0.0)
 
 
-@_compiled
+@compiled
 def _slack(
     amount: float, wanted: float, cycle: Places, rows: Floats, tick_prices: Floats, tick_liquidity: Floats
 ) -> float:
@@ -148,7 +165,7 @@ def _slack(
     return 1.0 / np.sqrt(margin) - wanted if margin > 0.0 else np.inf
 
 
-@_compiled
+@compiled
 def _best_amount(
     guess: float, most: float, cycle: Places, rows: Floats, tick_prices: Floats, tick_liquidity: Floats, cost: float
 ) -> float:
@@ -189,7 +206,7 @@ def _best_amount(
     return low
 
 
-@_compiled
+@compiled
 def size(
     cycle: Places, rows: Floats, tick_prices: Floats, tick_liquidity: Floats, tokens: Floats
 ) -> tuple[float, float]:
@@ -206,7 +223,7 @@ def size(
     return amount, _cycle_out(amount, cycle, rows, tick_prices, tick_liquidity)[0] - amount * cost
 
 
-@_compiled
+@compiled
 def _keep(place: int, value: float, places: Integers, values: Floats, count: int) -> int:
     """Insert into the descending best-of list; return its new length."""
     limit = len(values)
@@ -220,7 +237,7 @@ def _keep(place: int, value: float, places: Integers, values: Floats, count: int
     return count + 1 if count < limit else count
 
 
-@_compiled
+@compiled
 def screen(
     begin: int, end: int, cycles: Places, rows: Floats, tokens: Floats, places: Integers, values: Floats, count: int
 ) -> int:
@@ -243,7 +260,7 @@ def screen(
     return count
 
 
-@_compiled
+@compiled
 def _size_all(
     count: int,
     cycles: Places,
@@ -280,13 +297,13 @@ def _size_all(
     return kept
 
 
-@_compiled
+@compiled
 def _is_same(cycle: Places, found: Floats) -> bool:
     """Whether a row of what was found is of this cycle."""
     return bool(found[2] == cycle[0] and found[3] == cycle[1] and found[4] == cycle[2] and found[5] == cycle[3])
 
 
-@_compiled
+@compiled
 def screen_edges(
     edges: Integers,
     offsets: Integers,
@@ -313,7 +330,7 @@ def screen_edges(
     return _size_all(count, cycles, rows, tick_prices, tick_liquidity, tokens, costs, places, found)
 
 
-@_compiled
+@compiled
 def screen_all(
     cycles: Places,
     rows: Floats,
@@ -330,14 +347,14 @@ def screen_all(
     return _size_all(count, cycles, rows, tick_prices, tick_liquidity, tokens, costs, places, found)
 
 
-@_compiled
+@compiled
 def _add(cycles: Places, count: int, first: int, second: int, third: int, rank: int) -> int:
     if count < len(cycles):
         cycles[count, 0], cycles[count, 1], cycles[count, 2], cycles[count, 3] = first, second, third, rank
     return count + 1
 
 
-@_compiled
+@compiled
 def _first_into(token: int, begin: int, end: int, graph: Places, by_source: Places) -> int:
     """The first place in begin … end whose edge leads into `token` or a later one."""
     while begin < end:
@@ -349,7 +366,7 @@ def _first_into(token: int, begin: int, end: int, graph: Places, by_source: Plac
     return begin
 
 
-@_compiled
+@compiled
 def enumerate_cycles(
     graph: Places, offsets: Integers, by_source: Places, starts: Places, rank_of: Places, cycles: Places
 ) -> int:

@@ -9,7 +9,7 @@ from node.pipeline.amm.units import TokenAmount
 from node.pipeline.gas import fixed_guess
 from node.pipeline.plans import FlashLender, FlashLoan, LenderKind
 from node.pipeline.pool_lenders import PoolLenders
-from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
+from node.pipeline.pools import AT_BALANCER_V2, PoolSpec, PoolState
 from protocol.units import Address
 
 _AAVE_HALF = FEE_SCALE // 2
@@ -80,7 +80,7 @@ class LenderBook:
 def locks_out(lender: FlashLender, route: Sequence[PoolSpec]) -> bool:
     """Whether the lender's contract refuses to swap on the route while it lends (both have reentrancy guards)."""
     if lender.kind is LenderKind.BALANCER_V2:
-        return any(spec.family is PoolFamily.BALANCER_V2_WEIGHTED for spec in route)
+        return any(spec.family in AT_BALANCER_V2 for spec in route)
     return lender.kind is LenderKind.UNISWAP_V3 and lender.address in [spec.address for spec in route]
 
 

@@ -6,7 +6,7 @@ last blocks undoes them. Pending transactions never come here: they are an `Over
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from struct import Struct
 
 import msgspec
@@ -14,8 +14,9 @@ import numpy as np
 
 from node.pipeline.cycles import build_index, empty_index
 from node.pipeline.kernels import ROW_WIDTH, Floats
-from node.pipeline.pools import PoolId, PoolSpec, PoolState, edge_key
-from node.pipeline.rows import Row, TickStore, rows_of
+from node.pipeline.pools import PoolFamily, PoolId, PoolSpec, PoolState, edge_key
+from node.pipeline.rows import TickStore, rows_of
+from node.pipeline.rows_curves import Row
 from protocol.units import Address
 
 _ROW = Struct(f"{ROW_WIDTH}d")
@@ -33,9 +34,18 @@ class Edge(msgspec.Struct, frozen=True, gc=False):
 
 
 class Market:
-    """Pools and tokens have numbers here, in the order in which they were discovered."""
+    """Pools and tokens have numbers here, in the order in which they were discovered.
 
-    def __init__(self, profit_tokens: Sequence[Address], max_pools: int, max_cycles: int) -> None:
+    Pools of families that are not in `traded` are seen, not traded: their states are kept, and no cycle goes through.
+    """
+
+    def __init__(
+        self,
+        profit_tokens: Sequence[Address],
+        max_pools: int,
+        max_cycles: int,
+        traded: Collection[PoolFamily] = frozenset(PoolFamily),
+    ) -> None:
         self.specs: list[PoolSpec] = []
         self.states: list[PoolState | None] = []
         self.edges: list[Edge] = []
@@ -47,7 +57,7 @@ class Market:
         self.ticks = TickStore()
         self.refused_pools = 0
         self._eligible: list[bool] = []
-        self._max_pools, self._max_cycles = max_pools, max_cycles
+        self._max_pools, self._max_cycles, self._traded = max_pools, max_cycles, frozenset(traded)
         self._number_of: dict[PoolId, int] = {}
         self._token_number: dict[Address, int] = {}
         self._quarantined: dict[int, str] = {}
@@ -64,7 +74,7 @@ class Market:
         return self._number_of.get(pool_id)
 
     def is_eligible(self, pool: int) -> bool:
-        """Whether the pool may trade: its state is known and trusted, and so are all its tokens."""
+        """Whether the pool may trade: we can call it, its state is known and trusted, and so are all its tokens."""
         return self._eligible[pool]
 
     def is_quarantined(self, pool: int) -> bool:
@@ -132,7 +142,8 @@ class Market:
     def refresh(self, pool: int) -> None:
         """Write the pool's rows anew from its confirmed state and what is trusted."""
         state = self.states[pool]
-        self._eligible[pool] = state is not None and pool not in self._quarantined and self._is_trusted(pool)
+        is_known = state is not None and pool not in self._quarantined
+        self._eligible[pool] = is_known and self.specs[pool].family in self._traded and self._is_trusted(pool)
         if state is None or not self._eligible[pool]:
             self.clear_rows(pool)
         else:

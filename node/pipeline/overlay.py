@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.errors import AmmError
+from node.pipeline.amm.errors import AmmError, StateUnpredictable
 from node.pipeline.decoders import RoutedSwap
 from node.pipeline.kernels import RATE
 from node.pipeline.market import Market
@@ -69,6 +69,9 @@ class Overlay:
                     self.states = states
                     return Reason.VICTIM_WOULD_REVERT
                 held = moved
+        except StateUnpredictable:
+            self.states = states
+            return Reason.POOL_UNKNOWN
         except AmmError:
             self.states = states
             return Reason.VICTIM_WOULD_REVERT

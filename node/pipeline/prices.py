@@ -10,13 +10,17 @@ import msgspec
 
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
+from node.pipeline.amm.errors import AmmError
+from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.units import TokenAmount
+from node.pipeline.amm.weighted import WeightedPool
 from node.pipeline.market import Market
-from node.pipeline.pools import PoolState
+from node.pipeline.pools import PoolState, held_amounts, quote_exact_in
 from protocol.units import BASIS_POINTS_ONE, Address, BasisPoints, BlockNumber, Wei
 
 _DEEP_PART = 10
 """Pools of at least this fraction of the deepest count for the error."""
+_SMALL_PART = 1_000_000
 
 
 class ReferencePrice(msgspec.Struct, frozen=True, gc=False):
@@ -59,12 +63,17 @@ def reference_price(market: Market, token: Address, coin: Address, block: BlockN
 
 
 def virtual_reserves(state: PoolState, index: int, other: int) -> tuple[int, int]:
-    """Amounts of two tokens whose ratio is the pool's price without fee, and whose size is its depth at that price."""
-    if isinstance(state, ConstantProductPool):
-        reserves = (state.reserve0, state.reserve1)
-        return reserves[index], reserves[other]
-    if isinstance(state, ConcentratedPool):
-        amount0 = (state.liquidity << 96) // state.sqrt_price_x96
-        amount1 = state.liquidity * state.sqrt_price_x96 >> 96
-        return (amount0, amount1) if index == 0 else (amount1, amount0)
-    return state.balances[index] * state.weights[other], state.balances[other] * state.weights[index]
+    """Amounts of two tokens whose ratio is the pool's price without fee, and whose size is its depth at that price.
+
+    Of curves without a formula for the price it is that of a small swap, with its fee; (0, 0) where there is none.
+    """
+    held = held_amounts(state)
+    if isinstance(state, ConstantProductPool | ConcentratedPool | V4Pool):
+        return held[index], held[other]
+    if isinstance(state, WeightedPool):
+        return held[index] * state.weights[other], held[other] * state.weights[index]
+    small = max(1, held[index] // _SMALL_PART)
+    try:
+        return held[index], held[index] * quote_exact_in(state, index, other, small) // small
+    except AmmError:
+        return 0, 0

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     POOL_UNKNOWN = (
         "pool_unknown",
         Stage.DETECTION,
-        "The pending swap goes through a pool that we do not follow, or have not read yet.",
+        "The pending swap goes through a pool that we do not follow, have not read yet, or cannot compute any further.",
         "Add the pool's factory to the configuration if many swaps go there.",
     )
     VICTIM_WOULD_REVERT = (

@@ -12,17 +12,13 @@ from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.swap_math import FEE_SCALE
 from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
 from node.pipeline.amm.ticks import TickTable
+from node.pipeline.amm.uniswap_v4 import V4Pool, swap_fee
 from node.pipeline.amm.weighted import WeightedPool
-from node.pipeline.kernels import CONCENTRATED, CONSTANT_PRODUCT, ROW_WIDTH, WEIGHTED, Floats
+from node.pipeline.kernels import CONCENTRATED, CONSTANT_PRODUCT, Floats
 from node.pipeline.pools import PoolState
+from node.pipeline.rows_curves import NO_ROW, Row, curve_rows, weighted_rows
 
 _Q96 = float(1 << 96)
-_ONE18 = 1e18
-_IN_LIMIT = 0.2999999
-"""Balancer's largest input, of the balance; a little less than its 0.3, as floats round."""
-NO_ROW = (0.0,) * ROW_WIDTH
-
-Row = tuple[float, float, float, float, float, float, float, float]
 
 
 class TickStore:
@@ -77,8 +73,16 @@ def rows_of(pool: int, state: PoolState, ticks: TickStore) -> list[Row]:
     if isinstance(state, ConstantProductPool):
         return _constant_product(state)
     if isinstance(state, ConcentratedPool):
-        return _concentrated(state, float(ticks.place_of(pool, state.ticks)))
-    return _weighted(state)
+        kept = 1.0 - state.fee_pips / FEE_SCALE
+        return _concentrated(state, float(ticks.place_of(pool, state.ticks)), kept, kept)
+    if isinstance(state, WeightedPool):
+        return weighted_rows(state.balances, state.weights, state.swap_fee)
+    if isinstance(state, V4Pool):
+        kept0, kept1 = (
+            1.0 - swap_fee(state.lp_fee, of) / FEE_SCALE for of in (state.protocol_fee0, state.protocol_fee1)
+        )
+        return _concentrated(state, float(ticks.place_of(pool, state.ticks)), kept0, kept1)
+    return curve_rows(state)
 
 
 def _constant_product(state: ConstantProductPool) -> list[Row]:
@@ -92,29 +96,12 @@ def _constant_product(state: ConstantProductPool) -> list[Row]:
     ]
 
 
-def _concentrated(state: ConcentratedPool, place: float) -> list[Row]:
+def _concentrated(state: ConcentratedPool | V4Pool, place: float, kept0: float, kept1: float) -> list[Row]:
     if state.liquidity <= 0:
         return [NO_ROW, NO_ROW]
     price, liquidity = state.sqrt_price_x96 / _Q96, float(state.liquidity)
-    kept, count = 1.0 - state.fee_pips / FEE_SCALE, float(len(state.ticks.net))
+    count = float(len(state.ticks.net))
     return [
-        (kept * price * price, kept * price / liquidity, CONCENTRATED, price, place, kept, count, 1.0),
-        (kept / (price * price), kept / (liquidity * price), CONCENTRATED, price, place, kept, count, 0.0),
+        (kept0 * price * price, kept0 * price / liquidity, CONCENTRATED, price, place, kept0, count, 1.0),
+        (kept1 / (price * price), kept1 / (liquidity * price), CONCENTRATED, price, place, kept1, count, 0.0),
     ]
-
-
-def _weighted(state: WeightedPool) -> list[Row]:
-    kept, count = 1.0 - state.swap_fee / _ONE18, len(state.balances)
-    rows: list[Row] = []
-    for one in range(count):
-        for other in range(count):
-            if one == other:
-                continue
-            into, out_of = float(state.balances[one]), float(state.balances[other])
-            ratio = state.weights[one] / state.weights[other]
-            if into <= 0.0 or out_of <= 0.0:
-                rows.append(NO_ROW)
-                continue
-            rate, curvature = kept * out_of * ratio / into, kept * (1.0 + ratio) / (2.0 * into)
-            rows.append((rate, curvature, WEIGHTED, into, out_of, kept, ratio, _IN_LIMIT * into / kept))
-    return rows

@@ -8,6 +8,7 @@ import msgspec
 
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.plans import FlashLender
+from node.pipeline.pools import PoolFamily
 from protocol.units import Address, BasisPoints, ChainId, Wei
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -91,7 +92,8 @@ class PipelineSettings(msgspec.Struct, frozen=True):
 
     `entry_point`: the contract that our transactions call (the vault module). `routers`: which contracts' call data is
     read. `senders`: hot keys; each has its own nonces, and so its own bundle a block. `pools_lend`: whether Uniswap
-    V3's pools are flash lenders beside `lenders`. `simulate`: whether a plan waits for `BundleSimulated`.
+    V3's pools are flash lenders beside `lenders`. `simulate`: whether a plan waits for `BundleSimulated`. `traded`: the
+    families that the executor has venues for; the others' pools are seen, not traded.
     """
 
     chain_id: ChainId
@@ -104,6 +106,7 @@ class PipelineSettings(msgspec.Struct, frozen=True):
     limits: RiskLimits = RiskLimits()
     bounds: Bounds = Bounds()
     simulate: bool = False
+    traded: frozenset[PoolFamily] = frozenset(PoolFamily)
 
     @property
     def wrapped_coin(self) -> Address:

@@ -32,7 +32,7 @@ class PipelineState:
         bounds, tokens = settings.bounds, [token.address for token in settings.profit_tokens]
         self.settings = settings
         self.now = UnixNanoseconds(0)
-        self.market = Market(tokens, bounds.max_pools, bounds.max_cycles)
+        self.market = Market(tokens, bounds.max_pools, bounds.max_cycles, settings.traded)
         self.blocks = Blocks(self.market, bounds.undo_blocks)
         self.lenders = LenderBook(settings.lenders, PoolLenders(self.market) if settings.pools_lend else None)
         self.search = Search(self.market, settings.profit_tokens, self.lenders, bounds)

@@ -15,9 +15,7 @@ from node.engine.headers import header_from_json
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.pool_reading import PoolReader, Unreadable
-from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.weighted import WeightedPool
-from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, quote_exact_in
+from node.pipeline.pools import PoolFamily, PoolSpec, held_amounts, quote_exact_in
 from protocol.units import ChainId, address_from_hex, address_to_hex
 from tests.chain import Chain
 from tests.engine_scene import engine_config
@@ -42,12 +40,6 @@ async def _quoted(chain: Chain, world: World, spec: PoolSpec, amount: int) -> in
     router = contracts["uniswap_v2_router" if spec.family is PoolFamily.UNISWAP_V2 else "sushi_router"]
     amounts = await chain.read(router, "getAmountsOut(uint256,address[])", ["uint256[]"], amount, [into, out_of])
     return int(amounts[0][1])
-
-
-def _reserve(state: PoolState) -> int:
-    if isinstance(state, ConcentratedPool):
-        return (state.liquidity << 96) // state.sqrt_price_x96
-    return state.balances[0] if isinstance(state, WeightedPool) else state.reserve0
 
 
 async def test_every_pool_of_the_world_is_found_and_quotes_as_its_own_contracts_do(
@@ -80,7 +72,7 @@ async def test_every_pool_of_the_world_is_found_and_quotes_as_its_own_contracts_
             )
             assert not isinstance(state, Unreadable), (pool.name, state)
             for parts in (1_000, 7):
-                amount = max(1, _reserve(state) // parts)
+                amount = max(1, held_amounts(state)[0] // parts)
                 assert quote_exact_in(state, 0, 1, amount) == await _quoted(untouched_chain, world, spec, amount), pool
     finally:
         await endpoints.close()

@@ -10,7 +10,8 @@ from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, PoolRevert
 from node.pipeline.amm.units import SqrtPriceX96
-from node.pipeline.blocks import changed, next_base_fee
+from node.pipeline.blocks import next_base_fee
+from node.pipeline.changes import changed
 from node.pipeline.decoders import RoutedSwap
 from node.pipeline.events import (
     AlertKind,

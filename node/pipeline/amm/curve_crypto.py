@@ -26,6 +26,7 @@ class CryptoPool(msgspec.Struct, frozen=True, gc=False):
     but the first, in the first; the invariant D, and the parameters.
 
     `amplification` is A * n**n times `a_multiplier`, which is 100 in the first pools and 10,000 since; fees of 10**10.
+    `closed_form`: the pool's own code is that of `curve_crypto_ng`.
     """
 
     balances: tuple[TokenAmount, ...]
@@ -38,6 +39,7 @@ class CryptoPool(msgspec.Struct, frozen=True, gc=False):
     out_fee: int
     fee_gamma: int
     a_multiplier: int = 10_000
+    closed_form: bool = False
 
 
 def get_dy(pool: CryptoPool, index_in: int, index_out: int, amount_in: TokenAmount) -> TokenAmount:

@@ -20,7 +20,8 @@ CACHE_SECONDS = 600
 class CurveMetaPool(msgspec.Struct, frozen=True, gc=False):
     """The pool itself, its base pool with the supply of pool tokens, and the base's virtual price as last kept.
 
-    The last of `pool.rates` is not read. `cache_updated` in Unix seconds.
+    The last of `pool.rates` is not read. `cache_updated` in Unix seconds; `asked_at` is the time at which whoever holds
+    the state among others asks it, as no other pool is asked with a time.
     """
 
     pool: CurvePool
@@ -28,6 +29,7 @@ class CurveMetaPool(msgspec.Struct, frozen=True, gc=False):
     base_supply: TokenAmount
     cached_virtual_price: int
     cache_updated: int
+    asked_at: int = 0
 
 
 def base_virtual_price(meta: CurveMetaPool, now: int) -> int:
@@ -39,7 +41,7 @@ def base_virtual_price(meta: CurveMetaPool, now: int) -> int:
 
 def get_dy(meta: CurveMetaPool, index_in: int, index_out: int, amount_in: TokenAmount, now: int) -> TokenAmount:
     """What get_dy answers at a time, and `exchange` pays. Raises TokenInvalid, ArithmeticRevert, NotConverged."""
-    return curve_stableswap.get_dy(_priced(meta, now), index_in, index_out, amount_in)
+    return curve_stableswap.get_dy(priced(meta, now), index_in, index_out, amount_in)
 
 
 def get_dy_underlying(
@@ -54,19 +56,19 @@ def get_dy_underlying(
     _require_underlying(meta, index_in, index_out)
     if min(index_in, index_out) >= last:
         return curve_stableswap.get_dy(meta.base, index_in - last, index_out - last, amount_in)
-    priced = _priced(meta, now)
-    rate = priced.rates[last]
+    with_rate = priced(meta, now)
+    rate = with_rate.rates[last]
     if index_in < last:
-        lifted_in = amount_in * priced.rates[index_in] // PRECISION
+        lifted_in = amount_in * with_rate.rates[index_in] // PRECISION
     else:
         amounts = [amount_in if place == index_in - last else 0 for place in range(len(meta.base.balances))]
         minted = curve_stableswap.calc_token_amount(meta.base, amounts, meta.base_supply, deposit=True)
         lifted_in = minted * rate // PRECISION
         lifted_in -= lifted_in * meta.base.fee // (2 * FEE_SCALE)
-    received = _received(priced, min(index_in, last), min(index_out, last), lifted_in)
+    received = _received(with_rate, min(index_in, last), min(index_out, last), lifted_in)
     received -= meta.pool.fee * received // FEE_SCALE
     if index_out < last:
-        return received * PRECISION // divisor(priced.rates[index_out])
+        return received * PRECISION // divisor(with_rate.rates[index_out])
     burnt = received * PRECISION // divisor(rate)
     return curve_stableswap.calc_withdraw_one_coin(meta.base, index_out - last, burnt, meta.base_supply)
 
@@ -76,7 +78,7 @@ def exchange(
 ) -> tuple[CurveMetaPool, TokenAmount]:
     """(pool afterwards, amount out) of an exchange, which renews the kept price where it had expired."""
     renewed = _renewed(meta, now)
-    after, amount_out = curve_stableswap.exchange(_priced(renewed, now), index_in, index_out, amount_in)
+    after, amount_out = curve_stableswap.exchange(priced(renewed, now), index_in, index_out, amount_in)
     return msgspec.structs.replace(renewed, pool=after), amount_out
 
 
@@ -97,7 +99,7 @@ def exchange_underlying(
         amounts = [amount_in if place == index_in - last else 0 for place in range(len(base.balances))]
         base, amount = curve_stableswap.add_liquidity(base, amounts, supply)
         supply += amount
-    pool, amount = curve_stableswap.exchange(_priced(renewed, now), min(index_in, last), min(index_out, last), amount)
+    pool, amount = curve_stableswap.exchange(priced(renewed, now), min(index_in, last), min(index_out, last), amount)
     if index_out >= last:
         burnt = amount
         base, amount = curve_stableswap.withdraw_one_coin(base, index_out - last, burnt, supply)
@@ -105,7 +107,7 @@ def exchange_underlying(
     return msgspec.structs.replace(renewed, pool=pool, base=base, base_supply=supply), amount
 
 
-def _priced(meta: CurveMetaPool, now: int) -> CurvePool:
+def priced(meta: CurveMetaPool, now: int) -> CurvePool:
     """The pool with the rate of its last coin at a time."""
     if len(meta.pool.rates) < 2:
         raise PoolStateInvalid(f"{len(meta.pool.rates)} coins in a meta pool")

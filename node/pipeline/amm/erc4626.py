@@ -20,7 +20,7 @@ class ShareVault(msgspec.Struct, frozen=True, gc=False):
     """What all shares are worth. `virtual_assets` and `virtual_shares` are counted in addition: 1 and 10**offset in
     OpenZeppelin's vaults, 0 and 0 in wrappers such as wstETH, whose worth per share is `assets / shares`.
 
-    `max_deposit` and `max_withdraw` in assets.
+    `max_deposit` and `max_withdraw` in assets. A wrapper of which only the rate is known does not grow (`grows`).
     """
 
     assets: TokenAmount
@@ -29,15 +29,16 @@ class ShareVault(msgspec.Struct, frozen=True, gc=False):
     virtual_shares: int = 1
     max_deposit: TokenAmount = UINT256_MAX
     max_withdraw: TokenAmount = UINT256_MAX
+    grows: bool = True
 
 
-ONE_FOR_ONE = ShareVault(1, 1, 0, 0)
+ONE_FOR_ONE = ShareVault(1, 1, 0, 0, grows=False)
 """Wrapped ether, and every token that is minted one for one."""
 
 
 def wrapper(rate: Fixed18) -> ShareVault:
     """A vault whose shares are worth `rate` (times 10**18) each, as far as the rate tells."""
-    return ShareVault(rate, 10**18, 0, 0)
+    return ShareVault(rate, 10**18, 0, 0, grows=False)
 
 
 def preview_deposit(vault: ShareVault, assets: TokenAmount) -> TokenAmount:

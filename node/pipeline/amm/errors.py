@@ -15,6 +15,7 @@ AmmError
 │   ├── OutsideDomain           an argument outside the domain of the logarithm or the exponential
 │   ├── TokenInvalid            the pool does not trade this token, or not against itself
 │   └── NotConverged            an iteration of the contract ran out of rounds
+├── StateUnpredictable          the pool's state after a swap is read from the chain, not computed
 └── PoolStateInvalid            our picture of a pool contradicts itself: our fault or a lying source, never the pool's
 """
 
@@ -83,6 +84,10 @@ class TokenInvalid(PoolRevert):
 
 class NotConverged(PoolRevert):
     """An iteration of the contract ran out of rounds."""
+
+
+class StateUnpredictable(AmmError):
+    """The pool's state after a swap is read from the chain, not computed."""
 
 
 class PoolStateInvalid(AmmError):
