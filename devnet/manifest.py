@@ -62,6 +62,10 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     owners: tuple[str, ...]
     vaults: tuple[OperatorVault, ...]
+    account: str
+    """The account that is registered and has staked; the registered hot key is that of the first vault."""
+    peer: str
+    """The account whose secret is the libp2p identity."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Role to account names (`trader`: `trader-0` …) that hold ETH and tokens and have approved the routers."""
     morpho_markets: tuple[MorphoMarket, ...] = ()
     operators: tuple[Operator, ...] = ()
-    """Who runs the nodes of a demo; the contracts are `vault_module` and `arb_executor`."""
+    """Who runs the nodes of a demo; the contracts are `vault_module`, `arb_executor` and the network's."""
 
     def token(self, symbol: str) -> Token:
         """Return the token of that symbol; `KeyError` if there is none."""

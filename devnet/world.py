@@ -25,6 +25,7 @@ from devnet.protocols import (
     curve,
     morpho_blue,
     multicall3,
+    network,
     safe,
     searchers,
     share_vault,
@@ -41,7 +42,6 @@ from devnet.protocols.site import Site
 from devnet.rpc import RpcClient
 from devnet.state import StateStore
 from devnet.storage import storage_errors
-from governance.contracts import ARB_EXECUTOR, VAULT_MODULE
 
 _FOLDER: Final = Path(__file__).parent
 _GOVERNANCE: Final = Path(governance.__file__).parent
@@ -69,8 +69,7 @@ def world_key(packages: Packages) -> str:
         for name in ("accounts.py", "anvil.py", "artifacts.py", "manifest.py", "world.py", "solidity.py", "state.py")
     ]
     files += sorted((_FOLDER / "protocols").glob("*.py")) + sorted((_FOLDER / "contracts").glob("*.sol"))
-    files += [_GOVERNANCE / name for name in ("contracts.py", "vaults.py")]
-    files += [_GOVERNANCE / "abi" / f"{name}.json" for name in (ARB_EXECUTOR, VAULT_MODULE)]
+    files += sorted(_GOVERNANCE.glob("*.py")) + sorted((_GOVERNANCE / "abi").glob("*.json"))
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -138,7 +137,11 @@ async def deploy_world(site: Site) -> None:
     await curve.open_pools(site)
     await morpho_blue.deploy(site)
     share_vault.deploy(site)
+    await network.deploy(site)
     await vaults.deploy(site)
+    await network.join(site, vaults.OPERATORS)
+    await site.deployer.fill_up(LAST_BLOCK - 2)
+    network.check_in(site, vaults.OPERATORS)
     await site.deployer.fill_up(LAST_BLOCK)
 
 

@@ -53,10 +53,11 @@ class ExecutorBindings(msgspec.Struct, frozen=True, kw_only=True):
     uniswap_v3: VenueFactory
     balancer_vault: Address
     aave_pool: Address
+    ledger: Address
 
 
 _BINDINGS_TYPE: Final = (
-    "(address,address,(address,bytes32,uint256),(address,bytes32,uint256),(address,bytes32),address,address)"
+    "(address,address,(address,bytes32,uint256),(address,bytes32,uint256),(address,bytes32),address,address,address)"
 )
 
 
@@ -90,5 +91,6 @@ def executor_creation(bindings: ExecutorBindings) -> bytes:
         ("0x" + bindings.uniswap_v3.factory.hex(), bindings.uniswap_v3.init_code_hash),
         "0x" + bindings.balancer_vault.hex(),
         "0x" + bindings.aave_pool.hex(),
+        "0x" + bindings.ledger.hex(),
     )
     return contract(ARB_EXECUTOR).creation((_BINDINGS_TYPE,), (value,))

@@ -141,7 +141,7 @@ def _creations(settings: NetworkSettings, at: dict[str, Address]) -> Iterator[tu
         yield name, contract(name).creation(tuple(_types(_inputs(contract(name)))), arguments)
     if settings.bindings is not None:
         yield VAULT_MODULE, contract(VAULT_MODULE).creation()
-        yield ARB_EXECUTOR, executor_creation(replace(settings.bindings, module=at[VAULT_MODULE]))
+        yield ARB_EXECUTOR, executor_creation(replace(settings.bindings, module=at[VAULT_MODULE], ledger=at[LEDGER]))
 
 
 def constructor_arguments(name: str, data: bytes) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `supply_holder` gets the initial supply (smallest units) and gives it out; `guardian` is the Safe that may pause;
     `fee_token` is what the reward stream pays out. With `bindings` vault module and executor are deployed too; their
-    `module` is put in then.
+    `module` and `ledger` are put in then.
     """
 
     guardian: Address

@@ -15,7 +15,9 @@ import msgspec
 
 from protocol.errors import InvalidField, MalformedMessage, TruncatedMessage, UnknownKind
 from protocol.ethereum.abi import selector
-from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, TokenAmount, Wei
+from protocol.messages import check_signature
+from protocol.statements import Order
+from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, SignatureBytes, TokenAmount, Wei
 
 EXECUTE: Final = "execute(address,address,uint256,bytes)"
 MINIMUM_BITS: Final = 24
@@ -26,6 +28,7 @@ _EXECUTE_SELECTOR: Final = selector(EXECUTE)
 _WORD: Final = 32
 _HEADER_BYTES: Final = 50
 _MAX_EXPONENT: Final = 256 - MINIMUM_BITS
+_NETWORK: Final = 0x10
 
 
 class PairVenue(IntEnum):
@@ -100,8 +103,19 @@ class ConcentratedLoan(msgspec.Struct, frozen=True, gc=False):
 Loan: TypeAlias = BalancerLoan | AaveLoan | ConcentratedLoan
 
 
+class OrderToExecute(msgspec.Struct, frozen=True, gc=False):
+    """A finder's order as the leader executes it: signed, and the leader's entry in the epoch's table."""
+
+    order: Order
+    signature: SignatureBytes
+    entry: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One cycle. Amounts are in the smallest unit of the token with which it begins and ends."""
+    """One cycle. Amounts are in the smallest unit of the token with which it begins and ends.
+
+    With `network` it executes another operator's order, whose target block is the plan's only one.
+    """
 
     last_block: BlockNumber
     minimum_profit: TokenAmount
@@ -110,6 +124,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Out of WETH profit only."""
     loan: Loan | None
     hops: tuple[Hop, ...]
+    network: OrderToExecute | None = None
 
 
 def encode_execution(safe: Address, token: Address, drawn: TokenAmount, plan: Plan) -> bytes:
@@ -117,6 +132,7 @@ def encode_execution(safe: Address, token: Address, drawn: TokenAmount, plan: Pl
     if drawn == 0 and plan.loan is None:
         raise InvalidField("nothing is drawn and nothing borrowed", "drawn")
     _check_cycle(token, plan)
+    _check_order(token, plan)
     packed = encode_plan(plan)
     padding = bytes(-len(packed) % _WORD)
     head = (_word(safe), _word(token), _uint(drawn, _WORD, "drawn"), _uint(4 * _WORD, _WORD, "offset"))
@@ -129,13 +145,14 @@ def encode_plan(plan: Plan) -> bytes:
         raise InvalidField("a plan has a hop", "hops")
     source, amount, pool = _loan_fields(plan.loan)
     header = (
-        _uint(source, 1, "source"),
+        _uint(source if plan.network is None else source | _NETWORK, 1, "source"),
         _uint(plan.last_block, 5, "last_block"),
         _uint(amount, 16, "loan.amount"),
         _uint(plan.minimum_profit, 16, "minimum_profit"),
         _uint(plan.builder_payment, 12, "builder_payment"),
     )
-    return b"".join((*header, pool, *map(_encode_hop, plan.hops)))
+    order = b"" if plan.network is None else _encode_order(plan.network)
+    return b"".join((*header, order, pool, *map(_encode_hop, plan.hops)))
 
 
 def decode_plan(packed: bytes) -> Plan:
@@ -186,6 +203,33 @@ def _check_lender_is_free(token: Address, held: Address, hop: Hop, loan: Loan | 
         lending = {token, loan.other_token}, loan.fee_pips
         if ({held, hop.token_out}, hop.fee_pips) == lending:
             raise InvalidField("a pool lends and swaps in one plan: it is locked during a loan", "loan")
+
+
+def _check_order(token: Address, plan: Plan) -> None:
+    if plan.network is None:
+        return
+    order = plan.network.order
+    if order.target_block != plan.last_block:
+        raise InvalidField("an order runs in its target block, which is the plan's last", "last_block")
+    if order.profit_token != token:
+        raise InvalidField("the order pays in another token than the cycle's", "network.order.profit_token")
+
+
+def _encode_order(executed: OrderToExecute) -> bytes:
+    order = executed.order
+    check_signature(executed.signature, "network.signature")
+    parts = (
+        _address(order.finder),
+        _address(order.executor),
+        _address(order.pay_to),
+        _uint(order.finder_bps, 2, "finder_bps"),
+        _uint(order.min_finder_wei, 16, "min_finder_wei"),
+        order.primary_key,
+        order.route_commit,
+        _uint(executed.entry, 4, "entry"),
+        executed.signature,
+    )
+    return b"".join(parts)
 
 
 def _loan_fields(loan: Loan | None) -> tuple[_Source, int, bytes]:

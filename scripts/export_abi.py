@@ -7,7 +7,6 @@ own). Running needs no compiler; these files are never edited by hand, and a tes
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from devnet.errors import DevnetError
 from devnet.home import Home
-from scripts.forge import Forge, prepare
+from scripts.forge import Forge, compiler
 from scripts.tree import ROOT
 
 FOLDER: Final = ROOT / "governance" / "abi"
@@ -76,7 +75,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     options = parser.parse_args(words)
     try:
-        forge = asyncio.run(prepare(Home.from_environment(), lambda line: print(line, file=sys.stderr)))
+        forge = compiler(Home.from_environment(), lambda line: print(line, file=sys.stderr))
         if options.check:
             odd = differences(forge)
             print(

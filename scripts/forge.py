@@ -64,15 +64,22 @@ class Forge:
 
 async def prepare(home: Home, progress: Progress) -> Forge:
     """Install what is missing, build the world, link both into contracts/. Raises `DevnetError`."""
+    forge = compiler(home, progress)
+    world = await ensure_world(home, ensure_packages(home, progress), progress)
+    with exclusive_lock(forge.build / ".lock", "preparing forge"):
+        _write_world(PROJECT / "build" / "world", world)
+    return forge
+
+
+def compiler(home: Home, progress: Progress) -> Forge:
+    """Install what is missing and link it into contracts/: enough to compile, also where the world would not go up."""
     packages = ensure_packages(home, progress)
     tools = ensure_packages(home, progress, TOOLS_FOLDER)
-    world = await ensure_world(home, packages, progress)
     build = home.root / "forge" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     build.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(build / ".lock", "preparing forge"):
         _link(PROJECT / "lib" / "packages", packages.root)
         _link(PROJECT / "lib" / "tools", tools.root)
-        _write_world(PROJECT / "build" / "world", world)
     node = find_node(home, progress).program.parent
     environment = {
         **os.environ,

@@ -40,6 +40,7 @@ BINDINGS = ExecutorBindings(
     uniswap_v3=VENUE,
     balancer_vault=Address(b"\x33" * 20),
     aave_pool=Address(b"\x34" * 20),
+    ledger=ZERO_ADDRESS,
 )
 SETTINGS = NetworkSettings(
     guardian=GUARDIAN,

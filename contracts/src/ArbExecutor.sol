@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {NetworkOrders} from "./NetworkOrders.sol";
 import {Route} from "./Route.sol";
 import {ExecutorBindings, IArbExecutor} from "./interfaces/IArbExecutor.sol";
 import {IWrappedEther} from "./interfaces/external/IWrappedEther.sol";
@@ -12,11 +13,12 @@ import {BalancerLender} from "./lenders/BalancerLender.sol";
 import {ConcentratedLender} from "./lenders/ConcentratedLender.sol";
 import {Allowance} from "./libraries/Allowance.sol";
 import {Packed} from "./libraries/Packed.sol";
+import {Order} from "./libraries/Statements.sol";
 import {BalancerVenue} from "./venues/BalancerVenue.sol";
 import {ConcentratedVenue} from "./venues/ConcentratedVenue.sol";
 
 /// @title ArbExecutor
-contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, ReentrancyGuardTransient {
+contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, NetworkOrders, ReentrancyGuardTransient {
     using Allowance for IERC20;
     using Packed for bytes;
 
@@ -24,6 +26,9 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, Reentran
     uint256 private constant BALANCER_V2 = 1;
     uint256 private constant AAVE_V3 = 2;
     uint256 private constant UNISWAP_V3 = 3;
+
+    uint256 private constant OWN = 0;
+    uint256 private constant NETWORK = 1;
 
     uint256 private constant HEADER_BYTES = 50;
 
@@ -35,6 +40,7 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, Reentran
         ConcentratedVenue(bindings.uniswapV3)
         BalancerVenue(bindings.balancerVault)
         AaveLender(bindings.aavePool)
+        NetworkOrders(bindings.ledger)
     {
         MODULE = bindings.module;
         WETH = bindings.weth;
@@ -45,7 +51,7 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, Reentran
     }
 
     /// @inheritdoc IArbExecutor
-    function execute(address token, uint256 drawn, uint256 bidCap, bytes calldata plan)
+    function execute(address hotKey, address token, uint256 drawn, uint256 bidCap, bytes calldata plan)
         external
         nonReentrant
         returns (uint256 owed)
@@ -55,7 +61,7 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, Reentran
         if (block.number > lastBlock) revert PlanExpired(lastBlock);
         uint256 bid = plan.read(38, 12);
         if (bid > bidCap) revert BidAboveCap(bid, bidCap);
-        uint256 proceeds = _proceedsOf(token, drawn, plan);
+        uint256 proceeds = _proceedsOf(hotKey, token, drawn, bid, plan);
         uint256 required = drawn + plan.read(22, 16) + bid;
         if (proceeds < required) revert ProfitBelowMinimum(proceeds, required);
         if (bid != 0) _payBuilder(token, bid);
@@ -63,13 +69,27 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, Reentran
         IERC20(token).lend(msg.sender, owed);
     }
 
-    /// @dev Borrow, run the route, repay.
-    function _proceedsOf(address token, uint256 drawn, bytes calldata plan) private returns (uint256) {
-        uint256 source = plan.read(0, 1);
+    /// @dev Of an own execution all that comes out; of an order what is left after the finder and the fee.
+    function _proceedsOf(address hotKey, address token, uint256 drawn, uint256 bid, bytes calldata plan)
+        private
+        returns (uint256 proceeds)
+    {
+        uint256 what = plan.read(0, 1);
+        if (what >> 4 == OWN) return _cycle(token, drawn, plan, HEADER_BYTES);
+        if (what >> 4 != NETWORK) revert UnknownSource(what);
+        Order memory order = _openOrder(plan, HEADER_BYTES, token, plan.read(1, 5), hotKey);
+        proceeds = _cycle(token, drawn, plan, HEADER_BYTES + ORDER_BYTES);
+        if (proceeds < drawn + bid) revert ProfitBelowMinimum(proceeds, drawn + bid);
+        return proceeds - _settleOrder(order, proceeds - drawn - bid);
+    }
+
+    /// @dev Borrow, run the route that begins at `offset`, repay.
+    function _cycle(address token, uint256 drawn, bytes calldata plan, uint256 offset) private returns (uint256) {
+        uint256 source = plan.read(0, 1) & 0x0f;
         uint256 borrowed = plan.read(6, 16);
         if (drawn + borrowed == 0 || (borrowed == 0) != (source == NOBODY)) revert WrongAmount();
-        if (source == NOBODY) return _runRoute(plan, HEADER_BYTES, token, drawn);
-        bytes calldata rest = plan[HEADER_BYTES:];
+        if (source == NOBODY) return _runRoute(plan, offset, token, drawn);
+        bytes calldata rest = plan[offset:];
         if (source == BALANCER_V2) {
             _borrowFromBalancer(token, drawn, borrowed, rest);
         } else if (source == AAVE_V3) {

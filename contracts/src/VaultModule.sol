@@ -69,7 +69,7 @@ contract VaultModule is IVaultModule {
     ) private returns (uint256 profit) {
         uint256 before = drawn == 0 ? 0 : IERC20(token).balanceOf(safe);
         if (drawn != 0) _draw(safe, address(executor), token, drawn);
-        uint256 owed = executor.execute(token, drawn, bidCap, plan);
+        uint256 owed = executor.execute(msg.sender, token, drawn, bidCap, plan);
         if (owed < drawn) revert PrincipalMissing(owed, drawn);
         IERC20(token).safeTransferFrom(address(executor), safe, owed);
         if (drawn != 0) {

@@ -76,7 +76,7 @@ contract CallbackTest is WorldTest {
         ExecutorBindings memory bindings = _bindings();
         (bindings.aavePool, bindings.module) = (lender, address(this));
         executor = new ArbExecutor(bindings);
-        executor.execute(weth, 0, 0, _plan(Plans.loan(Plans.AAVE, 1 ether)));
+        executor.execute(alice, weth, 0, 0, _plan(Plans.loan(Plans.AAVE, 1 ether)));
     }
 
     function test_that_never_comes_is_noticed() public {
@@ -99,7 +99,7 @@ contract CallbackTest is WorldTest {
         _give(weth, address(executor), 1 ether);
         bytes memory plan = _plan(Plans.loan(Plans.AAVE, 1 ether));
         vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
-        executor.execute(weth, 0, 0, plan);
+        executor.execute(alice, weth, 0, 0, plan);
     }
 
     function test_from_a_loan_of_another_initiator_is_refused() public {
@@ -161,7 +161,7 @@ contract CallbackTest is WorldTest {
 
     function test_the_executor_does_not_nest_either() public {
         bytes memory plan = _hookedPlan();
-        hook.onNextTransfer(address(executor), abi.encodeCall(IArbExecutor.execute, (weth, 0, 0, plan)));
+        hook.onNextTransfer(address(executor), abi.encodeCall(IArbExecutor.execute, (alice, weth, 0, 0, plan)));
         _execute(0.1 ether, plan);
         _assertHookRefused(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
     }

@@ -1,11 +1,10 @@
-"""The operators of the demo: our own contracts, and for each operator Safes whose vaults are open for a hot key.
+"""The operators of the demo: for each one Safes whose vaults are open for a hot key.
 
 Comes after everything else of the world and from accounts of its own, so that nothing else moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,13 +15,12 @@ from devnet.manifest import Operator, OperatorVault
 from devnet.protocols.amounts import raw_amount
 from devnet.protocols.catalogue import USD, token
 from devnet.protocols.site import Site
-from governance.contracts import ARB_EXECUTOR, VAULT_MODULE, ExecutorBindings, VenueFactory, contract, executor_creation
 from governance.vaults import SafeTransaction, enable_module_call, open_vault_call
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Address, ChainId, TokenAmount, Wei
 
-OPERATORS: Final = ("north", "east", "south")
+OPERATORS: Final = ("north", "east", "south", "west", "centre")
 VAULTS_EACH: Final = 4
 """One hot key a vault, so one bundle a vault in each block."""
 OWNERS_EACH: Final = 3
@@ -32,10 +30,6 @@ HOT_KEY_ETHER: Final = 20
 PINNED: Final = {"WETH": 400_000, "USDC": 400_000, "USDT": 400_000, "DAI": 400_000, "WBTC": 200_000}
 """What each Safe holds of each token in dollars; an execution may draw half of it."""
 BUILDER: Final = "vault-builder"
-UNISWAP_V2_PAIR: Final = bytes.fromhex("96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f")
-SUSHI_PAIR: Final = bytes.fromhex("e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303")
-UNISWAP_V3_POOL: Final = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
-"""Keccak-256 of the genuine pools' creation code."""
 
 _BUILDER_ETHER: Final = 4_000
 _NOBODY: Final = "0x" + "00" * 20
@@ -55,29 +49,10 @@ class _Planned:
     creation: str
 
 
-def executor_bindings(contracts: Mapping[str, str], module: str) -> ExecutorBindings:
-    """Return what an `ArbExecutor` of this world is bound to; `contracts` as in the manifest."""
-    return ExecutorBindings(
-        module=_raw(module),
-        weth=_raw(contracts["weth"]),
-        uniswap_v2=VenueFactory(
-            factory=_raw(contracts["uniswap_v2_factory"]), init_code_hash=UNISWAP_V2_PAIR, fee_pips=3_000
-        ),
-        sushi_swap=VenueFactory(factory=_raw(contracts["sushi_factory"]), init_code_hash=SUSHI_PAIR, fee_pips=3_000),
-        uniswap_v3=VenueFactory(factory=_raw(contracts["uniswap_v3_factory"]), init_code_hash=UNISWAP_V3_POOL),
-        balancer_vault=_raw(contracts["balancer_vault"]),
-        aave_pool=_raw(contracts["aave_pool"]),
-    )
-
-
 async def deploy(site: Site) -> None:
-    """Create module, executor and Safes, open the vaults, fund Safes and hot keys. Raises `ChainFailed`."""
-    builder, contracts = account(BUILDER), site.contracts
+    """Create Safes, open their vaults, fund Safes and hot keys. Raises `ChainFailed`."""
+    builder = account(BUILDER)
     await site.deployer.set_balance([builder.address], _BUILDER_ETHER * 10**18)
-    module = site.deployer.create(VAULT_MODULE, contract(VAULT_MODULE).creation(), sender=builder)
-    code = executor_creation(executor_bindings(contracts, module))
-    contracts["arb_executor"] = site.deployer.create(ARB_EXECUTOR, code, sender=builder)
-    contracts["vault_module"] = module
     planned = [_create_safe(site, builder, name, index) for name in OPERATORS for index in range(VAULTS_EACH)]
     safes = [await _created(site, vault.creation) for vault in planned]
     for vault, safe in zip(planned, safes, strict=True):
@@ -135,7 +110,8 @@ def _operator(name: str, planned: list[_Planned], safes: list[str]) -> Operator:
         for vault, safe in zip(planned, safes, strict=True)
         if vault.operator == name
     )
-    return Operator(name=name, owners=tuple(f"{name}-owner-{number}" for number in range(OWNERS_EACH)), vaults=vaults)
+    owners = tuple(f"{name}-owner-{number}" for number in range(OWNERS_EACH))
+    return Operator(name=name, owners=owners, vaults=vaults, account=f"{name}-account", peer=f"{name}-peer")
 
 
 def _held(symbol: str) -> int:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
 from devnet.manifest import Manifest
-from devnet.protocols.vaults import executor_bindings
+from devnet.protocols.venue_bindings import executor_bindings
 from devnet.world import World
 from governance.contracts import (
     ARB_EXECUTOR,
@@ -116,7 +117,9 @@ async def vault(chain: Chain, world: World) -> Vault:
     manifest = world.manifest
     weth, usdc, safe = (manifest.token("WETH").address, manifest.token("USDC").address, manifest.contracts["safe"])
     module = await chain.create(ALICE, contract(VAULT_MODULE).creation())
-    executor = await chain.create(ALICE, executor_creation(executor_bindings(manifest.contracts, module)))
+    executor = await chain.create(
+        ALICE, executor_creation(replace(executor_bindings(manifest.contracts), module=raw(module)))
+    )
     await by_safe(chain, safe, safe, enable_module_call(raw(module)))
     limits = [(raw(weth), TokenAmount(20 * ETHER)), (raw(usdc), TokenAmount(0))]
     opening = open_vault_call(raw(ALICE.address), raw(executor), Wei(ETHER), limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from governance.executor import (
     EXECUTE,
@@ -16,6 +17,7 @@ from governance.executor import (
     ConcentratedLoan,
     Hop,
     Loan,
+    OrderToExecute,
     PairHop,
     PairVenue,
     Plan,
@@ -26,7 +28,8 @@ from governance.executor import (
 )
 from protocol.errors import InvalidField, MalformedMessage
 from protocol.ethereum.abi import decode_call
-from protocol.units import Address, BlockNumber, TokenAmount, Wei
+from protocol.statements import Order
+from protocol.units import Address, BasisPoints, BlockNumber, Hash32, LegKey, SignatureBytes, TokenAmount, Wei
 
 WETH, USDC, DAI = (Address(bytes([n]) * 20) for n in (0xEE, 0x01, 0xDA))
 SAFE = Address(b"\x5a" * 20)
@@ -191,3 +194,26 @@ def test_an_unknown_venue_is_malformed() -> None:
     packed[50] = 4
     with pytest.raises(MalformedMessage):
         decode_plan(bytes(packed))
+
+
+def test_an_order_stands_after_the_header_and_is_marked_in_its_first_byte() -> None:
+    order = Order(
+        finder=Address(b"\x41" * 20),
+        executor=Address(b"\x42" * 20),
+        target_block=BlockNumber(plan().last_block),
+        finder_bps=BasisPoints(6_000),
+        min_finder_wei=TokenAmount(7),
+        profit_token=Address(b"\x43" * 20),
+        pay_to=Address(b"\x44" * 20),
+        primary_key=LegKey(Hash32(b"\x45" * 32)),
+        route_commit=Hash32(b"\x46" * 32),
+    )
+    signature = SignatureBytes(b"\x47" * 65)
+
+    own, packed = encode_plan(plan()), encode_plan(replace(plan(), network=OrderToExecute(order, signature, 3)))
+
+    assert packed[0] == own[0] | 0x10
+    assert packed[1:50] == own[1:50]
+    assert packed[50 + 211 :] == own[50:]
+    words = order.finder + order.executor + order.pay_to + (6_000).to_bytes(2, "big") + (7).to_bytes(16, "big")
+    assert packed[50 : 50 + 211] == words + order.primary_key + order.route_commit + b"\0\0\0\x03" + signature

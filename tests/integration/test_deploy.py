@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
-from devnet.protocols.vaults import executor_bindings
+from devnet.protocols.venue_bindings import executor_bindings
 from devnet.world import World
 from governance.caller import JsonRpcCaller, SeenTransaction, SignedDraft
 from governance.deploy import deploy, verify
@@ -98,7 +98,7 @@ def settings(world: World) -> NetworkSettings:
         initial_supply=TokenAmount(1_000_000 * ETHER),
         fee_token=address_from_hex(world.manifest.contracts["weth"]),
         cut=EpochCut(length=30, cut_off=12, lag=6),
-        bindings=executor_bindings(world.manifest.contracts, ZERO),
+        bindings=executor_bindings(world.manifest.contracts),
     )
 
 

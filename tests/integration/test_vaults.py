@@ -24,7 +24,7 @@ def raw(address: str) -> Address:
     return Address(bytes.fromhex(address[2:]))
 
 
-def test_there_are_three_operators_with_hot_keys_and_safes_of_their_own(world: World) -> None:
+def test_there_are_five_operators_with_hot_keys_and_safes_of_their_own(world: World) -> None:
     operators = world.manifest.operators
     assert [operator.name for operator in operators] == list(vaults.OPERATORS)
     safes = [vault.safe for operator in operators for vault in operator.vaults]

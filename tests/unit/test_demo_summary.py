@@ -50,7 +50,11 @@ GWEI = 10**9
 BASE_FEE = 10 * GWEI
 EXECUTOR = address("arb_executor")
 NORTH = Operator(
-    name="north", owners=("north-owner-0",), vaults=(OperatorVault(safe=address("safe"), hot_key="north-key-0"),)
+    name="north",
+    owners=("north-owner-0",),
+    vaults=(OperatorVault(safe=address("safe"), hot_key="north-key-0"),),
+    account="north-account",
+    peer="north-peer",
 )
 KEY = account("north-key-0").address
 WITHDRAWAL = topic("Withdrawal(address,uint256)")

@@ -22,6 +22,7 @@ struct PoolFactory {
 /// @notice Everything an executor is bound to for ever.
 /// @param module The only caller: the module that knows whose funds they are.
 /// @param weth WETH9; the only token out of whose profit a builder is paid.
+/// @param ledger Where orders of the network are opened and settled.
 struct ExecutorBindings {
     address module;
     address weth;
@@ -30,6 +31,7 @@ struct ExecutorBindings {
     PoolFactory uniswapV3;
     address balancerVault;
     address aavePool;
+    address ledger;
 }
 
 /// @title Runs one cycle of swaps with drawn or borrowed funds and leaves nothing behind
@@ -40,16 +42,22 @@ struct ExecutorBindings {
 /// P18  The profit, after the payment to the builder, is at least the plan's minimum, or everything reverts.
 /// P19  The payment to the builder is at most what the module allows, and comes out of WETH profit only.
 ///
+/// An order of the network is opened in the `ExecutionLedger` before its route and settled after it: the finder is paid
+/// in the transaction (P9, P10), and P18 holds for what is left then.
+///
 /// A plan is packed, big-endian, without padding:
 ///
 ///     bytes      field
 ///     1          what and whence: 0x00 nothing borrowed, 0x01 Balancer V2, 0x02 Aave V3, 0x03 Uniswap V3 flash.
-///                The upper four bits are 0: an own execution. Others belong to orders of the network.
-///     5          last block in which the plan may run
+///                The upper four bits: 0 an own execution, 1 an order of the network.
+///     5          last block in which the plan may run; of an order the one block
 ///     16         amount borrowed, of the token that was also drawn
 ///     16         minimum profit, in the token's smallest unit
 ///     12         payment to the builder, wei
-///     20 + 3     only for 0x03: the lending pool's other token, its fee in pips
+///     211        only of an order: finder, executor and payTo (20 each), finderBps (2), minFinderWei (16), primaryKey
+///                and routeCommit (32 each), the leader's entry in the epoch (4), the finder's signature (65). The
+///                profit token is the plan's, the target block its last one
+///     20 + 3     only for 0x_3: the lending pool's other token, its fee in pips
 ///     then each hop:
 ///     1          venue: 0 Uniswap V2, 1 SushiSwap, 2 Uniswap V3, 3 Balancer V2
 ///     20         token out; the last hop's must be the token the cycle began with
@@ -99,12 +107,15 @@ interface IArbExecutor {
     error NotWeth();
 
     /// @notice Run a plan. The caller has sent `drawn` of `token` and pulls what it is owed, which it is allowed to.
+    /// @param hotKey Who called the module; an order's leader is judged by it.
     /// @param token The token the cycle begins and ends with.
     /// @param drawn What the caller has sent in, in the token's smallest unit; may be 0 with a loan.
     /// @param bidCap The most the builder may be paid, wei.
     /// @param plan See above.
     /// @return owed `drawn` and the profit.
-    function execute(address token, uint256 drawn, uint256 bidCap, bytes calldata plan) external returns (uint256 owed);
+    function execute(address hotKey, address token, uint256 drawn, uint256 bidCap, bytes calldata plan)
+        external
+        returns (uint256 owed);
 
     /// @notice Uniswap V3 asks for what a swap costs.
     function uniswapV3SwapCallback(int256 amount0, int256 amount1, bytes calldata data) external;

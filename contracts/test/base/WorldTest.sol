@@ -96,7 +96,8 @@ abstract contract WorldTest is Test {
             sushiSwap: PairFactory(_contract("sushi_factory"), SUSHI_INIT_CODE_HASH, PAIR_FEE_PIPS),
             uniswapV3: PoolFactory(_contract("uniswap_v3_factory"), UNISWAP_V3_INIT_CODE_HASH),
             balancerVault: _contract("balancer_vault"),
-            aavePool: _contract("aave_pool")
+            aavePool: _contract("aave_pool"),
+            ledger: address(0) // plans of orders: tests/contracts/test_orders.py
         });
     }
 

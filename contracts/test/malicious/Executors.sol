@@ -12,7 +12,7 @@ contract KeepingExecutor {
         (CLAIMED, ALLOWED) = (claimed, allowed);
     }
 
-    function execute(address token, uint256, uint256, bytes calldata) external returns (uint256) {
+    function execute(address, address token, uint256, uint256, bytes calldata) external returns (uint256) {
         IERC20(token).approve(msg.sender, ALLOWED);
         return CLAIMED;
     }
@@ -23,7 +23,7 @@ contract CallingExecutor {
     bytes public answer;
     bool public succeeded;
 
-    function execute(address token, uint256 drawn, uint256, bytes calldata plan) external returns (uint256) {
+    function execute(address, address token, uint256 drawn, uint256, bytes calldata plan) external returns (uint256) {
         (succeeded, answer) = address(bytes20(plan[:20])).call(plan[20:]);
         IERC20(token).approve(msg.sender, drawn);
         return drawn;
