@@ -29,12 +29,13 @@ class ContractMissing(Exception):
 
 
 class DeployedNetwork(msgspec.Struct, frozen=True, kw_only=True):
-    """One network. `since`: a block before its contracts' first events; `vault_module`: if it was deployed with one."""
+    """One network. `since`, `vaults_since`: blocks before its contracts' and the vault module's first events."""
 
     chain_id: ChainId
     since: BlockNumber
     contracts: NetworkContracts
     vault_module: Address | None = None
+    vaults_since: BlockNumber = BlockNumber(0)
 
 
 class _Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +45,7 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     contracts: dict[str, str]
     since: int = 0
     vault_module: str | None = None
+    vaults_since: int = 0
 
 
 def network_from_json(raw: bytes, where: str) -> DeployedNetwork:
@@ -55,8 +57,8 @@ def network_from_json(raw: bytes, where: str) -> DeployedNetwork:
     wanted = [field.name for field in msgspec.structs.fields(NetworkContracts)]
     if missing := [name for name in wanted if name not in described.contracts]:
         raise NetworkMalformed(f"{where}: contracts: without {', '.join(missing)}")
-    if described.chain_id <= 0 or described.since < 0:
-        raise NetworkMalformed(f"{where}: chain_id is 1 or more, since 0 or more")
+    if described.chain_id <= 0 or min(described.since, described.vaults_since) < 0:
+        raise NetworkMalformed(f"{where}: chain_id is 1 or more, since and vaults_since 0 or more")
     found = {name: _address(described.contracts[name], f"{where}: contracts.{name}") for name in wanted}
     module = described.vault_module
     return DeployedNetwork(
@@ -64,6 +66,7 @@ def network_from_json(raw: bytes, where: str) -> DeployedNetwork:
         since=BlockNumber(described.since),
         contracts=NetworkContracts(**found),
         vault_module=None if module is None else _address(module, f"{where}: vault_module"),
+        vaults_since=BlockNumber(described.vaults_since),
     )
 
 
@@ -75,6 +78,7 @@ def network_to_json(network: DeployedNetwork) -> bytes:
         since=network.since,
         contracts={name: address_to_hex(address) for name, address in contracts.items()},
         vault_module=None if network.vault_module is None else address_to_hex(network.vault_module),
+        vaults_since=network.vaults_since,
     )
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 
@@ -98,11 +102,11 @@ class Reader:
         (value,) = await self.view(contract, signature, ["uint256"], *arguments)
         return int(value)
 
-    async def events(self, contract: Address, *topics: Hash32 | None) -> list[Event]:
+    async def events(self, contract: Address, *topics: Hash32 | None, since: BlockNumber | None = None) -> list[Event]:
         """Return what a contract has told since the network stands, filtered by topics (None: any), in order."""
         wanted = {
             "address": address_to_hex(contract),
-            "fromBlock": hex(self.network.since),
+            "fromBlock": hex(self.network.since if since is None else since),
             "toBlock": self.block,
             "topics": [None if topic is None else "0x" + topic.hex() for topic in topics],
         }

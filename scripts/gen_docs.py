@@ -20,6 +20,7 @@ from node.config_file import described, table_of
 from node.config_template import field_meanings, first_sentence, plain_value
 from node.pipeline.reasons import Reason, Stage
 from protocol.ethereum.abi import selector
+from scripts.gen_command_docs import commands_page
 from scripts.tree import ROOT
 
 _ABI: Final = ROOT / "governance" / "abi"
@@ -106,6 +107,7 @@ def contract_errors_page() -> str:
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "docs/reference/commands.md": commands_page,
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/contract-errors.md": contract_errors_page,
     "docs/reference/reasons.md": reasons_page,

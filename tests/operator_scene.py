@@ -15,7 +15,7 @@ from devnet.anvil import CHAIN_ID
 from governance.reading import DeployedNetwork, network_to_json
 from node.cli.main import main
 from node.keyfile import Password, write_keystore
-from protocol.units import ChainId
+from protocol.units import Address, ChainId
 from tests.network_scene import ETHER, NetworkScene
 
 PEER_ID: Final = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
@@ -45,18 +45,22 @@ class Shell:
 
     async def run(self, *words: str, mine: bool = True) -> Result:
         """Run one command to its end."""
+        line = (*words, "--rpc", self.scene.chain.rpc.url)
+        running = asyncio.create_task(self.run_offline(*line))
+        while not (await asyncio.wait({running}, timeout=_LOOK_SECONDS))[0]:
+            if mine and int((await self.scene.chain.rpc.call("txpool_status"))["pending"], 16):
+                await self.scene.chain.mine()
+        return await running
+
+    async def run_offline(self, *words: str) -> Result:
+        """Run one command that asks no chain."""
         environ = {
             "COLUMNS": "200",
             "HFTNODE_CONFIG": None,
             "HFTNODE_NETWORK": str(self.network_path),
             "HFTNODE_PASSWORD_FILE": str(self.folder / "password"),
         }
-        line = [*words, "--rpc", self.scene.chain.rpc.url]
-        running = asyncio.create_task(asyncio.to_thread(CliRunner(env=environ).invoke, main, line))
-        while not (await asyncio.wait({running}, timeout=_LOOK_SECONDS))[0]:
-            if mine and int((await self.scene.chain.rpc.call("txpool_status"))["pending"], 16):
-                await self.scene.chain.mine()
-        return await running
+        return await asyncio.to_thread(CliRunner(env=environ).invoke, main, list(words))
 
     async def act(self, who: Account, *words: str) -> dict[str, Any]:
         """Run a command that changes the chain as an account; return its JSON answer after it went well."""
@@ -78,9 +82,11 @@ class Shell:
         await self.scene.chain.rpc.call("evm_mine")
 
 
-async def shell_for(scene: NetworkScene, folder: Path) -> Shell:
+async def shell_for(scene: NetworkScene, folder: Path, vault_module: Address | None = None) -> Shell:
     """Write what the commands read."""
-    network = DeployedNetwork(chain_id=ChainId(CHAIN_ID), since=scene.since, contracts=scene.contracts)
+    network = DeployedNetwork(
+        chain_id=ChainId(CHAIN_ID), since=scene.since, contracts=scene.contracts, vault_module=vault_module
+    )
     shell = Shell(scene, folder)
     shell.network_path.write_bytes(network_to_json(network))
     password = folder / "password"

@@ -20,6 +20,7 @@ from node.cli.rewards import rewards_group
 from node.cli.stake import stake_group
 from node.cli.start import start
 from node.cli.status import status
+from node.cli.vault import vault_group
 from node.cli.why import why
 
 COMMANDS = "hftnode.commands"
@@ -60,7 +61,7 @@ def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
 
-for _command in (init, start, status, why, join, stake_group, rewards_group, gov_group, brake_group):
+for _command in (init, start, status, why, join, stake_group, rewards_group, gov_group, brake_group, vault_group):
     main.add_command(_command)
 
 # Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).

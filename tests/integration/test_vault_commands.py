@@ -1,0 +1,184 @@
+"""A vault at the command line, on the devnet's own Safes: opened, tightened, loosened, emptied, by those who may."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devnet.accounts import account
+from devnet.world import World
+from governance.policy import LOOSENING_SECONDS
+from protocol.units import address_from_hex
+from tests.chain import Chain
+from tests.network_scene import ETHER, deployed_network
+from tests.operator_scene import Shell, give_ether, shell_for
+
+pytestmark = pytest.mark.anvil
+
+STRANGER = account("rival-7")
+OWNERS = tuple(account(f"north-owner-{index}") for index in range(3))
+HOT = account("north-key-0")
+
+
+class VaultShell:
+    """The commands against the first vault of the world's first operator."""
+
+    def __init__(self, shell: Shell, world: World) -> None:
+        self.shell, self.contracts = shell, world.manifest.contracts
+        self.safe = world.manifest.operators[0].vaults[0].safe
+        self.weth = self.contracts["weth"]
+
+    async def stands(self) -> dict[str, Any]:
+        return await self.shell.read("vault", "status", "--safe", self.safe)
+
+    async def execute(self, plan: Path, *owners: Any) -> None:
+        """Sign by each owner, on copies that are collected, and execute by somebody."""
+        for number, owner in enumerate(owners):
+            copy = plan.with_name(f"copy-{number}.json")
+            shutil.copy(plan, copy)
+            signed = await self.bare("vault", "sign", str(copy), "--keystore", self.shell.keystore(owner), "--yes")
+            assert signed.exit_code == 0, signed.output
+            collected = await self.bare("vault", "collect", str(plan), str(copy))
+            assert collected.exit_code == 0, collected.output
+        await self.shell.act(STRANGER, "vault", "execute", str(plan))
+
+    async def bare(self, *words: str) -> Any:
+        return await self.shell.run_offline(*words)
+
+
+@pytest.fixture
+async def vault(chain: Chain, world: World, tmp_path: Path) -> VaultShell:
+    scene = await deployed_network(chain, world.manifest.contracts["weth"], tmp_path / "deployment.json")
+    await give_ether(scene, STRANGER, *OWNERS)
+    module = address_from_hex(world.manifest.contracts["vault_module"])
+    return VaultShell(await shell_for(scene, tmp_path, module), world)
+
+
+async def test_status_and_limits_tell_what_the_chain_has(vault: VaultShell) -> None:
+    stands = await vault.stands()
+    assert (stands["opened"], stands["paused"], stands["threshold"]) == (True, False, 2)
+    assert stands["hot_key"] == HOT.address
+    assert {each["symbol"] for each in stands["tokens"]} == {"WETH", "USDC", "USDT", "DAI", "WBTC"}
+    told = await vault.shell.run("vault", "limits", "--safe", vault.safe)
+    assert "1 ETH in bids" in told.stdout
+    assert "principal       0" in told.stdout
+    assert "gas             20 ETH" in told.stdout
+    shown = await vault.shell.run("vault", "status", "--safe", vault.safe)
+    assert "2 of 3 owners sign" in shown.stdout
+
+
+async def test_one_owner_or_the_hot_key_tightens_at_once_and_a_stranger_does_not(vault: VaultShell) -> None:
+    await vault.shell.act(OWNERS[2], "vault", "tighten", "--safe", vault.safe, "--bid-cap", "0.25 ether")
+    await vault.shell.act(OWNERS[1], "vault", "tighten", "--safe", vault.safe, "--draw", vault.weth, "1 WETH")
+    await vault.shell.act(HOT, "vault", "pause", "--safe", vault.safe)
+    stands = await vault.stands()
+    assert stands["paused"]
+    assert stands["bid_cap_wei"] == str(ETHER // 4)
+    assert {str(ETHER)} == {each["max_draw"] for each in stands["tokens"] if each["symbol"] == "WETH"}
+
+    for words, who, why in (
+        (("--bid-cap", "0.5 ether"), OWNERS[0], "hftnode vault loosen"),
+        (("--unpin", vault.weth), STRANGER, "act by an owner"),
+    ):
+        signer = ("--keystore", vault.shell.keystore(who), "--yes")
+        result = await vault.shell.run("vault", "tighten", "--safe", vault.safe, *words, *signer)
+        assert result.exit_code == 4, result.output
+        assert why in result.stderr
+
+
+async def test_a_pause_is_lifted_by_the_safe_in_48_hours(vault: VaultShell, tmp_path: Path) -> None:
+    await vault.shell.act(HOT, "vault", "pause", "--safe", vault.safe)
+    plan = tmp_path / "resume.json"
+    told = await vault.shell.read("vault", "loosen", "--safe", vault.safe, "--resume", "--out", str(plan))
+    assert told["transactions"][0]["words"] == "propose, due in 48 hours: let the vault execute again"
+
+    too_few = await vault.shell.run(
+        "vault", "execute", str(plan), "--keystore", vault.shell.keystore(STRANGER), "--yes"
+    )
+    assert too_few.exit_code == 1
+    assert "0 of its owners have signed, the Safe wants 2" in too_few.stderr
+    await vault.execute(plan, OWNERS[0], OWNERS[2])
+    shown = await vault.shell.run("vault", "show", str(plan))
+    assert "signed by 2 of the 2 owners" in shown.stdout
+    again = await vault.shell.run("vault", "execute", str(plan), "--keystore", vault.shell.keystore(STRANGER), "--yes")
+    assert again.exit_code == 1
+    assert "nonce" in again.stderr
+
+    enact = ("vault", "enact", "--safe", vault.safe, "--resume")
+    early = await vault.shell.run(*enact, "--keystore", vault.shell.keystore(STRANGER), "--yes")
+    assert early.exit_code == 4
+    await vault.shell.pass_time(LOOSENING_SECONDS)
+    await vault.shell.act(STRANGER, *enact)
+    assert not (await vault.stands())["paused"]
+
+
+async def test_deposits_and_withdrawals_move_what_they_say_also_while_paused(vault: VaultShell, tmp_path: Path) -> None:
+    chain = vault.shell.scene.chain
+    await chain.send(STRANGER, vault.weth, "deposit()", value=ETHER)
+    before = await chain.balance(vault.weth, vault.safe)
+    await vault.shell.act(STRANGER, "vault", "deposit", "--safe", vault.safe, vault.weth, "1 WETH")
+    assert await chain.balance(vault.weth, vault.safe) == before + ETHER
+
+    await vault.shell.act(HOT, "vault", "pause", "--safe", vault.safe)
+    plan = tmp_path / "out.json"
+    words = ("vault", "withdraw", "--safe", vault.safe, vault.weth, "0.5 WETH", "--to", OWNERS[0].address)
+    had = await chain.balance(vault.weth, OWNERS[0].address)
+    told = await vault.shell.read(*words, "--out", str(plan))
+    assert told["transactions"][0]["words"] == f"send 0.5 WETH ({vault.weth}) to {OWNERS[0].address}"
+    await vault.execute(plan, OWNERS[1], OWNERS[2])
+    assert await chain.balance(vault.weth, OWNERS[0].address) == had + ETHER // 2
+
+    over = await vault.shell.run(*words, "--out", str(plan))
+    assert "is there already" in over.stderr
+
+
+async def test_a_safe_opens_its_vault(vault: VaultShell, tmp_path: Path) -> None:
+    safe, owners = vault.contracts["safe"], [account(f"safe-owner-{index}") for index in range(2)]
+    plan, batch = tmp_path / "open.json", tmp_path / "batch.json"
+    words = ("vault", "create", "--safe", safe, "--hot-key", HOT.address, "--executor", vault.contracts["arb_executor"])
+    limits = ("--bid-cap", "0.5 ether", "--draw", vault.weth, "3 WETH")
+    told = await vault.shell.read(*words, *limits, "--out", str(plan))
+    assert "(the vault module) act for the Safe" in told["transactions"][0]["words"]
+    assert "draws at most 3 WETH" in told["transactions"][1]["words"]
+    exported = await vault.bare("vault", "export", str(plan), "--out", str(batch))
+    assert exported.exit_code == 0, exported.output
+    assert [each["to"] for each in json.loads(batch.read_text())["transactions"]] == [
+        safe,
+        vault.contracts["vault_module"],
+    ]
+
+    await vault.execute(plan, *owners)
+    stands = await vault.shell.read("vault", "status", "--safe", safe)
+    assert stands["opened"]
+    assert stands["module_enabled"]
+    assert stands["bid_cap_wei"] == str(ETHER // 2)
+    twice = await vault.shell.run(*words, *limits, "--out", str(tmp_path / "twice.json"))
+    assert "is open" in twice.stderr
+
+
+async def test_a_file_is_not_believed(vault: VaultShell, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    await vault.shell.read("vault", "loosen", "--safe", vault.safe, "--resume", "--out", str(plan))
+    signed = await vault.bare("vault", "sign", str(plan), "--keystore", vault.shell.keystore(OWNERS[0]), "--yes")
+    assert signed.exit_code == 0
+    tree = json.loads(plan.read_text())
+    tree["transactions"][0]["nonce"] = "77"
+    forged = tmp_path / "forged.json"
+    forged.write_text(json.dumps(tree))
+    shown = await vault.shell.run("vault", "show", str(forged))
+    assert shown.exit_code == 1
+    assert "is not its own, or not of these bytes" in shown.stderr
+    tree["signatures"] = []
+    forged.write_text(json.dumps(tree))
+    merged = await vault.bare("vault", "collect", str(plan), str(forged))
+    assert "different transactions" in merged.stderr
+    tree["transactions"][0]["data"] = "0x12345678"
+    tree["transactions"][0]["to"] = vault.weth
+    forged.write_text(json.dumps(tree))
+    assert "UNKNOWN CALL" in (await vault.shell.run("vault", "show", str(forged))).stdout
+    forged.write_text("{}")
+    assert "no plan of a Safe" in (await vault.shell.run("vault", "show", str(forged))).stderr
