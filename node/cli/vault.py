@@ -45,7 +45,7 @@ async def status(session: Session, safe: Address) -> None:
     """Show who owns the Safe, who may execute, whether it is paused, and what it holds."""
     stands, vault, pinned = await _read(session, safe)
     lines = [
-        f"safe      {address_to_hex(safe)}, nonce {stands.nonce}: {stands.threshold} of {len(stands.owners)} owners sign",
+        f"safe      {address_to_hex(safe)}, nonce {stands.nonce}: {stands.threshold} of {len(stands.owners)} sign",
         *(f"owner     {address_to_hex(owner)}" for owner in stands.owners),
         f"module    {'enabled' if stands.has_module else 'NOT enabled: nothing can be drawn'}",
     ]

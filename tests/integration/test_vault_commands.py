@@ -68,7 +68,7 @@ async def test_status_and_limits_tell_what_the_chain_has(vault: VaultShell) -> N
     assert "principal       0" in told.stdout
     assert "gas             20 ETH" in told.stdout
     shown = await vault.shell.run("vault", "status", "--safe", vault.safe)
-    assert "2 of 3 owners sign" in shown.stdout
+    assert "2 of 3 sign" in shown.stdout
 
 
 async def test_one_owner_or_the_hot_key_tightens_at_once_and_a_stranger_does_not(vault: VaultShell) -> None:
