@@ -3,15 +3,17 @@
 As it comes: (17, read) the receive window is not enforced: a peer that ignores it fills our memory, in frames of up to
 16 MiB and on any number of streams. (16, ran) each read of some bytes sends a window update, each frame is read in two
 steps and formats several log lines: most of the time of a busy node goes there.
-Here: one buffered reader, frames within one window of 256 KiB that does not grow, updates when half of it is read,
-streams at most MAX_STREAMS each way, and every write has a deadline. Who breaks a bound loses the connection.
+(22, ran) a peer behind a cut cable stays connected until the system gives up, and after a partition both sides wait for
+the longest of TCP's pauses. Here: one buffered reader, frames within one window of 256 KiB that does not grow, updates
+when half of it is read, streams at most MAX_STREAMS each way, answers to pings and new streams within a rate, and every
+write has a deadline. Who breaks a bound, or is silent for SILENCE_SECONDS though it is pinged, loses the connection.
 """
 
 from __future__ import annotations
 
 import logging
 import struct
-from typing import Final
+from typing import Any, Final
 
 import trio
 from libp2p.abc import ISecureConn
@@ -35,10 +37,17 @@ from libp2p.stream_muxer.yamux.yamux import (
     YamuxStream,
 )
 
+from protocol.buckets import BucketRules, TokenBucket
+from protocol.units import UnixMilliseconds
+
 MAX_STREAMS: Final = 32
 MAX_SEND_WINDOW: Final = 16 * 1024 * 1024
 BODY_SECONDS: Final = 20.0
 WRITE_SECONDS: Final = 10.0
+PING_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 4.0
+ANSWERS: Final = BucketRules(rate=100, burst=500)
+"""How often a peer can make us write an answer: to a ping, to a stream that it opens."""
 _HEADER: Final = struct.Struct(YAMUX_HEADER_FORMAT)
 _LOG: Final = logging.getLogger("hftnode.sentry.yamux")
 
@@ -75,6 +84,12 @@ class BoundedStream(YamuxStream):
 class BoundedYamux(Yamux):
     """See the module."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._heard_at = trio.current_time()
+        self._reading = trio.CancelScope()
+        self._answers = TokenBucket(ANSWERS, _milliseconds())
+
     async def open_stream(self) -> BoundedStream:
         """Open a stream to the peer. Raises MuxedStreamError if there are too many, or the connection is ending."""
         if self.event_shutting_down.is_set() or self._count(ours=True) >= MAX_STREAMS:
@@ -89,13 +104,27 @@ class BoundedYamux(Yamux):
     async def handle_incoming(self) -> None:
         """Read frames until the connection ends or the peer breaks a bound."""
         try:
-            await self._read_frames()
+            with self._reading:
+                await self._read_frames()
         except BoundBroken as error:
             _LOG.warning("cut %s off: %s", self.peer_id, error)
         except Exception as error:  # whatever a stranger's bytes do, one connection is all it ends
             _LOG.debug("connection to %s ended: %r", self.peer_id, error)
         self.event_shutting_down.set()
         await self._cleanup_on_error()
+
+    async def _measure_rtt_loop(self) -> None:
+        """Ping a peer that is silent, and stop reading from one that stays so (22); runs beside the reader."""
+        while not self.event_shutting_down.is_set():
+            silent = trio.current_time() - self._heard_at
+            if silent >= SILENCE_SECONDS:
+                _LOG.info("%s said nothing for %.0f s", self.peer_id, silent)
+                self._reading.cancel()
+                return
+            if silent >= PING_SECONDS:
+                with trio.move_on_after(PING_SECONDS):
+                    await self._send(TYPE_PING, FLAG_SYN, 0, 0)
+            await trio.sleep(PING_SECONDS)
 
     async def _read_frames(self) -> None:
         buffer = bytearray()
@@ -120,15 +149,19 @@ class BoundedYamux(Yamux):
         data = await self.secured_conn.read(None)
         if not data:
             raise BoundBroken("says nothing")
+        self._heard_at = trio.current_time()
         return data
+
+    def _require_answerable(self) -> None:
+        if not self._answers.take(ANSWERS, _milliseconds()):
+            raise BoundBroken("asks too much")
 
     async def _take_frame(self, kind: int, flags: int, stream_id: int, length: int, body: bytes) -> bool:
         """Do what a frame says; return whether to go on."""
         if kind == TYPE_PING:
             if flags & FLAG_SYN:
+                self._require_answerable()
                 await self._send(TYPE_PING, FLAG_ACK, 0, length)
-            else:
-                self._ping_event.set()
             return True
         if kind not in (TYPE_DATA, TYPE_WINDOW_UPDATE):
             return False
@@ -142,6 +175,7 @@ class BoundedYamux(Yamux):
     async def _accepts(self, stream_id: int) -> bool:
         if stream_id in self.streams or stream_id % 2 == self.next_stream_id % 2:
             raise BoundBroken("opens a stream that is open, or ours to open")
+        self._require_answerable()
         if self._count(ours=False) < MAX_STREAMS:
             stream = self._new_stream(stream_id, ours=False)
             try:
@@ -198,3 +232,8 @@ class BoundedYamux(Yamux):
 
     def _count(self, *, ours: bool) -> int:
         return sum(stream.is_initiator is ours for stream in self.streams.values())
+
+
+def _milliseconds() -> UnixMilliseconds:
+    """Return trio's clock as the buckets count."""
+    return UnixMilliseconds(int(trio.current_time() * 1_000))

@@ -39,7 +39,11 @@ _OWN_MACHINE: Final = ("127.", "::1")
 
 
 class ConnectionScope:
-    """A place that a connection takes until it is closed."""
+    """A place that a connection takes until it is closed, or until nobody holds it any more.
+
+    The second because libp2p drops the scope of a connection whose dial is cancelled at the wrong moment (23, read):
+    two of those, and a peer could never connect again.
+    """
 
     def __init__(self, give_back: Callable[[], None]) -> None:
         self._give_back: Callable[[], None] | None = give_back
@@ -49,6 +53,8 @@ class ConnectionScope:
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
+
+    __del__ = close
 
 
 class ConnectionLimits:

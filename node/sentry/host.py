@@ -43,9 +43,10 @@ from protocol.units import Hash32, PeerIdHash, UnixMilliseconds
 
 SEED_BYTES: Final = 32
 REDIAL_SECONDS: Final = 1.0
-MAX_REDIAL_SECONDS: Final = 4.0
+MAX_REDIAL_SECONDS: Final = 2.0
 DIAL_SECONDS: Final = 3.0
 DIALS_AT_ONCE: Final = 8
+MAX_DIALLED_ADDRESSES: Final = 6
 SAVE_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 3.0
 
@@ -208,36 +209,56 @@ class SentryHost:
                 else:
                     self._remember(peer)
             due = [info for info in self._wanted() if info.peer_id not in connected and self._is_due(info.peer_id)]
+            due.sort(key=lambda info: self._dials.get(info.peer_id, (0.0, 0.0))[0])  # or the first would be all
             async with trio.open_nursery() as nursery:
                 for info in due[:DIALS_AT_ONCE]:
                     nursery.start_soon(self._dial, info)
             await trio.sleep(REDIAL_SECONDS)
 
     def _wanted(self) -> list[PeerInfo]:
-        known = [
-            PeerInfo(ID.from_base58(peer), [Multiaddr(address) for address in addresses])
-            for peer, addresses in self.book.addresses().items()
-        ]
-        wanted = {info.peer_id: info for info in [*known, *self._bootstrap]}
+        """Return whom we want to be connected with and may: all we know, each with our own addresses for it first."""
+        wanted: dict[ID, list[Multiaddr]] = {}
+        for info in self._bootstrap:
+            wanted.setdefault(info.peer_id, []).extend(info.addrs)
+        for peer, texts in self.book.addresses().items():
+            try:
+                addresses = [_bare(text) for text in texts]
+                known = wanted.setdefault(ID.from_base58(peer), [])
+            except ValueError:  # a book that somebody edited
+                continue
+            known += [address for address in addresses if address not in known]
         wanted.pop(self.id, None)
         self._dials = {peer: pause for peer, pause in self._dials.items() if peer in wanted}
-        return [info for peer, info in wanted.items() if self._admits(str(peer))]
+        return [PeerInfo(peer, addresses) for peer, addresses in wanted.items() if self._admits(str(peer))]
 
     def _is_due(self, peer: ID) -> bool:
         at, _ = self._dials.get(peer, (0.0, 0.0))
         return trio.current_time() >= at
 
     async def _dial(self, info: PeerInfo) -> None:
+        """Dial all addresses of a peer at once; the first that answers is kept.
+
+        libp2p dials one TCP address of a peer, the one that the peer tells of itself (24).
+        """
         _, pause = self._dials.get(info.peer_id, (0.0, REDIAL_SECONDS / 2))
-        try:
-            with trio.fail_after(DIAL_SECONDS):
-                network: Any = self.host.get_network()
-                network.unblock_peer(info.peer_id)  # libp2p refuses for a minute to dial who was not there
-                await self.host.connect(info)
+        with trio.move_on_after(DIAL_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for address in info.addrs[:MAX_DIALLED_ADDRESSES]:
+                    nursery.start_soon(self._dial_address, info.peer_id, address, nursery.cancel_scope)
+        if info.peer_id in self.connected:
             self._dials.pop(info.peer_id, None)
-        except Exception:  # a peer that is not there, or that a stranger's address only pretends
+        else:
             pause = min(2 * pause, MAX_REDIAL_SECONDS)
             self._dials[info.peer_id] = trio.current_time() + pause, pause
+
+    async def _dial_address(self, peer: ID, address: Multiaddr, others: trio.CancelScope) -> None:
+        network: Any = self.host.get_network()
+        try:
+            await network.dial_addr(address, peer)
+        except Exception:  # a peer that is not there, or that a stranger's address only pretends
+            return
+        self.book.reached(str(peer), str(address), self._now())
+        others.cancel()
 
     def _remember(self, peer: ID) -> None:
         try:
@@ -245,9 +266,14 @@ class SentryHost:
         except Exception:  # libp2p knows none, or they have expired
             return
         if addresses:
-            self.book.reached(str(peer), addresses, self._now())
+            self.book.told(str(peer), addresses, self._now())
 
     async def _save(self) -> None:
         while True:
             await trio.sleep(SAVE_SECONDS)
             self.book.save()
+
+
+def _bare(address: str) -> Multiaddr:
+    """Return an address without the peer id at its end."""
+    return Multiaddr(address.split("/p2p/")[0])

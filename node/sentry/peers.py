@@ -48,7 +48,7 @@ POINTS: Final = {
 
 
 class PeerRecord(msgspec.Struct, kw_only=True):
-    """One peer: decaying counts in thousandths as of `at`, its bans, and where it was reached."""
+    """One peer: decaying counts in thousandths as of `at`, its bans, where it says to be, where it was dialled last."""
 
     at: int
     delivered: int = 0
@@ -56,6 +56,7 @@ class PeerRecord(msgspec.Struct, kw_only=True):
     bans: int = 0
     banned_until: int = 0
     addresses: list[str] = []
+    dialled: str = ""
 
     def decay(self, now: UnixMilliseconds) -> None:
         """Halve the counts for every half-life that has passed, in whole steps of a sixteenth of one."""
@@ -113,14 +114,19 @@ class PeerBook:
         record.decay(now)
         return record.score
 
-    def reached(self, peer: str, addresses: list[str], now: UnixMilliseconds) -> None:
-        """Remember where a peer was reached."""
+    def told(self, peer: str, addresses: list[str], now: UnixMilliseconds) -> None:
+        """Remember where a peer says that it is."""
         short = [address for address in addresses if len(address) <= MAX_ADDRESS_CHARACTERS]
         self._of(peer, now).addresses = short[:MAX_ADDRESSES]
 
+    def reached(self, peer: str, address: str, now: UnixMilliseconds) -> None:
+        """Remember where a peer was dialled and answered."""
+        self._of(peer, now).dialled = address
+
     def addresses(self) -> dict[str, list[str]]:
-        """Return where each peer was reached."""
-        return {peer: record.addresses for peer, record in self._records.items() if record.addresses}
+        """Return where each peer was reached, and then where it says that it is."""
+        known = {peer: [*filter(None, [record.dialled]), *record.addresses] for peer, record in self._records.items()}
+        return {peer: addresses for peer, addresses in known.items() if addresses}
 
     def save(self) -> None:
         """Write the book to its file, whole or not at all. Raises OSError."""

@@ -81,6 +81,27 @@ async def test_a_node_that_restarts_finds_the_others_by_its_book(tmp_path: Path)
 
 
 @in_trio
+async def test_24_every_address_of_a_peer_is_dialled_and_the_one_that_answers_is_kept() -> None:
+    async with running("alice") as (alice,):
+        dead = [f"/ip4/127.0.0.{last}/tcp/1/p2p/{alice.sentry.id}" for last in (1, 2, 3)]
+        bob = Node("bob", settings_of([*dead, *alice.sentry.addresses]))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(bob.sentry.run)
+            await until(lambda: bob.sees(alice), 5.0)
+            live = alice.sentry.addresses[0].split("/p2p/")[0]
+            assert bob.sentry.book.addresses()[str(alice.sentry.id)][0] == live
+            nursery.cancel_scope.cancel()
+
+
+@in_trio
+async def test_a_book_that_somebody_edited_is_read_as_far_as_it_can_be() -> None:
+    book = PeerBook()
+    for peer, address in (("no peer", "/ip4/127.0.0.1/tcp/1"), (str(peer_of("bob")), "no address")):
+        book.reached(peer, address, Node("alice", settings_of()).sentry._now())
+    assert Node("alice", settings_of(), book).sentry._wanted() == []
+
+
+@in_trio
 async def test_who_is_banned_is_not_dialled_and_not_let_in() -> None:
     async with running("alice", "bob") as (alice, bob):
         await until_joined([alice, bob])

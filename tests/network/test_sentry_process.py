@@ -3,146 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import random
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from node.clock import SystemClock
 from node.link import (
-    AnswerPeer,
     AnyLinkMessage,
     AskPeer,
     GossipHeard,
     PeerAnswered,
-    PeerAsks,
     Ping,
     Pong,
     PublishGossip,
     RegistrySnapshot,
-    SentryStatus,
     ShutDown,
     StakedOperator,
 )
-from node.link_server import LinkServer
-from node.link_sockets import Link
 from node.sentry import app as app_module
 from node.sentry.app import SentryApp, Wiring, snapshot_of
 from node.sentry.host import hash_of_peer, load_identity
 from node.sentry.peers import PeerBook
-from protocol import codec, signing
-from protocol.messages import SealingKeyRequest
-from protocol.units import BlockNumber
-from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, hash_of, sealing_key
+from protocol import codec
+from tests.protocol_factories import ADDRESSES, DEVNET, hash_of
+from tests.sentry_processes import REQUEST, TOLD, Sentry, all_hear_all, free_port, registry_message, seed_of, sentry
 from tests.sentry_scene import envelope_of, identity, in_trio, peer_of, settings_of
 
-ROOT = Path(__file__).resolve().parents[2]
-REQUEST = codec.encode_direct(SealingKeyRequest(target_block=BlockNumber(21_000_000)))
-TOLD = codec.encode_direct(signing.sign_sealing_key(DEVNET, sealing_key(), KEYS["bob"]))
+REJOIN_SECONDS = 5.0
+"""What a restarted or parted node may need until it hears all others and all others hear it."""
 
 
-def registry_message(*names: str) -> RegistrySnapshot:
-    operators = [
-        StakedOperator(
-            account=ADDRESSES[name],
-            hot_keys=[ADDRESSES[name]],
-            peer_id_hash=hash_of_peer(peer_of(name)),
-            stake=str(10**20),
-        )
-        for name in names
-    ]
-    return RegistrySnapshot(block=20_999_999, operators=operators)
+JOIN_SECONDS = 90.0
+"""What processes may need to start at all on a busy machine."""
 
 
-class Engine:
-    """What the other side of a sentry's socket hears and says."""
-
-    def __init__(self) -> None:
-        self.said: list[AnyLinkMessage] = []
-        self.link: Link | None = None
-        self.links = 0
-        self._more = asyncio.Event()
-
-    async def serve(self, link: Link) -> None:
-        self.link, self.links = link, self.links + 1
-        await link.send(registry_message("alice", "bob"))
-        while True:
-            message = await link.receive()
-            self.said.append(message)
-            if isinstance(message, PeerAsks):
-                await link.send(AnswerPeer(number=message.number, answer=TOLD))
-            self._more.set()
-
-    async def tell(self, message: AnyLinkMessage) -> None:
-        assert self.link is not None
-        await self.link.send(message)
-
-    async def hears(self, wanted: Callable[[AnyLinkMessage], bool], seconds: float = 20.0) -> AnyLinkMessage:
-        """Return the first message that is wanted, also of those before; bounded."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while not (found := [message for message in self.said if wanted(message)]):
-            self._more.clear()
-            left = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait([asyncio.ensure_future(self._more.wait())], timeout=max(0.0, left))
-            assert left > 0, [type(message).__name__ for message in self.said]
-        return found[0]
-
-    async def sees(self, count: int) -> None:
-        """Return when the sentry has told of so many peers."""
-        await self.hears(lambda message: isinstance(message, SentryStatus) and len(message.peers) == count)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def sentry(
-    folder: Path, name: str, port: int, bootstrap: list[str]
-) -> AsyncIterator[tuple[Engine, asyncio.subprocess.Process]]:
-    """Run a sentry with the key of `name`, and its engine."""
-    home = folder / name
-    home.mkdir(exist_ok=True)
-    (home / "identity").write_bytes(hash_of(f"libp2p key of {name}"))
-    settings = {
-        "engine": str(home / "engine"),
-        "identity": str(home / "identity"),
-        "book": str(home / "peers.json"),
-        "chain_id": DEVNET.chain_id,
-        "registry": "0x" + DEVNET.registry.hex(),
-        "listen": [f"/ip4/127.0.0.1/tcp/{port}"],
-        "bootstrap": bootstrap,
-    }
-    (home / "settings.json").write_text(json.dumps(settings))
-    engine = Engine()
-    command = (sys.executable, "-m", "node.sentry", str(home / "settings.json"))
-    async with LinkServer(home / "engine", "engine", engine.serve, SystemClock()):
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL)
-        try:
-            yield engine, process
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 20)
+def loopback() -> str:
+    return f"/ip4/127.0.0.1/tcp/{free_port()}"
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[list[tuple[Engine, asyncio.subprocess.Process]]]:
+async def pair(tmp_path: Path) -> AsyncIterator[list[Sentry]]:
     async with AsyncExitStack() as stack:
-        port = free_port()
-        alice = await stack.enter_async_context(sentry(tmp_path, "alice", port, []))
-        address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer_of('alice')}"
-        bob = await stack.enter_async_context(sentry(tmp_path, "bob", free_port(), [address]))
-        for engine, _ in (alice, bob):
-            await engine.sees(1)
+        alice = await stack.enter_async_context(sentry(tmp_path, "alice", loopback(), []))
+        bob = await stack.enter_async_context(sentry(tmp_path, "bob", loopback(), [alice.address]))
+        for one in (alice, bob):
+            await one.engine.sees(1)
         yield [alice, bob]
 
 
@@ -150,10 +59,8 @@ def is_heard(data: bytes) -> Callable[[AnyLinkMessage], bool]:
     return lambda message: isinstance(message, GossipHeard) and message.envelope == data
 
 
-async def test_engines_speak_through_their_sentries(
-    pair: list[tuple[Engine, asyncio.subprocess.Process]],
-) -> None:
-    (alice, alice_process), (bob, bob_process) = pair
+async def test_engines_speak_through_their_sentries(pair: list[Sentry]) -> None:
+    alice, bob = (one.engine for one in pair)
     data = envelope_of("alice")
     await alice.tell(PublishGossip(envelope=data))
     heard = await bob.hears(is_heard(data))
@@ -175,31 +82,54 @@ async def test_engines_speak_through_their_sentries(
     await alice.tell(Ping(nonce=3))
     assert await alice.hears(lambda message: message == Pong(nonce=3))
     await bob.tell(ShutDown(reason="the test is over"))
-    assert await asyncio.wait_for(bob_process.wait(), 20) == 0
-    alice_process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(alice_process.wait(), 20) == 0
+    assert pair[1].process is not None
+    assert await asyncio.wait_for(pair[1].process.wait(), 20) == 0
+    assert await pair[0].end() == 0
 
 
-async def test_gossip_outlives_a_broken_link_and_a_killed_peer(
-    pair: list[tuple[Engine, asyncio.subprocess.Process]], tmp_path: Path
-) -> None:
-    (alice, _), (bob, bob_process) = pair
-    assert bob.link is not None
-    await bob.link.close()
-    data = envelope_of("alice")
-    await alice.tell(PublishGossip(envelope=data))
-    await bob.hears(is_heard(data))
-    assert bob.links >= 2
-    bob_process.kill()
-    await asyncio.wait_for(bob_process.wait(), 20)
-    port = json.loads((tmp_path / "bob" / "settings.json").read_text())["listen"][0].rsplit("/", 1)[1]
-    bootstrap = json.loads((tmp_path / "bob" / "settings.json").read_text())["bootstrap"]
-    (tmp_path / "again").mkdir()
-    async with sentry(tmp_path / "again", "bob", int(port), bootstrap) as (again, _):
-        await again.sees(1)
-        later = envelope_of("alice")
-        await alice.tell(PublishGossip(envelope=later))
-        await again.hears(is_heard(later))
+async def test_gossip_outlives_a_broken_link_and_a_killed_peer(pair: list[Sentry]) -> None:
+    alice, bob = pair
+    assert bob.engine.link is not None
+    await bob.engine.link.close()
+    data = await alice.say()
+    await bob.engine.hears(is_heard(data))
+    assert bob.engine.links >= 2
+    await restart(bob)
+    await all_hear_all(pair, REJOIN_SECONDS)
+
+
+async def restart(one: Sentry) -> None:
+    """Kill the process, start it again, and return when it is linked."""
+    links = one.engine.links
+    await one.end(signal.SIGKILL)
+    await one.start()
+    await one.engine.until(lambda: one.engine.links > links and one.is_linked, JOIN_SECONDS)
+
+
+async def killed_at_random(folder: Path, names: tuple[str, ...], rounds: int, seed: int) -> None:
+    """Kill one or two processes at a time and start them again: all find each other, each time."""
+    drawn = random.Random(seed)
+    async with AsyncExitStack() as stack:
+        sentries: list[Sentry] = []
+        for name in names:
+            known = [one.address for one in sentries[:2]]
+            sentries.append(await stack.enter_async_context(sentry(folder, name, loopback(), known, names)))
+        await all_hear_all(sentries, JOIN_SECONDS)
+        for _ in range(rounds):
+            victims = drawn.sample(sentries, drawn.choice([1, 2]))
+            await asyncio.gather(*(restart(victim) for victim in victims))
+            await all_hear_all(sentries, REJOIN_SECONDS)
+
+
+@pytest.mark.timeout(300)
+async def test_nodes_killed_at_random_find_each_other_again(tmp_path: Path, drawn_seed: int) -> None:
+    await killed_at_random(tmp_path, ("alice", "bob", "carol"), 2, drawn_seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+async def test_nodes_killed_at_random_for_minutes_find_each_other_again(tmp_path: Path, drawn_seed: int) -> None:
+    await killed_at_random(tmp_path, ("alice", "bob", "carol", "dave", "erin", "frank"), 40, drawn_seed)
 
 
 def in_memory(tmp_path: Path) -> SentryApp:
@@ -226,6 +156,6 @@ def test_a_snapshot_keeps_whom_the_protocol_can_name() -> None:
 
 
 def test_the_identity_of_the_file_is_that_of_the_scene(tmp_path: Path) -> None:
-    (tmp_path / "identity").write_bytes(hash_of("libp2p key of alice"))
+    (tmp_path / "identity").write_bytes(seed_of("alice"))
     assert load_identity(tmp_path / "identity").public_key == identity("alice").public_key
     assert os.access(tmp_path / "identity", os.R_OK)

@@ -13,6 +13,7 @@ from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
 
 from node.sentry import bounded_yamux
 from node.sentry.bounded_yamux import MAX_STREAMS, BoundedYamux
+from protocol.buckets import BucketRules
 from tests.sentry_scene import in_trio, peer_of, until
 
 DATA, WINDOW, PING, GO_AWAY = range(4)
@@ -170,5 +171,35 @@ def test_a_peer_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(MuxedStreamError):
             await muxer.open_stream()
         wire.stuck = False
+
+    scene()
+
+
+def test_a_silent_peer_is_pinged_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_yamux, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(bounded_yamux, "SILENCE_SECONDS", 0.3)
+
+    @muxed
+    async def scene(muxer: BoundedYamux, wire: Wire) -> None:
+        for _ in range(5):  # who answers stays, for longer than one may be silent
+            pings = len(wire.written)
+            await until(lambda: (0, PING, SYN, 0, 0) in wire.written[pings:])  # noqa: B023 awaited at once
+            await trio.sleep(0.1)
+            await wire.send.send(frame(PING, ACK, 0))
+        assert not muxer.event_shutting_down.is_set()
+        await until(muxer.event_closed.is_set)
+
+    scene()
+
+
+def test_who_makes_us_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_yamux, "ANSWERS", BucketRules(rate=1, burst=20))
+
+    @muxed
+    async def scene(muxer: BoundedYamux, wire: Wire) -> None:
+        await wire.send.send(frame(PING, SYN, 0) * 20)
+        await until(lambda: wire.written.count((0, PING, ACK, 0, 0)) == 20)
+        await wire.send.send(frame(PING, SYN, 0) * 3)
+        await until(muxer.event_shutting_down.is_set)
 
     scene()

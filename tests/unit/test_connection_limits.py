@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -22,10 +23,12 @@ class Desk(ConnectionLimits):
 
     def __init__(self, **changes: Any) -> None:
         self.time = 0
+        self.kept: list[Any] = []
         super().__init__(lambda peer: peer != "eve", lambda: UnixMilliseconds(self.time), OPEN._replace(**changes))
 
     def enter(self, peer: str | None, address: str = "1.1.1.1") -> Any:
-        return self.open_connection(peer, address)
+        self.kept.append(self.open_connection(peer, address))
+        return self.kept[-1]
 
 
 def test_the_gate_is_at_the_handshake_by_who_it_is() -> None:
@@ -53,6 +56,17 @@ def test_connections_are_bounded(bound: str, count: int, names: str, reason: str
     scopes[0].close()
     assert desk.enter(names[0]) is not None
     assert desk.enter(names[0]) is None
+
+
+def test_a_place_comes_back_when_nobody_holds_it_any_more() -> None:
+    """23: libp2p forgets the scope of a dial that is cancelled while its connection is being entered."""
+    desk = Desk(connections_per_peer=1)
+    for _ in range(3):
+        scope = desk.open_connection("alice", "1.1.1.1")
+        assert scope is not None
+        del scope
+        gc.collect()
+    assert desk.held["connections"] == 0
 
 
 def test_handshakes_are_bounded_and_count_as_connections() -> None:

@@ -100,13 +100,18 @@ def test_scores_bans_and_addresses_outlive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "peers.json"
     book = PeerBook(path)
     book.delivered("alice", at(0))
-    book.reached("alice", ["/ip4/127.0.0.1/tcp/1"] * 9 + ["/" * 9_999], at(0))
+    book.told("alice", ["/ip4/127.0.0.1/tcp/1"] * 9 + ["/" * 9_999], at(0))
+    book.reached("bob", "/ip4/127.0.0.1/tcp/2", at(0))
+    book.told("bob", ["/ip4/127.0.0.1/tcp/3"], at(0))
     book.blame("eve", Fault.MALFORMED_RPC, at(0))
     book.save()
     again = PeerBook(path)
     assert again.score("alice", at(0)) == 1_000
     assert again.is_banned("eve", at(1))
-    assert again.addresses() == {"alice": ["/ip4/127.0.0.1/tcp/1"] * 4}
+    assert again.addresses() == {
+        "alice": ["/ip4/127.0.0.1/tcp/1"] * 4,
+        "bob": ["/ip4/127.0.0.1/tcp/2", "/ip4/127.0.0.1/tcp/3"],
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"a": 1}', b"\xff"])
