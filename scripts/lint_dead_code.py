@@ -18,6 +18,7 @@ CONFIDENCE_PERCENT = 60
 # Called by libp2p, whose methods they override.
 OVERRIDES = (
     "_auto_tune_and_send_window_update",
+    "_measure_rtt_loop",
     "continuously_read_stream",
     "handle_incoming",
     "handle_sending_messages",
