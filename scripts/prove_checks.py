@@ -84,11 +84,11 @@ def prove(chosen: Sequence[Planted], copy: Path) -> Iterator[Proof]:
     for planted in chosen:
         if planted.check not in clean:
             clean[planted.check] = run(_check(planted, copy), copy)
-        _apply(planted.patch, copy)
+        apply(planted.patch, copy)
         try:
             yield Proof(planted, run(_check(planted, copy), copy), clean[planted.check])
         finally:
-            _apply(planted.patch, copy, "--reverse")
+            apply(planted.patch, copy, "--reverse")
 
 
 def _check(planted: Planted, copy: Path) -> Check:
@@ -99,7 +99,8 @@ def _check(planted: Planted, copy: Path) -> Check:
     return check
 
 
-def _apply(patch: Path, copy: Path, *options: str) -> None:
+def apply(patch: Path, copy: Path, *options: str) -> None:
+    """Apply a patch to the copy, or with `--reverse` take it back. Raises `subprocess.CalledProcessError`."""
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)}
     command = ["git", "apply", "--unidiff-zero", "--whitespace=nowarn", *options, str(patch)]
     subprocess.run(command, cwd=copy, env=environment, check=True)

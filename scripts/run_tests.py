@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scripts import guards
+from scripts import guards, market_faults
 from scripts.tree import COVERAGE_FOLDER, ROOT, fingerprint
 
 RECORD = COVERAGE_FOLDER / "record.json"
@@ -78,6 +78,8 @@ def main(words: list[str]) -> int:
     os.chdir(ROOT)
     if "--guards" in words:
         return guards.main([word for word in words if word not in ("contracts", "--guards")])
+    if "--faults" in words:
+        return market_faults.main([word for word in words if word not in ("market", "--faults")])
     selection = select(words)
     arguments = list(selection.arguments)
     if not any(word.startswith("--hypothesis-") for word in words):

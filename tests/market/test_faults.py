@@ -1,0 +1,60 @@
+"""The committed faults of the market: every one fits the tree and can be taken back; and some, or all, are found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.market_faults import FOLDER, command, main, prove, read
+from scripts.prove_checks import apply, copy_of_the_tree
+from scripts.run_tests import main as run_tests
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Path]:
+    """A copy of the tree."""
+    with copy_of_the_tree() as folder:
+        shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
+        yield folder
+
+
+def test_every_fault_fits_the_tree_and_can_be_taken_back(copy: Path) -> None:
+    for fault in read():
+        assert command(fault.found_by, 1), fault.name
+        apply(fault.patch, copy)
+        apply(fault.patch, copy, "--reverse")
+
+
+def test_a_patch_that_does_not_say_whose_fault_it_is_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.patch").write_text("Plants: something\nFound by: fuzz\ndiff --git a/x b/x\n")
+    with pytest.raises(ValueError, match=r"one\.patch: no line 'Family'"):
+        read(tmp_path)
+
+
+def test_an_unknown_kind_of_check_is_refused() -> None:
+    with pytest.raises(ValueError, match="is none of: fuzz, vectors KIND, test PATH"):
+        command("luck", 1)
+
+
+def test_a_name_that_no_fault_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_tests(["market", "--faults", "no-such-fault"]) == 2
+    assert "no planted fault is called no-such-fault" in capsys.readouterr().err
+
+
+@pytest.mark.anvil
+@pytest.mark.timeout(300)
+def test_the_fuzz_finds_a_fault_and_says_whose_it_is(copy: Path) -> None:
+    (fault,) = (fault for fault in read() if fault.name == "pair-input")
+    ((_, finding),) = prove([fault], copy)
+    assert finding.failed, finding.output[-2_000:]
+
+
+@pytest.mark.long
+@pytest.mark.anvil
+@pytest.mark.timeout(3600)
+def test_every_fault_is_found() -> None:
+    assert FOLDER.is_dir()
+    assert main([]) == 0
