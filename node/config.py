@@ -132,6 +132,31 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Takes `eth_sendBundle`; never shown with its path or query."""
 
 
+class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The network of operators that this node belongs to. Without it, and in shadow mode, the node acts alone."""
+
+    operator: Address
+    """The account that is registered and has staked; its hot key is that of one of the vaults."""
+    staking: Address
+    """`NodeStaking`: the registry, and what everything is signed for."""
+    ledger: Address
+    """`ExecutionLedger`: epochs, leaders, orders."""
+    court: Address
+    """`SlashingCourt`."""
+    brake: Address
+    """`EmergencyBrake`."""
+    parameters: Address
+    """`NetworkParameters`."""
+    from_block: BlockNumber = BlockNumber(0)
+    """The registry's events are read from here on; the block of its deployment, or an earlier one."""
+    identity: Path
+    """The secret of the libp2p identity, 32 bytes; `hftnode init` writes it."""
+    listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4711",)
+    """Where peers reach us, as multiaddresses."""
+    bootstrap: tuple[str, ...] = ()
+    """Peers to dial at first, as multiaddresses that end in /p2p/ and the peer's id."""
+
+
 class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where the desk answers: status, metrics. Port 0 takes a free one (told in the run folder)."""
 
@@ -168,6 +193,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: RiskLimits = RiskLimits()
     bounds: Bounds = Bounds()
     desk: DeskConfig = DeskConfig()
+    network: NetworkConfig | None = None
     lockstep: LockstepConfig | None = None
     event_log: Path | None = None
     """Where to write every event and effect, to compare two runs; a file that only grows, so not for every day."""
@@ -181,6 +207,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def desk_socket(self) -> Path:
         """Where the desk listens for the engine."""
         return self.run_folder / "desk.sock"
+
+    @property
+    def engine_socket(self) -> Path:
+        """Where the engine listens for the sentry."""
+        return self.run_folder / "engine.sock"
+
+    @property
+    def peer_book(self) -> Path:
+        """What the sentry remembers of peers."""
+        return self.data_folder / "peers.json"
 
     @property
     def spool_folder(self) -> Path:

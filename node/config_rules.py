@@ -15,6 +15,8 @@ from protocol.units import ZERO_ADDRESS, address_to_hex
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Of the system, for Unix domain sockets."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_LISTEN: Final = re.compile(r"/ip[46]/[0-9a-fA-F.:]+/tcp/[0-9]{1,5}\Z")
+_PEER: Final = re.compile(r"/(?:ip[46]|dns[46]?)/[^/\s]+/tcp/[0-9]{1,5}/p2p/[1-9A-HJ-NP-Za-km-z]{32,64}\Z")
 _ADDRESSED_LENDERS: Final = (LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
 
 Broken = tuple[str, str]
@@ -33,6 +35,24 @@ def broken_rules(config: Config) -> Iterator[Broken]:
     yield from _tokens(config)
     yield from _execution(config)
     yield from _bounds(config)
+    yield from _network(config)
+
+
+def _network(config: Config) -> Iterator[Broken]:
+    network = config.network
+    if network is None:
+        return
+    for name in ("operator", "staking", "ledger", "court", "brake", "parameters"):
+        if getattr(network, name) == ZERO_ADDRESS:
+            yield f"network.{name}", "an address that is not zero"
+    if not network.listen:
+        yield "network.listen", "at least one multiaddress, such as /ip4/0.0.0.0/tcp/4711"
+    for place, text in enumerate(network.listen):
+        if not _LISTEN.match(text):
+            yield f"network.listen[{place}]", "a multiaddress such as /ip4/0.0.0.0/tcp/4711"
+    for place, text in enumerate(network.bootstrap):
+        if not _PEER.match(text):
+            yield f"network.bootstrap[{place}]", "a multiaddress such as /dns4/HOST/tcp/4711/p2p/PEER_ID"
 
 
 def _chain(config: Config) -> Iterator[Broken]:

@@ -90,6 +90,36 @@ class LedgerAcknowledgement(LinkMessage, frozen=True, kw_only=True, tag="ledger_
     sequence: int
 
 
+class NetworkPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operator as this node sees it: who it is, whether it is connected (`peer` not empty), what it told last."""
+
+    operator: bytes
+    stake: str
+    peer: str
+    score: int
+    """In thousandths."""
+    heard_at: UnixMilliseconds
+    """When its last heartbeat came; 0 if none did."""
+    head: int
+    capabilities: int
+
+
+class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The network as the engine sees it. Counters rise from the start."""
+
+    account: bytes
+    is_connected: bool
+    """To our own sentry."""
+    operators: int
+    next_leader: bytes
+    """The account whose turn the next block is; empty if nobody's, or not known."""
+    is_paused: bool
+    may_sign: bool
+    """Whether slashable statements can be signed at all: the store is open."""
+    peers: list[NetworkPeer]
+    counts: dict[str, int]
+
+
 class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """What the engine sees and does, about once a second; replaces the one before it. Counters rise from the start."""
 
@@ -120,6 +150,8 @@ class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """Address to balance in wei."""
     spooled: int
     """Ledger entries that the desk has not acknowledged."""
+    network: NetworkStatus | None = None
+    """None for a node that belongs to no network."""
 
 
 class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):

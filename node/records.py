@@ -145,6 +145,25 @@ class AlertRaised(Record, frozen=True, kw_only=True, tag="alert_raised"):
     at: UnixNanoseconds
 
 
+class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
+    """Something else than an execution of ours moved our funds: a finder's share came in, or membership cost gas."""
+
+    what: str
+    """`finder_paid`, `check_in`, `roll`."""
+    transaction_hash: Hash32
+    sender: Address
+    """The hot key that paid the gas; of a finder's share zero: another's did."""
+    token: Address
+    amount: Amount
+    """What came in, in smallest units of the token."""
+    block: BlockNumber
+    block_hash: Hash32
+    gas_wei: Amount
+    bid_wei: Amount
+    subject: Hash32
+    """The order's hash; of membership the epoch as a word."""
+
+
 AnyRecord: TypeAlias = (
     OpportunityFound
     | OpportunityDropped
@@ -155,6 +174,7 @@ AnyRecord: TypeAlias = (
     | ExecutionMissedRecord
     | OutcomeRetracted
     | AlertRaised
+    | PaymentMade
 )
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

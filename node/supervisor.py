@@ -1,6 +1,6 @@
-"""`hftnode start`: the desk, then the engine; a crashed one comes back, and they stop in reverse order.
+"""`hftnode start`: the desk, the sentry if there is a network, the engine; a crashed one comes back.
 
-However this process ends, its children end: they hear it from their stdin (`node.process`).
+They stop in reverse order. However this process ends, its children end: they hear it from their stdin (`node.process`).
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from typing import Final
 
 from node.child import Child, ChildCommand
 from node.clock import Clock
-from node.config import Config
+from node.config import Config, Mode
 from node.keyfile import Password
 from node.run_file import RunFolderUnusable, RunRecord, clear_run, run_lock, write_run
 from protocol.units import UnixMilliseconds
 
 DESK_READY_SECONDS: Final = 15.0
+SENTRY_READY_SECONDS: Final = 30.0
 ENGINE_READY_SECONDS: Final = 180.0
 """Cold caches: kernels are compiled, thousands of pools read."""
 
 _LOG: Final = logging.getLogger("hftnode.supervisor")
 
 
-def node_commands(config_path: Path, password: Password | None) -> tuple[ChildCommand, ...]:
-    """Return the processes of a node in the order in which they start."""
+def node_commands(config: Config, config_path: Path, password: Password | None) -> tuple[ChildCommand, ...]:
+    """Return the processes of a node in the order in which they start; the sentry only where there is a network."""
     words = ("--config", str(config_path.absolute()))
-    return (
-        ChildCommand("desk", (sys.executable, "-m", "node.desk", *words), DESK_READY_SECONDS),
-        ChildCommand("engine", (sys.executable, "-m", "node.engine", *words), ENGINE_READY_SECONDS, password),
-    )
+    desk = ChildCommand("desk", (sys.executable, "-m", "node.desk", *words), DESK_READY_SECONDS)
+    engine = ChildCommand("engine", (sys.executable, "-m", "node.engine", *words), ENGINE_READY_SECONDS, password)
+    sentry = ChildCommand("sentry", (sys.executable, "-m", "node.sentry", *words), SENTRY_READY_SECONDS)
+    takes_part = config.network is not None and config.mode is Mode.LIVE
+    return (desk, sentry, engine) if takes_part else (desk, engine)
 
 
 async def supervise(

@@ -12,6 +12,7 @@ from node.config import (
     FactoryConfig,
     LenderConfig,
     Mode,
+    NetworkConfig,
     ProtocolsConfig,
     RelayConfig,
     RouterConfig,
@@ -58,4 +59,19 @@ def config_in(folder: Path, mode: Mode = Mode.LIVE) -> Config:
         ),
         relays=(RelayConfig(name="flashbots", url="http://127.0.0.1:8545/relay"),),
         desk=DeskConfig(port=0),
+    )
+
+
+def network_in(folder: Path) -> NetworkConfig:
+    """A network for a node whose files are in `folder`."""
+    operator, staking, ledger, court, brake, parameters = (Address(bytes([0x61 + place]) * 20) for place in range(6))
+    return NetworkConfig(
+        operator=operator,
+        staking=staking,
+        ledger=ledger,
+        court=court,
+        brake=brake,
+        parameters=parameters,
+        identity=folder / "identity",
+        listen=("/ip4/127.0.0.1/tcp/4711",),
     )

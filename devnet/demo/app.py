@@ -26,6 +26,7 @@ from devnet.app import Running, wire
 from devnet.config import DevnetConfig
 from devnet.demo.chain_watch import ChainWatch
 from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_ledger
+from devnet.demo.network_contracts import networks
 from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
 from devnet.demo.operators import EVERYTHING, STYLES, prepare_node
 from devnet.demo.report import Report
@@ -123,11 +124,19 @@ class _Demo:
         command = options.node_command or start_command()
         with storage_errors(root):
             shutil.rmtree(root, ignore_errors=True)
-            nodes = []
-            for operator in running.manifest.operators[: options.nodes]:
+            nodes, operators = [], running.manifest.operators[: options.nodes]
+            network = {} if options.lockstep else networks(operators, running.manifest, root)
+            for operator in operators:
                 style = EVERYTHING if options.nodes == 1 else STYLES[operator.name]
                 try:
-                    prepared = prepare_node(operator, style, running.record, running.manifest, root / operator.name)
+                    prepared = prepare_node(
+                        operator,
+                        style,
+                        running.record,
+                        running.manifest,
+                        root / operator.name,
+                        network.get(operator.name),
+                    )
                 except ConfigError as error:
                     raise ConfigInvalid(str(error)) from error
                 nodes.append(NodeProcess(prepared, command, mark))

@@ -101,6 +101,11 @@ def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
         profit["0x" + token.hex()] += int(amount)
         summary.gas_wei += int(gas)
         summary.bid_wei += int(bid)
+    payments = ledger.execute("SELECT token, amount, gas_wei, bid_wei FROM payments WHERE void = 0")
+    for token, amount, gas, bid in payments:
+        profit["0x" + token.hex()] += int(amount)
+        summary.gas_wei += int(gas)
+        summary.bid_wei += int(bid)
     summary.profit = {token: amount for token, amount in sorted(profit.items()) if amount}
     summary.landed = [
         _landed(*row)

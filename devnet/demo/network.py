@@ -6,10 +6,13 @@ DevnetNotRunning    there is no devnet to configure a node for
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from devnet.accounts import account
+from devnet.demo.network_contracts import network_config
 from devnet.demo.operators import EVERYTHING, node_config
 from devnet.home import Home
 from devnet.manifest import Manifest
@@ -18,6 +21,8 @@ from node.cli.networks import Network
 from node.config import VaultConfig
 from node.errors import NodeError
 from protocol.units import Address
+
+PORT: Final = 4711
 
 
 class DevnetNotRunning(NodeError):
@@ -38,4 +43,10 @@ def offer(folder: Path) -> Network:
         for vault in operator.vaults
     )
     config = node_config(operator.name, EVERYTHING, record, manifest, folder, vaults)
-    return Network(config=config, secrets=tuple(account(vault.hot_key).secret for vault in operator.vaults))
+    listen = f"/ip4/127.0.0.1/tcp/{PORT}"
+    config = replace(config, network=network_config(operator, manifest, folder, listen))
+    return Network(
+        config=config,
+        secrets=tuple(account(vault.hot_key).secret for vault in operator.vaults),
+        identity=account(operator.peer).secret,
+    )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from devnet.accounts import account
 from devnet.manifest import Manifest, Operator
 from devnet.protocols.amounts import raw_amount
@@ -26,6 +28,7 @@ from node.config import (
     LenderConfig,
     LockstepConfig,
     Mode,
+    NetworkConfig,
     ProtocolsConfig,
     RelayConfig,
     RouterConfig,
@@ -34,6 +37,7 @@ from node.config import (
     VaultConfig,
 )
 from node.config_template import write_commented
+from node.identity import write_identity
 from node.keyfile import Password, write_keystore
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import PoolFamily
@@ -100,8 +104,18 @@ class PreparedNode:
         return self.operator.name
 
 
-def prepare_node(operator: Operator, style: Style, record: RunRecord, manifest: Manifest, folder: Path) -> PreparedNode:
-    """Write configuration, keystores and password into a new `folder`. Raises what `node.config_file` raises."""
+def prepare_node(
+    operator: Operator,
+    style: Style,
+    record: RunRecord,
+    manifest: Manifest,
+    folder: Path,
+    network: NetworkConfig | None = None,
+) -> PreparedNode:
+    """Write configuration, keystores, identity and password into a new `folder`. Raises what `node.config_file` raises.
+
+    Without `network` the node acts alone.
+    """
     folder.mkdir(parents=True, mode=0o700)
     password_path = folder / "password"
     password = Password(secrets.token_urlsafe(16))
@@ -112,7 +126,9 @@ def prepare_node(operator: Operator, style: Style, record: RunRecord, manifest: 
         keystore = folder / "keystores" / f"{vault.hot_key}.json"
         write_keystore(keystore, account(vault.hot_key).secret, password, _CHEAP_SCRYPT)
         vaults.append(VaultConfig(safe=_raw(vault.safe), keystore=keystore))
-    config = node_config(operator.name, style, record, manifest, folder, tuple(vaults))
+    if network is not None:
+        write_identity(network.identity, account(operator.peer).secret)
+    config = replace(node_config(operator.name, style, record, manifest, folder, tuple(vaults)), network=network)
     config_path = folder / "hftnode.toml"
     write_commented(config, config_path)
     return PreparedNode(operator, config, config_path, password_path)

@@ -20,9 +20,14 @@ from devnet.demo.hindsight_search import Market
 from devnet.demo.ledger_reading import LedgerSummary, latency_us
 from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
 from devnet.manifest import Manifest, Operator
+from protocol.ethereum.keccak import keccak256
 
 SEARCHERS: Final = ("rival", "sandwicher")
 _BASIS_POINTS: Final = 10_000
+_MEMBERSHIP: Final = tuple(
+    "0x" + keccak256(event).hex()
+    for event in (b"CheckedIn(uint256,address,uint256,uint256)", b"Rolled(uint256,bytes32,uint256,uint256)")
+)
 _ETHER: Final = 10**18
 _E8: Final = 10**8
 
@@ -69,17 +74,22 @@ class Outcome:
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
     """Measure one operator on the chain, over all blocks of the watch."""
     keys = {account(vault.hot_key).address for vault in operator.vaults}
-    executor = watch.manifest.contracts["arb_executor"]
+    executor, ledger = (watch.manifest.contracts[name] for name in ("arb_executor", "execution_ledger"))
     gas = bids = included = 0
     for block in watch.blocks:
         for mined in block.transactions:
             if mined.sender in keys:
                 gas += mined.gas_used * mined.gas_price
                 bids += mined.gas_used * (mined.gas_price - block.base_fee) + coinbase_payment(mined, executor)
-                included += mined.succeeded
+                included += mined.succeeded and not _is_membership(mined, ledger)
     before = watch.before[operator.name]
     tokens = {symbol: after.tokens[symbol] - amount for symbol, amount in before.tokens.items()}
     return Earned(tokens, after.ether - before.ether, gas, bids, included)
+
+
+def _is_membership(mined: Mined, ledger: str) -> bool:
+    """Whether a transaction checked in or rolled an epoch: it executes nothing."""
+    return any(log["address"].lower() == ledger and log["topics"][0] in _MEMBERSHIP for log in mined.logs)
 
 
 def ledger_differences(manifest: Manifest, node: NodeOutcome) -> list[str]:

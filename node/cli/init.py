@@ -1,7 +1,8 @@
-"""`hftnode init`: a configuration that explains itself, and an encrypted hot key."""
+"""`hftnode init`: a configuration that explains itself, an encrypted hot key, and an identity among peers."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from node.cli.networks import ETHEREUM, Network, network
 from node.cli.words import DEFAULT_CONFIG, user_errors
 from node.config_errors import ConfigError, ConfigProblem
 from node.config_template import write_commented
+from node.identity import SEED_BYTES, peer_id_text, write_identity
 from node.keyfile import Password, PasswordUnusable, new_secret, read_password, write_keystore
 from protocol.ethereum.keys import checksum_address
 
@@ -30,7 +32,7 @@ from protocol.ethereum.keys import checksum_address
 )
 @user_errors
 def init(folder: Path, devnet: bool, name: str, password_file: Path | None) -> None:
-    """Write hftnode.toml and an encrypted hot key into FOLDER; nothing that exists is written over."""
+    """Write hftnode.toml, an encrypted hot key and a peer identity into FOLDER; nothing that exists is written over."""
     folder = folder.absolute()
     path = folder / DEFAULT_CONFIG
     if path.exists():
@@ -38,11 +40,15 @@ def init(folder: Path, devnet: bool, name: str, password_file: Path | None) -> N
     found = network("devnet" if devnet else name, folder)
     password = _password(password_file)
     keys = _write_keys(found, folder, password)
+    identity = found.identity or os.urandom(SEED_BYTES)
+    identity_path = folder / "identity" if found.config.network is None else found.config.network.identity
+    _write_identity(identity_path, identity)
     write_commented(found.config, path)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{path}[/bold]  {found.config.mode} mode on chain {found.config.chain.id}")
     for keystore, address in keys:
         console.print(f"[bold]{keystore}[/bold]  hot key {checksum_address(address)}")
+    console.print(f"[bold]{identity_path}[/bold]  peer {peer_id_text(identity)}")
     console.print(
         f"Next: read the file, then `hftnode start --config {path}`; docs/quickstart.md leads to a first vault"
     )
@@ -54,6 +60,13 @@ def _password(password_file: Path | None) -> Password:
     if not sys.stdin.isatty():
         raise PasswordUnusable("nobody is here to choose a keystore password: use --password-file")
     return Password(click.prompt("New keystore password", hide_input=True, confirmation_prompt=True))
+
+
+def _write_identity(path: Path, seed: bytes) -> None:
+    try:
+        write_identity(path, seed)
+    except OSError as error:
+        raise ConfigError([ConfigProblem(str(path), "", f"cannot be written: {error.strerror}")]) from None
 
 
 def _write_keys(found: Network, folder: Path, password: Password) -> list[tuple[Path, str]]:

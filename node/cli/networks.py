@@ -42,10 +42,11 @@ class NetworkUnknown(NodeError):
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration to begin with. `secrets`: of hot keys that are public anyway, for its keystores in order; without
-    them `init` draws one new key."""
+    them `init` draws one new key. `identity`: likewise for libp2p."""
 
     config: Config
     secrets: tuple[bytes, ...] = ()
+    identity: bytes = b""
 
     def __repr__(self) -> str:
         return f"Network({self.config.name})"

@@ -53,7 +53,7 @@ async def _run(config: Config, config_path: Path, password: Password | None) -> 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     news = _News(Console(highlight=False, soft_wrap=True))
-    await supervise(config, node_commands(config_path, password), SystemClock(), stop, news.tell)
+    await supervise(config, node_commands(config, config_path, password), SystemClock(), stop, news.tell)
     news.console.print(f"[dim]{config.name} has ended[/dim]")
 
 

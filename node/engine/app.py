@@ -26,6 +26,8 @@ from node.engine.headers import Header
 from node.engine.keys import signers_of
 from node.engine.lending import read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, Lockstep
+from node.engine.network.part import NetworkPart
+from node.engine.network.wiring import network_part
 from node.engine.outcomes import Outcomes
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
@@ -39,7 +41,7 @@ from node.engine.treasury import Treasury
 from node.pipeline.events import BlockRetracted, Event, TimePassed, TreasuryRead
 from node.pipeline.state import PipelineState
 from node.process import Process
-from node.records import AnyRecord
+from node.records import AnyRecord, OutcomeRetracted
 from protocol.units import Address, UnixMilliseconds, UnixNanoseconds, Wei
 
 SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
@@ -61,6 +63,7 @@ class Engine:
     signers: dict[Address, Signer]
     relays: Relays
     lockstep: Lockstep | None
+    network: NetworkPart | None
 
 
 async def main(process: Process) -> None:
@@ -72,6 +75,8 @@ async def main(process: Process) -> None:
             asyncio.create_task(_tick(engine, process), name="clock"),
             asyncio.create_task(process.stop.wait(), name="stop"),
         }
+        if engine.network is not None:
+            parts.add(asyncio.create_task(engine.network.run(), name="network"))
         opening = asyncio.create_task(_open(engine, process), name="opening")
         try:
             done, _ = await asyncio.wait({*parts, opening}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,6 +132,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
 
         simulator = BundleSimulator(endpoints, config.chain.id, core_now, own_evm=lockstep is None)
         stack.push_async_callback(simulator.close)
+        network = await stack.enter_async_context(network_part(config, process.password, endpoints, clock))
         core = EngineCore(
             state,
             signers,
@@ -140,16 +146,18 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         )
         stack.push_async_callback(core.close)
         hooks = FeedHooks(
-            emit=lambda event: _emit(core, event),
+            emit=lambda event: _emit(core, event, is_member=network is not None),
             state_of=state.market.state_of,
-            before_block=lambda header: _before_block(core, simulator, treasury, header),
+            before_block=lambda header: _before_block(core, simulator, treasury, network, header),
             on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
         core.resync = feed.resync
-        status = StatusTeller(config, core, feed, relays, treasury, spool, time.time_ns)
+        if network is not None:
+            network.tell = core.tell
+        status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
-        yield Engine(core, feed, desk, status, signers, relays, lockstep)
+        yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
 
 
 async def _open(engine: Engine, process: Process) -> None:
@@ -166,13 +174,17 @@ async def _open(engine: Engine, process: Process) -> None:
     process.ready()
 
 
-async def _before_block(core: EngineCore, simulator: BundleSimulator, treasury: Treasury, header: Header) -> None:
+async def _before_block(
+    core: EngineCore, simulator: BundleSimulator, treasury: Treasury, network: NetworkPart | None, header: Header
+) -> None:
     """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
 
     Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age.
     """
     core.begin(header.number)
     simulator.follow(header)
+    if network is not None:
+        network.head_seen(header)
     judged, reads = await asyncio.gather(
         core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
     )
@@ -195,9 +207,11 @@ def _read(core: EngineCore, answer: list[_Item] | BaseException) -> list[_Item]:
     return answer
 
 
-def _emit(core: EngineCore, event: Event) -> None:
+def _emit(core: EngineCore, event: Event, *, is_member: bool) -> None:
     if isinstance(event, BlockRetracted):
         retracted = core.outcomes.retract(event.hash)
+        if is_member and retracted is None:  # a member's block may also hold payments
+            retracted = OutcomeRetracted(block_hash=event.hash)
         if retracted is not None:
             core.tell(retracted)
     core.feed(event)

@@ -8,6 +8,7 @@ from typing import Final
 from node.config import Config
 from node.engine.core import EngineCore
 from node.engine.feed import ChainFeed
+from node.engine.network.part import NetworkPart
 from node.engine.relays import Relays
 from node.engine.spool import Spool
 from node.engine.treasury import Treasury
@@ -30,10 +31,11 @@ class StatusTeller:
         relays: Relays,
         treasury: Treasury,
         spool: Spool,
+        network: NetworkPart | None,
         wall_ns: Callable[[], int],
     ) -> None:
         self._config, self._core, self._feed, self._relays = config, core, feed, relays
-        self._treasury, self._spool, self._wall_ns = treasury, spool, wall_ns
+        self._treasury, self._spool, self._network, self._wall_ns = treasury, spool, network, wall_ns
         self.is_warm = False
 
     def __call__(self) -> EngineStatus:
@@ -63,6 +65,7 @@ class StatusTeller:
             relays=dict(self._relays.states),
             hot_keys={address_to_hex(key): str(balance) for key, balance in self._treasury.balances.items()},
             spooled=len(self._spool),
+            network=None if self._network is None else self._network.status(),
         )
 
 

@@ -10,19 +10,20 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from node import child as child_module
 from node.child import ChildCommand, ChildFailed
 from node.clock import SystemClock
-from node.config import Config
+from node.config import Config, Mode
 from node.config_file import load_config
 from node.config_template import write_commented
 from node.keyfile import Password
 from node.run_file import RunFolderUnusable, RunRecord, read_run, run_lock, write_run
 from node.supervisor import node_commands, supervise
 from protocol.units import UnixMilliseconds
-from tests.config_factories import config_in
+from tests.config_factories import config_in, network_in
 from tests.stand_in_process import command
 
 SECONDS = 40.0
@@ -277,12 +278,22 @@ async def test_lines_that_a_full_disk_does_not_take_are_counted_and_told(
 
 
 def test_a_node_is_desk_then_engine_and_only_the_engine_gets_the_password(tmp_path: Path) -> None:
-    desk, engine = node_commands(tmp_path / "hftnode.toml", Password(SECRET))
+    desk, engine = node_commands(config_in(tmp_path), tmp_path / "hftnode.toml", Password(SECRET))
 
     assert (desk.name, engine.name) == ("desk", "engine")
     assert desk.password is None
     assert engine.password is not None
     assert SECRET not in repr((desk, engine))
+
+
+def test_a_member_of_a_network_has_a_sentry_before_its_engine_and_in_shadow_mode_none(tmp_path: Path) -> None:
+    member = msgspec.structs.replace(config_in(tmp_path), network=network_in(tmp_path))
+    commands = node_commands(member, tmp_path / "hftnode.toml", Password(SECRET))
+
+    assert [command.name for command in commands] == ["desk", "sentry", "engine"]
+    assert commands[1].password is None
+    shadow = msgspec.structs.replace(member, mode=Mode.SHADOW)
+    assert [command.name for command in node_commands(shadow, tmp_path / "hftnode.toml", None)] == ["desk", "engine"]
 
 
 def test_a_run_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

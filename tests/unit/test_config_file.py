@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from node.config import Config, LockstepConfig, Mode, RelayConfig
 from node.config_errors import ConfigError
 from node.config_file import load_config
+from node.config_rules import broken_rules
 from node.config_template import field_meanings, write_commented
 from node.pipeline.events import TokenVerdict
 from node.pipeline.plans import LenderKind
-from tests.config_factories import WETH, config_in, numbered
+from protocol.units import ZERO_ADDRESS
+from tests.config_factories import WETH, config_in, network_in, numbered
 
 
 @pytest.fixture
@@ -283,3 +286,22 @@ def test_the_lender_without_an_address_is_read(written: Path) -> None:
     assert [lender.kind for lender in load_config(written, {}).protocols.lenders] == [
         LenderKind.BALANCER_V2, LenderKind.UNISWAP_V3
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"operator": ZERO_ADDRESS}, "network.operator"),
+        ({"listen": ()}, "network.listen"),
+        ({"listen": ("127.0.0.1:4711",)}, "network.listen[0]"),
+        ({"bootstrap": ("/ip4/127.0.0.1/tcp/4711",)}, "network.bootstrap[0]"),
+    ],
+)
+def test_a_network_that_cannot_work_is_named(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+    network = msgspec.structs.replace(network_in(tmp_path), **changes)
+    config = msgspec.structs.replace(config_in(tmp_path), network=network)
+
+    assert [broken for broken, _ in broken_rules(config)] == [key]
+    sound = msgspec.structs.replace(config, network=network_in(tmp_path))
+    write_commented(sound, tmp_path / "a" / "hftnode.toml")
+    assert load_config(tmp_path / "a" / "hftnode.toml", {}).network == sound.network

@@ -32,6 +32,7 @@ from devnet.demo.summary import (
 )
 from devnet.errors import ChainFailed
 from devnet.manifest import Manifest, Operator, OperatorVault, Token
+from devnet.protocols.network import NAMES
 from devnet.protocols.vaults import PINNED
 from devnet.rpc import RpcClient
 from devnet.run_folder import RunRecord
@@ -74,6 +75,7 @@ def manifest() -> Manifest:
         "sushi_factory",
         "uniswap_v3_factory",
         "uniswap_v3_router02",
+        *NAMES.values(),
     )
     contracts = {**base.contracts, **{name: address(name) for name in names}}
     return msgspec.structs.replace(base, tokens=(*base.tokens, *more), contracts=contracts, operators=(NORTH,))

@@ -51,7 +51,7 @@ def teller(scene: Scene, folder: Path, **feed: Any) -> StatusTeller:
     treasury.balances[SENDER] = Wei(10**30)
     spool, relays = Spool(folder / "spool"), SimpleNamespace(states={"swift": "ok"})
     status: Any = SimpleNamespace(status=feed_status(**feed))
-    return StatusTeller(config_in(folder), scene.core, status, relays, treasury, spool, lambda: NOW_NS)  # type: ignore[arg-type]
+    return StatusTeller(config_in(folder), scene.core, status, relays, treasury, spool, None, lambda: NOW_NS)  # type: ignore[arg-type]
 
 
 async def test_the_status_has_the_words_of_all_parts(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.peer.id import ID
 
-from node.identity import peer_id_bytes, peer_id_hash
+from node.identity import peer_id_bytes, peer_id_hash, peer_id_text
 from node.sentry.host import hash_of_peer
 
 
@@ -18,6 +18,7 @@ def test_the_peer_id_is_the_one_that_libp2p_gives_to_the_key(seed: bytes) -> Non
 
     assert peer_id_bytes(seed) == peer.to_bytes()
     assert peer_id_hash(seed) == hash_of_peer(peer)
+    assert peer_id_text(seed) == str(peer)
 
 
 def test_a_seed_of_another_length_is_none() -> None:

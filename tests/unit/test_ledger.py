@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from node.desk.ledger import ledger as ledger_module
@@ -17,8 +18,8 @@ from node.desk.ledger.stories import NoSuchStory, latest_ids, read_story
 from node.desk.ledger.totals import KeySums, read_totals
 from node.link import LedgerEntry
 from node.pipeline.reasons import Reason
-from node.records import AlertRaised, AnyRecord, OutcomeRetracted
-from protocol.units import UnixMilliseconds
+from node.records import AlertRaised, AnyRecord, OutcomeRetracted, PaymentMade
+from protocol.units import ZERO_ADDRESS, BlockNumber, UnixMilliseconds
 from tests.config_factories import WETH, numbered
 from tests.record_factories import (
     HOT_KEY,
@@ -191,6 +192,36 @@ async def test_a_reorganisation_takes_back_what_its_block_gave(ledger: Ledger) -
 
     await ledger.append(entries([landed(1, profit=3, gas_wei=1)], first=8))
     assert (await read_totals(ledger.path)).keys[KEY].net_wei == 2
+
+
+async def test_payments_beside_executions_count_until_their_block_leaves_the_chain(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    paid = PaymentMade(
+        what="finder_paid",
+        transaction_hash=hash_of(1),
+        sender=ZERO_ADDRESS,
+        token=WETH,
+        amount=str(10**20),
+        block=BlockNumber(7),
+        block_hash=hash_of(7),
+        gas_wei="0",
+        bid_wei="0",
+        subject=hash_of(2),
+    )
+    rolled = msgspec.structs.replace(
+        paid, what="roll", sender=HOT_KEY, amount="0", gas_wei="9", bid_wei="4", block_hash=hash_of(8)
+    )
+    await ledger.append(entries([paid, rolled]))
+    totals = await read_totals(ledger.path)
+    assert totals.keys["0x" + ZERO_ADDRESS.hex()].profit == {"0x" + WETH.hex(): str(10**20)}
+    assert totals.keys["0x" + HOT_KEY.hex()].gas_wei == "9"
+
+    await ledger.append(entries([OutcomeRetracted(block_hash=hash_of(7))], first=3))
+
+    totals = await read_totals(ledger.path)
+    assert totals.keys["0x" + ZERO_ADDRESS.hex()].profit == {"0x" + WETH.hex(): "0"}
+    assert totals.keys["0x" + HOT_KEY.hex()].bid_wei == "4"
 
 
 async def test_the_last_word_on_an_execution_counts(ledger: Ledger) -> None:

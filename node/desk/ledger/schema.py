@@ -56,6 +56,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             sender BLOB NOT NULL, what TEXT NOT NULL, token BLOB NOT NULL, amount TEXT NOT NULL,
             PRIMARY KEY (sender, what, token)) STRICT""",
     ),
+    (
+        """CREATE TABLE payments (
+            sequence INTEGER PRIMARY KEY, what TEXT NOT NULL, subject BLOB NOT NULL, transaction_hash BLOB NOT NULL,
+            sender BLOB NOT NULL, token BLOB NOT NULL, amount TEXT NOT NULL, block INTEGER NOT NULL,
+            block_hash BLOB NOT NULL, gas_wei TEXT NOT NULL, bid_wei TEXT NOT NULL,
+            void INTEGER NOT NULL DEFAULT 0) STRICT""",
+        "CREATE INDEX payments_by_block_hash ON payments (block_hash)",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from node.records import (
     OpportunityDropped,
     OpportunityFound,
     OutcomeRetracted,
+    PaymentMade,
     RelayAnswered,
 )
 
@@ -45,7 +46,10 @@ async def write_record(db: aiosqlite.Connection, sequence: int, record: AnyRecor
             await _missed(db, sequence, record)
         case OutcomeRetracted():
             await _void(db, "block_hash = ? AND missed IS NULL", record.block_hash)
+            await _void_payments(db, record.block_hash)
             await tally(db, "retracted", "blocks")
+        case PaymentMade():
+            await _paid(db, sequence, record)
         case AlertRaised():
             await db.execute(
                 "INSERT INTO alerts VALUES (?, ?, ?, ?)", (sequence, record.kind, record.detail, record.at)
@@ -159,6 +163,11 @@ _OUTCOME: Final = (
 )
 
 
+_PAYMENT: Final = (
+    "sequence, what, subject, transaction_hash, sender, token, amount, block, block_hash, gas_wei, bid_wei, void"
+)
+
+
 async def _outcome(db: aiosqlite.Connection, row: tuple[Any, ...]) -> None:
     await db.execute(f"INSERT INTO outcomes ({_OUTCOME}) VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608  # nosec B608
     await _count_outcome(db, row, 1)
@@ -171,6 +180,34 @@ async def _void(db: aiosqlite.Connection, condition: str, *values: object) -> No
     for row in rows:
         await db.execute("UPDATE outcomes SET void = 1 WHERE sequence = ?", (row[0],))
         await _count_outcome(db, tuple(row), -1)
+
+
+async def _paid(db: aiosqlite.Connection, sequence: int, record: PaymentMade) -> None:
+    row = (
+        record.what, record.subject, record.transaction_hash, record.sender, record.token, record.amount, record.block,
+        record.block_hash, record.gas_wei, record.bid_wei,
+    )  # fmt: skip
+    sql = f"INSERT INTO payments ({_PAYMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"  # noqa: S608  # nosec B608
+    await db.execute(sql, (sequence, *row))
+    await _count_payment(db, (sequence, *row), 1)
+
+
+async def _void_payments(db: aiosqlite.Connection, block_hash: bytes) -> None:
+    sql = f"SELECT {_PAYMENT} FROM payments WHERE void = 0 AND block_hash = ?"  # noqa: S608  # nosec B608
+    async with db.execute(sql, (block_hash,)) as cursor:
+        rows = [tuple(row) for row in await cursor.fetchall()]
+    for row in rows:
+        await db.execute("UPDATE payments SET void = 1 WHERE sequence = ?", (row[0],))
+        await _count_payment(db, row[:-1], -1)
+
+
+async def _count_payment(db: aiosqlite.Connection, row: tuple[Any, ...], sign: int) -> None:
+    _, what, _, _, sender, token, amount, _, _, gas_wei, bid_wei = row
+    await tally(db, "payment", what, sign)
+    if int(amount):
+        await _add(db, sender, "profit", token, sign * int(amount))
+    await _add(db, sender, "gas_wei", UNKNOWN, sign * int(gas_wei))
+    await _add(db, sender, "bid_wei", UNKNOWN, sign * int(bid_wei))
 
 
 async def _count_outcome(db: aiosqlite.Connection, row: tuple[Any, ...], sign: int) -> None:

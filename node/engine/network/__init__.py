@@ -1,0 +1,1 @@
+"""The engine's part in the network: registry, membership, gossip, orders, alerts."""

@@ -1,0 +1,88 @@
+"""What the registered hot key signs for the network: envelopes, orders, sealing keys; slashable things by the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from node.engine.anti_slashing import AntiSlashingStore, SlashableSigner
+from protocol import signing
+from protocol.ethereum.keys import SigningKey
+from protocol.messages import CLOCK_TOLERANCE_MS, MAX_LIFETIME_MS, Envelope, Payload, SignedSealingKey
+from protocol.sealing import SealingSecret
+from protocol.signing import Domain
+from protocol.statements import Order, SealingKey
+from protocol.units import (
+    Address,
+    BlockNumber,
+    BootId,
+    PeerIdHash,
+    SequenceNumber,
+    SignatureBytes,
+    UnixMilliseconds,
+    address_from_hex,
+    sequence_number,
+)
+
+ENVELOPE_LIFETIME_MS = MAX_LIFETIME_MS - CLOCK_TOLERANCE_MS
+
+
+class NetworkKeys:
+    """One operator's hot key at work in the network. `slashable` signs accepts and attestations.
+
+    `first_sequence`: of this run's envelopes, by which a twin is told.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        account: Address,
+        peer: PeerIdHash,
+        secret: bytes,
+        boot_id: BootId,
+        now_ms: Callable[[], UnixMilliseconds],
+    ) -> None:
+        self.domain, self.account = domain, account
+        self._peer, self._secret, self._boot_id, self._now_ms = peer, secret, boot_id, now_ms
+        self.key = SigningKey(secret)
+        self.hot_key: Address = address_from_hex(self.key.address)
+        self._last_ms = now_ms()
+        self.first_sequence: SequenceNumber = sequence_number(self._last_ms, boot_id)
+        self.slashable: SlashableSigner | None = None
+        """None until the chain is in sync, and the store could be opened."""
+
+    def open(self, store: AntiSlashingStore) -> None:
+        """Sign slashable things from now on, by this store."""
+        self.slashable = SlashableSigner(self.domain, self.key, store)
+
+    def envelope(self, payload: Payload) -> Envelope:
+        """Return a signed envelope that may travel for a minute; its number is higher than all before."""
+        self._last_ms = UnixMilliseconds(max(self._now_ms(), self._last_ms + 1))
+        envelope = Envelope(
+            operator=self.account,
+            peer_id_hash=self._peer,
+            sequence=sequence_number(self._last_ms, self._boot_id),
+            expiry=UnixMilliseconds(self._last_ms + ENVELOPE_LIFETIME_MS),
+            payload=payload,
+        )
+        return signing.sign_envelope(self.domain, envelope, self.key)
+
+    def order(self, order: Order) -> SignatureBytes:
+        """Return the signature of an order of ours."""
+        return signing.sign(self.domain, order, self.key)
+
+    def sealing_key(self, first: BlockNumber, last: BlockNumber) -> SignedSealingKey:
+        """Return the key to which others seal orders for the blocks of the epoch that begins at `first`."""
+        told = SealingKey(
+            operator=self.account,
+            public_key=self.sealing_secret(first).public_key,
+            from_block=first,
+            until_block=last,
+        )
+        return signing.sign_sealing_key(self.domain, told, self.key)
+
+    def sealing_secret(self, first: BlockNumber) -> SealingSecret:
+        """Return what opens them."""
+        return SealingSecret.of_epoch(self._secret, first)
+
+    def __repr__(self) -> str:
+        return f"NetworkKeys({self.key.address})"

@@ -1,0 +1,166 @@
+"""What a member owes in each epoch: its check-in, and by turns the roll; sent by the hot key, to the public mempool.
+
+Both are tried again at each block until the chain shows them done, at a low price: a bundle of the same key in that
+block comes first, and the try is void. Whose turn the roll is follows from the check-ins, so that seldom two pay.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+
+from governance.network import check_in_call, roll_call
+from node.engine.endpoints import Endpoints
+from node.engine.headers import Header
+from node.engine.network.registry import Registry
+from node.engine.rpc import Call, RpcError
+from node.engine.rpc_types import HashHex, Quantity
+from node.records import PaymentMade
+from protocol.errors import RemoteProtocolError
+from protocol.ethereum.block_header import header_rlp
+from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
+from protocol.units import (
+    HASH_BYTES,
+    ZERO_ADDRESS,
+    Address,
+    BlockNumber,
+    ChainId,
+    EpochNumber,
+    Gas,
+    Hash32,
+    Wei,
+    address_from_hex,
+    address_to_hex,
+)
+
+CHECK_IN_GAS: Final = Gas(220_000)
+ROLL_GAS: Final = Gas(160_000)
+TIP: Final = Wei(10**9)
+"""Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
+MAX_SENT: Final = 64
+"""Transactions whose cost is not known yet; the oldest is forgotten."""
+_TIP_SPREAD: Final = 1_000_003
+_BASE_FEES_AHEAD: Final = 2
+_SECONDS: Final = 2.0
+_LOG: Final = logging.getLogger("hftnode.engine.network")
+
+
+class _ReceiptJson(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    gas_used: Quantity
+    effective_gas_price: Quantity
+    block_number: Quantity
+    block_hash: HashHex
+
+
+class Membership:
+    """See the module. `counts`: `check_in` and `roll` sent, `refused` (by the chain's node), `missed` epochs."""
+
+    def __init__(self, endpoints: Endpoints, registry: Registry, key: SigningKey, chain_id: ChainId) -> None:
+        self.counts: Counter[str] = Counter()
+        self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
+        self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
+        self._awaited: EpochNumber | None = None
+        self._sent: dict[Hash32, tuple[str, EpochNumber]] = {}
+
+    async def settled(self) -> list[PaymentMade]:
+        """What those that were sent and are in a block have cost, each once; also of those that failed there."""
+        calls = [Call("eth_getTransactionReceipt", ("0x" + sent.hex(),), _ReceiptJson | None) for sent in self._sent]
+        if not calls:
+            return []
+        try:
+            receipts = await self._endpoints.batch(calls, seconds=_SECONDS)
+        except RpcError as error:
+            self._refused(error)
+            return []
+        made = []
+        for sent, receipt in zip(list(self._sent), receipts, strict=True):
+            if isinstance(receipt, _ReceiptJson):
+                what, epoch = self._sent.pop(sent)
+                made.append(self._payment(sent, what, epoch, receipt))
+        return made
+
+    def _payment(self, sent: Hash32, what: str, epoch: EpochNumber, receipt: _ReceiptJson) -> PaymentMade:
+        used, price = int(receipt.gas_used), int(receipt.effective_gas_price)
+        return PaymentMade(
+            what=what,
+            transaction_hash=sent,
+            sender=address_from_hex(self._key.address),
+            token=ZERO_ADDRESS,
+            amount="0",
+            block=BlockNumber(int(receipt.block_number)),
+            block_hash=Hash32(bytes(receipt.block_hash)),
+            gas_wei=str(used * price),
+            bid_wei=str(used * min(self._tip, price)),
+            subject=Hash32(epoch.to_bytes(HASH_BYTES, "big")),
+        )
+
+    async def attend(self, header: Header, account: Address) -> None:
+        """Do what is due after a block; what fails is counted and due again after the next."""
+        registry = self._registry
+        if registry.leaders is None or account not in registry.operators:
+            return
+        due = registry.leaders.rules.check_in_epoch(header.number)
+        self._count_missed(due, account)
+        if due is not None and account not in registry.checked_in.get(due, frozenset()):
+            await self._send("check_in", due, check_in_call(due), CHECK_IN_GAS, header)
+        await self._roll(header, account)
+
+    def _count_missed(self, due: EpochNumber | None, account: Address) -> None:
+        """An epoch for which check-in has closed without us is missed, once."""
+        if due == self._awaited:
+            return
+        passed, self._awaited = self._awaited, due
+        if passed is not None and account not in self._registry.checked_in.get(passed, frozenset()):
+            self.counts["missed"] += 1
+            _LOG.error("not checked in for epoch %d: no turns in it", passed)
+
+    async def _roll(self, header: Header, account: Address) -> None:
+        registry, rules = self._registry, self._registry.leaders.rules  # type: ignore[union-attr]  # seen by `attend`
+        for epoch, members in registry.checked_in.items():
+            since = header.number - rules.seed_block(epoch)
+            if epoch in registry.rolled or since < 0 or not members:
+                continue
+            if sorted(members)[since % len(members)] == account:
+                block = hex(rules.seed_block(epoch))
+                try:
+                    told = await self._endpoints.call("eth_getBlockByNumber", block, False, shape=dict[str, Any])
+                    data = roll_call(epoch, header_rlp(told))
+                except (RpcError, RemoteProtocolError) as error:
+                    self._refused(error)
+                    return
+                await self._send("roll", epoch, data, ROLL_GAS, header)
+
+    async def _send(self, what: str, epoch: EpochNumber, data: bytes, gas: Gas, header: Header) -> None:
+        at = {"blockHash": "0x" + header.hash.hex()}
+        try:
+            nonce = await self._endpoints.call(
+                "eth_getTransactionCount", self._key.address, at, shape=Quantity, seconds=_SECONDS
+            )
+            fields = DynamicFeeFields(
+                chain_id=self._chain_id,
+                nonce=int(nonce),
+                max_priority_fee_per_gas=self._tip,
+                max_fee_per_gas=Wei(_BASE_FEES_AHEAD * header.base_fee + self._tip),
+                gas_limit=gas,
+                to=address_to_hex(self._registry.contracts.ledger),
+                value=0,
+                data=data,
+            )
+            raw = sign_dynamic_fee(fields, self._key)
+            await self._endpoints.call("eth_sendRawTransaction", "0x" + raw.hex(), shape=HashHex, seconds=_SECONDS)
+        except RpcError as error:
+            self._refused(error)
+            return
+        self.counts[what] += 1
+        self._sent[Hash32(keccak256(raw))] = what, epoch
+        while len(self._sent) > MAX_SENT:
+            del self._sent[next(iter(self._sent))]
+
+    def _refused(self, error: Exception) -> None:
+        self.counts["refused"] += 1
+        _LOG.info("membership: %s", error)

@@ -1,0 +1,214 @@
+"""The engine's part in the network, as the engine's process sees it: what it does at each block and with what is heard.
+
+    chain ──▶ Registry ──▶ SentryLink ──▶ sentry            (who has stake, at each block)
+                  └──▶ Membership ──▶ public mempool        (check-in, roll)
+    sentry ──▶ heard: heartbeats, alerts, attestations      asked: sealing keys, orders
+
+A failure here costs the network's part, never the node's own executions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from node.engine.anti_slashing import AntiSlashingStore
+from node.engine.headers import Header
+from node.engine.network.directory import PeerDirectory
+from node.engine.network.keys import NetworkKeys
+from node.engine.network.membership import Membership
+from node.engine.network.registry import Registry
+from node.engine.network.sentry_link import SentryLink
+from node.engine.rpc import RpcError
+from node.engine.signing_journal import Owner
+from node.errors import NodeError
+from node.link import GossipHeard, NetworkStatus, PeerAsks
+from node.records import AnyRecord, PaymentMade
+from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
+from protocol.errors import RemoteProtocolError
+from protocol.kinds import Capability
+from protocol.messages import Envelope, Heartbeat, Payload, SealingKeyRequest
+from protocol.units import ZERO_ADDRESS, BlockNumber, Hash32, PeerIdHash, UnixMilliseconds
+
+JOURNAL: Final = "signed.journal"
+_LOG: Final = logging.getLogger("hftnode.engine.network")
+
+Answerer = Callable[[PeerIdHash, DirectMessage], "DirectMessage | None"]
+
+
+class NetworkPart:
+    """See the module. `counts`: blocks `followed` and `unread`, envelopes `heard` by kind, questions by kind."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        keys: NetworkKeys,
+        membership: Membership,
+        directory: PeerDirectory,
+        journal: Path,
+        owner: Owner,
+        now_ms: Callable[[], UnixMilliseconds],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.registry, self.keys, self.membership, self.directory = registry, keys, membership, directory
+        self.sentry: SentryLink | None = None
+        self.on_envelope: dict[type, Callable[[Envelope], None]] = {}
+        """Who takes payloads of a type, beside the directory."""
+        self.tell: Callable[[AnyRecord], object] = lambda _: None
+        """Puts a record into the ledger; set where both are wired."""
+        self._journal, self._owner, self._now_ms = journal, owner, now_ms
+        self._store: AntiSlashingStore | None = None
+        self._latest: Header | None = None
+        self._news = asyncio.Event()
+
+    def head_seen(self, header: Header) -> None:
+        """A block is there; `run` takes it up, or a later one."""
+        self._latest = header
+        self._news.set()
+
+    async def run(self) -> None:
+        """Follow the heads that are seen until cancelled, apart from what the node does on its own."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._latest is not None:
+                await self.follow(self._latest)
+
+    async def follow(self, header: Header) -> None:
+        """A block is there: read the registry, tell the sentry, attend to the membership, beat."""
+        try:
+            await self.registry.follow(header)
+        except RpcError as error:
+            self.counts["unread"] += 1
+            _LOG.warning("the registry cannot be read at block %d: %s", header.number, error)
+            return
+        self.counts["followed"] += 1
+        self._follow_store(header.number)
+        self.directory.follow(header.number)
+        for made in (*self._finder_payments(), *await self.membership.settled()):
+            self.tell(made)
+        if self.sentry is None:
+            return
+        await self.sentry.follow(self.registry.snapshot())
+        await self.membership.attend(header, self.keys.account)
+        if self.keys.account in self.registry.operators:
+            await self.publish(self._heartbeat(header))
+
+    async def publish(self, payload: Payload) -> None:
+        """Say something to the network, signed."""
+        if self.sentry is not None:
+            envelope = self.keys.envelope(payload)
+            await self.sentry.publish(encode_envelope(envelope, self.keys.domain.separator))
+
+    def heard(self, message: GossipHeard) -> None:
+        """An envelope that the sentry accepted; it is judged by who it is of, once more, from our own registry."""
+        try:
+            envelope = decode_envelope(message.envelope, self.keys.domain.separator)
+        except RemoteProtocolError:  # the sentry decoded it before: they disagree, which is a fault of ours
+            self.counts["undecodable"] += 1
+            return
+        self.counts[f"heard {envelope.kind.name.lower()}"] += 1
+        if envelope.operator == self.keys.account:
+            self._hear_ourselves(envelope)
+            return
+        self.directory.heard(envelope, self._now_ms())
+        take = self.on_envelope.get(type(envelope.payload))
+        if take is not None:
+            take(envelope)
+
+    async def asked(self, question: PeerAsks) -> DirectMessage | None:
+        """What we answer to a peer."""
+        try:
+            message = decode_direct(question.question)
+        except RemoteProtocolError:
+            self.counts["undecodable"] += 1
+            return None
+        self.counts[f"asked {type(message).__name__}"] += 1
+        if isinstance(message, SealingKeyRequest):
+            return self._sealing_key(message.target_block)
+        return None
+
+    def status(self) -> NetworkStatus:
+        """The network as this node sees it."""
+        registry, head = self.registry, self.registry.head
+        number = BlockNumber(0 if head is None else head.number)
+        turn = registry.leader(BlockNumber(number + 1))
+        counts: dict[str, int] = dict(self.counts)
+        parts: list[tuple[str, Mapping[str, int]]] = [
+            ("registry", registry.counts),
+            ("membership", self.membership.counts),
+        ]
+        if self.sentry is not None:
+            parts.append(("sentry", self.sentry.counts))
+            if self.sentry.status is not None:
+                parts.append(("gossip", self.sentry.status.counts))
+        for name, own in parts:
+            counts |= {f"{name} {what}": count for what, count in own.items()}
+        return NetworkStatus(
+            account=self.keys.account,
+            is_connected=self.sentry is not None and self.sentry.is_connected,
+            operators=len(registry.operators),
+            next_leader=b"" if turn is None else turn.operator,
+            is_paused=registry.is_paused,
+            may_sign=self.keys.slashable is not None,
+            peers=self.directory.seen(None if self.sentry is None else self.sentry.status),
+            counts=counts,
+        )
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+
+    def _follow_store(self, head: BlockNumber) -> None:
+        if self._store is not None:
+            self._store.follow(head)
+            return
+        try:
+            self._store = AntiSlashingStore(self._journal, self._owner, head)
+        except NodeError as error:
+            self.counts["no store"] += 1
+            _LOG.error("nothing slashable is signed: %s", error)
+            return
+        if self._store.doubt:
+            _LOG.warning("the signing journal is %s: nothing slashable is signed for a while", self._store.doubt)
+        self.keys.open(self._store)
+
+    def _finder_payments(self) -> list[PaymentMade]:
+        """What came in because others executed orders of ours."""
+        return [
+            PaymentMade(
+                what="finder_paid",
+                transaction_hash=executed.transaction_hash,
+                sender=ZERO_ADDRESS,
+                token=executed.profit_token,
+                amount=str(executed.paid),
+                block=executed.block,
+                block_hash=executed.block_hash,
+                gas_wei="0",
+                bid_wei="0",
+                subject=executed.order_hash,
+            )
+            for executed in self.registry.executed
+            if executed.finder == self.keys.account
+        ]
+
+    def _hear_ourselves(self, envelope: Envelope) -> None:
+        if self._store is not None:
+            self._store.hear(envelope.sequence, self.keys.first_sequence)
+
+    def _heartbeat(self, header: Header) -> Heartbeat:
+        able = Capability.ATTESTS_ALERTS if self.keys.slashable is not None else Capability(0)
+        return Heartbeat(block_number=header.number, block_hash=Hash32(header.hash), capabilities=int(able))
+
+    def _sealing_key(self, target: BlockNumber) -> DirectMessage | None:
+        """Our key for the epoch of a block; nothing for one that is far away."""
+        leaders, head = self.registry.leaders, self.registry.head
+        if leaders is None or head is None or not head.number - 1 <= target <= head.number + 2 * leaders.rules.length:
+            return None
+        first = leaders.rules.first_block(leaders.rules.epoch_of(target))
+        return self.keys.sealing_key(first, BlockNumber(first + leaders.rules.length - 1))

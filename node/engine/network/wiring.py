@@ -1,0 +1,143 @@
+"""Makes the engine's part in the network out of a configuration, and connects it; nothing but wiring."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from governance.network import NetworkContracts, OperatorRecord, operator_query
+from node.clock import Clock
+from node.config import Config, Mode, NetworkConfig
+from node.engine.endpoints import Endpoints
+from node.engine.multicall import Multicall
+from node.engine.network.directory import PeerDirectory
+from node.engine.network.keys import NetworkKeys
+from node.engine.network.membership import Membership
+from node.engine.network.part import JOURNAL, NetworkPart
+from node.engine.network.registry import Registry
+from node.engine.network.sentry_link import SentryLink
+from node.engine.rpc_types import Data
+from node.engine.signing_journal import Owner
+from node.errors import SetupError
+from node.identity import SEED_BYTES, peer_id_hash
+from node.keyfile import Password, read_keystore
+from node.link_server import LinkServer
+from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.keys import SigningKey
+from protocol.signing import Domain
+from protocol.units import (
+    ZERO_ADDRESS,
+    Address,
+    BootId,
+    Hash32,
+    PeerIdHash,
+    UnixMilliseconds,
+    address_from_hex,
+    address_to_hex,
+)
+
+_MACHINE_ID: Final = Path("/etc/machine-id")
+_BOOT_ID_BYTES: Final = 8
+_NS_PER_MS: Final = 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def network_part(
+    config: Config, password: Password | None, endpoints: Endpoints, clock: Clock
+) -> AsyncIterator[NetworkPart | None]:
+    """Return the part, listening for the sentry; None for a node without a network. Raises SetupError, RpcError."""
+    network = config.network
+    if network is None or password is None or config.mode is not Mode.LIVE:
+        yield None
+        return
+    contracts = contracts_of(network)
+    record = await _registered(endpoints, contracts, network)
+    identity = _identity(network.identity)
+    if peer_id_hash(identity) != record.peer_id_hash:
+        raise SetupError(f"network.identity: {network.identity} is not the peer that is registered: `hftnode join`")
+    domain = Domain(config.chain.id, network.staking)
+    keys = _keys(config, password, record, domain, peer_id_hash(identity))
+    registry = Registry(endpoints, Multicall(endpoints, config.protocols.multicall3), contracts, network.from_block)
+    part = NetworkPart(
+        registry,
+        keys,
+        Membership(endpoints, registry, keys.key, config.chain.id),
+        PeerDirectory(registry),
+        config.data_folder / JOURNAL,
+        Owner(domain.separator, keys.hot_key, _machine()),
+        _now_ms,
+    )
+    part.sentry = SentryLink(clock, part.heard, part.asked)
+    config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        async with LinkServer(config.engine_socket, "engine", part.sentry.handle, clock):
+            yield part
+    finally:
+        await part.sentry.close()
+        part.close()
+
+
+def contracts_of(network: NetworkConfig) -> NetworkContracts:
+    """Return where the contracts stand that a node uses; the others are nobody's."""
+    return NetworkContracts(
+        token=ZERO_ADDRESS,
+        staking=network.staking,
+        court=network.court,
+        parameters=network.parameters,
+        brake=network.brake,
+        stream=ZERO_ADDRESS,
+        ledger=network.ledger,
+        work=ZERO_ADDRESS,
+        governor=ZERO_ADDRESS,
+        timelock=ZERO_ADDRESS,
+    )
+
+
+async def _registered(endpoints: Endpoints, contracts: NetworkContracts, network: NetworkConfig) -> OperatorRecord:
+    query = operator_query(contracts, network.operator)
+    request = {"to": address_to_hex(query.contract), "data": "0x" + query.data.hex()}
+    answer = await endpoints.call("eth_call", request, "latest", shape=Data)
+    record = query.read(answer)
+    if not record.is_registered:
+        raise SetupError(f"network.operator: {address_to_hex(network.operator)} is not registered: `hftnode join`")
+    return record
+
+
+def _keys(config: Config, password: Password, record: OperatorRecord, domain: Domain, peer: PeerIdHash) -> NetworkKeys:
+    """Return the registered hot key out of the keystores of the vaults. Raises SetupError if it is not there."""
+    for vault in config.execution.vaults:
+        secret = read_keystore(vault.keystore, password)
+        if address_from_hex(SigningKey(secret).address) == record.hot_key:
+            boot_id = BootId(int.from_bytes(os.urandom(_BOOT_ID_BYTES), "big"))
+            return NetworkKeys(domain, record.account, peer, secret, boot_id, _now_ms)
+    raise SetupError(
+        f"the registered hot key {address_to_hex(Address(record.hot_key))} is in no keystore of [[execution.vaults]]"
+    )
+
+
+def _identity(path: Path) -> bytes:
+    try:
+        seed = path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"network.identity: {path}: {error.strerror}") from None
+    if len(seed) != SEED_BYTES:
+        raise SetupError(f"network.identity: {path} has {len(seed)} bytes, an identity has {SEED_BYTES}")
+    return seed
+
+
+def _machine() -> Hash32:
+    """Name this machine: a signing journal that was carried to another one is not believed."""
+    try:
+        name = _MACHINE_ID.read_bytes()
+    except OSError:
+        name = socket.gethostname().encode()
+    return Hash32(keccak256(name))
+
+
+def _now_ms() -> UnixMilliseconds:
+    return UnixMilliseconds(time.time_ns() // _NS_PER_MS)

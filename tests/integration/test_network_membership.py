@@ -1,0 +1,184 @@
+"""The registry read from a real chain, and an operator that does what it owes in each epoch, in the devnet's world."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from devnet.anvil import Anvil
+from devnet.demo.network_contracts import network_contracts
+from devnet.protocols.network import CUT, STAKE, Member
+from devnet.protocols.vaults import OPERATORS
+from devnet.rpc import RpcClient
+from devnet.world import World
+from governance.network import set_hot_key_call
+from node.clock import SystemClock
+from node.config import RpcConfig
+from node.engine.endpoints import Endpoints
+from node.engine.headers import Header, header_from_json
+from node.engine.multicall import Multicall
+from node.engine.network.membership import Membership
+from node.engine.network.registry import Registry
+from node.engine.rpc import RpcError
+from node.identity import peer_id_hash
+from protocol.signing import Domain, sign
+from protocol.statements import HotKeyBinding
+from protocol.units import Address, BlockNumber, ChainId, EpochNumber, UnixSeconds, address_from_hex
+from tests.chain import Chain
+
+pytestmark = pytest.mark.anvil
+
+NORTH, EAST = Member.of("north"), Member.of("east")
+ACCOUNT = address_from_hex(NORTH.owner.address)
+
+
+@dataclass
+class Scene:
+    """A registry that follows a real chain, and the membership of north."""
+
+    chain: Chain
+    registry: Registry
+    membership: Membership
+    domain: Domain
+
+    async def header(self, number: int | None = None) -> Header:
+        import msgspec
+
+        block = "latest" if number is None else hex(number)
+        told = await self.chain.rpc.call("eth_getBlockByNumber", block, False)
+        return header_from_json(msgspec.json.encode(told))
+
+    async def follow(self) -> Header:
+        """Take the head in."""
+        header = await self.header()
+        await self.registry.follow(header)
+        return header
+
+    async def go_to(self, block: int) -> None:
+        """Follow block by block, as a node does."""
+        while (await self.header()).number < block:
+            await self.chain.mine()
+            await self.follow()
+
+
+@pytest.fixture
+async def scene(world_anvil: Anvil, world: World, chain: Chain) -> AsyncIterator[Scene]:
+    clock, contracts = SystemClock(), network_contracts(world.manifest)
+    url = RpcConfig(http=world_anvil.url, websocket=world_anvil.url.replace("http", "ws"))
+    endpoints = Endpoints.open([url], clock)
+    multicall = Multicall(endpoints, address_from_hex(world.manifest.contracts["multicall3"]))
+    registry = Registry(endpoints, multicall, contracts, BlockNumber(0))
+    membership = Membership(endpoints, registry, NORTH.hot_key.key, ChainId(31337))
+    yield Scene(chain, registry, membership, Domain(ChainId(31337), contracts.staking))
+    await endpoints.close()
+
+
+async def test_the_registry_knows_every_operator_of_the_world_its_key_and_its_peer(scene: Scene) -> None:
+    head = await scene.follow()
+
+    accounts = {address_from_hex(Member.of(name).owner.address) for name in OPERATORS}
+    assert scene.registry.operators.keys() == accounts
+    north = scene.registry.operators[ACCOUNT]
+    assert int(north.active) == STAKE
+    assert north.peer_id_hash == peer_id_hash(NORTH.peer.secret)
+    assert scene.registry.by_peer[north.peer_id_hash] == ACCOUNT
+    assert scene.registry.key_of(ACCOUNT, head.number, head.timestamp) == address_from_hex(NORTH.hot_key.address)
+    assert scene.registry.key_of(ACCOUNT, BlockNumber(0), UnixSeconds(0)) is None
+    told = scene.registry.snapshot()
+    assert told.block == head.number
+    assert {one.account for one in told.operators} == accounts
+    assert all(one.stake == str(STAKE) and len(one.hot_keys) == 1 for one in told.operators)
+    assert not scene.registry.is_paused
+
+
+async def test_a_new_hot_key_counts_at_once_and_the_former_one_is_told_for_a_while(scene: Scene) -> None:
+    await scene.follow()
+    fresh = EAST.peer  # any key that no operator has had
+    binding = sign(scene.domain, HotKeyBinding(operator=ACCOUNT), fresh.key)
+    call = set_hot_key_call(address_from_hex(fresh.address), binding)
+    sent = await scene.chain.send_data(NORTH.owner, "0x" + scene.registry.contracts.staking.hex(), call)
+    assert sent["status"] == "0x1"
+
+    head = await scene.follow()
+
+    assert scene.registry.key_of(ACCOUNT, head.number, head.timestamp) == address_from_hex(fresh.address)
+    (north,) = (one for one in scene.registry.snapshot().operators if one.account == ACCOUNT)
+    assert set(north.hot_keys) == {address_from_hex(fresh.address), address_from_hex(NORTH.hot_key.address)}
+    await scene.go_to(head.number + 70)
+    (north,) = (one for one in scene.registry.snapshot().operators if one.account == ACCOUNT)
+    assert north.hot_keys == [address_from_hex(fresh.address)]
+
+
+async def test_an_operator_checks_in_and_by_turns_rolls_until_every_block_has_a_leader(scene: Scene) -> None:
+    head = await scene.follow()
+    epoch = EpochNumber(head.number // CUT.length + 1)
+    assert len(scene.registry.checked_in[epoch]) == len(OPERATORS), "the world has checked in for its first epoch"
+    await scene.go_to(scene.registry.leaders.rules.seed_block(epoch))  # type: ignore[union-attr]
+    for _ in OPERATORS:  # by turns: one of so many blocks is north's
+        await scene.membership.attend(await scene.follow(), ACCOUNT)
+        await scene.chain.mine()
+    await scene.follow()
+
+    assert epoch in scene.registry.rolled
+    assert scene.membership.counts["roll"] == 1
+    first = scene.registry.leaders.rules.first_block(epoch)  # type: ignore[union-attr]
+    leaders = {scene.registry.leader(BlockNumber(first + place)) for place in range(CUT.length)}
+    assert None not in leaders
+    assert len(leaders) > 1
+    assert scene.registry.seed(first) is not None
+
+    await scene.go_to(first)
+    await scene.membership.attend(await scene.follow(), ACCOUNT)
+    await scene.chain.mine()
+    await scene.follow()
+    assert scene.registry.checked_in[EpochNumber(epoch + 1)] == {ACCOUNT}
+    assert scene.membership.counts["check_in"] == 1
+    await scene.membership.attend(await scene.follow(), ACCOUNT)
+    assert scene.membership.counts["check_in"] == 1, "once is enough"
+    roll, checked_in = await scene.membership.settled()
+    assert (roll.what, checked_in.what) == ("roll", "check_in")
+    assert int(roll.gas_wei) > int(roll.bid_wei) > 0
+    assert await scene.membership.settled() == [], "each once"
+
+
+async def test_an_epoch_for_which_nobody_could_check_in_is_missed_once(scene: Scene) -> None:
+    head = await scene.follow()
+    epoch = EpochNumber(head.number // CUT.length + 2)
+    await scene.go_to(scene.registry.leaders.rules.first_block(EpochNumber(epoch - 1)))  # type: ignore[union-attr]
+    scene.membership._tip = 10**24  # type: ignore[assignment]  # more than the key has: the node refuses it
+    for _ in range(2):
+        await scene.membership.attend(await scene.follow(), ACCOUNT)
+    await scene.go_to(scene.registry.leaders.rules.first_block(epoch) - CUT.cut_off)  # type: ignore[union-attr]
+    for _ in range(2):
+        await scene.membership.attend(await scene.follow(), ACCOUNT)
+
+    assert scene.membership.counts["missed"] == 1
+    assert scene.membership.counts["refused"] >= 2
+
+
+async def test_a_registry_that_cannot_be_read_reads_everything_the_next_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.follow()
+    await scene.chain.mine()
+    wrong = scene.registry.contracts
+    scene.registry.contracts = type(wrong)(**{name: Address(b"\x09" * 20) for name in wrong.__struct_fields__})
+    scene.registry._is_stale = True
+    with pytest.raises(RpcError, match="network's contracts"):
+        await scene.follow()
+    scene.registry.contracts = wrong
+
+    await scene.follow()
+
+    assert len(scene.registry.operators) == len(OPERATORS)
+    assert scene.registry.counts["unreadable"] == 1
+
+
+async def test_who_is_not_an_operator_owes_nothing(scene: Scene, chain: Chain) -> None:
+    await scene.membership.attend(await scene.follow(), Address(b"\x01" * 20))
+
+    assert not scene.membership.counts
+    async with RpcClient(scene.chain.rpc.url) as rpc:
+        assert await rpc.call("txpool_content") == {"pending": {}, "queued": {}}
