@@ -54,10 +54,18 @@ class ExecutorBindings(msgspec.Struct, frozen=True, kw_only=True):
     balancer_vault: Address
     aave_pool: Address
     ledger: Address
+    pool_manager: Address
+    """Uniswap V4's."""
+    morpho: Address
+    curve_pools: tuple[Address, ...] = ()
+    """The pools with Curve's interface that a plan may name."""
+    flash_lenders: tuple[Address, ...] = ()
+    """The lenders of ERC-3156 that a plan may name."""
 
 
 _BINDINGS_TYPE: Final = (
-    "(address,address,(address,bytes32,uint256),(address,bytes32,uint256),(address,bytes32),address,address,address)"
+    "(address,address,(address,bytes32,uint256),(address,bytes32,uint256),(address,bytes32),"
+    "address,address,address,address,address,address[],address[])"
 )
 
 
@@ -92,5 +100,9 @@ def executor_creation(bindings: ExecutorBindings) -> bytes:
         "0x" + bindings.balancer_vault.hex(),
         "0x" + bindings.aave_pool.hex(),
         "0x" + bindings.ledger.hex(),
+        "0x" + bindings.pool_manager.hex(),
+        "0x" + bindings.morpho.hex(),
+        ["0x" + pool.hex() for pool in bindings.curve_pools],
+        ["0x" + lender.hex() for lender in bindings.flash_lenders],
     )
     return contract(ARB_EXECUTOR).creation((_BINDINGS_TYPE,), (value,))

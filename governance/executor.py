@@ -13,34 +13,66 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from governance.hops import (
+    AaveLiquidation,
+    BalancerHop,
+    ConcentratedHop,
+    CurveHop,
+    Hop,
+    Liquidation,
+    MorphoLiquidation,
+    PairHop,
+    PairVenue,
+    SingletonHop,
+    decode_hop,
+    encode_hop,
+)
+from governance.plan_fields import (
+    MINIMUM_BITS,
+    FieldReader,
+    address_field,
+    fee_field,
+    minimum_rounded_down,
+    uint_field,
+)
 from protocol.errors import InvalidField, MalformedMessage, TruncatedMessage, UnknownKind
 from protocol.ethereum.abi import selector
 from protocol.messages import check_signature
 from protocol.statements import Order
-from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, SignatureBytes, TokenAmount, Wei
+from protocol.units import ADDRESS_BYTES, Address, BlockNumber, SignatureBytes, TokenAmount, Wei
+
+__all__ = [
+    "EXECUTE",
+    "MINIMUM_BITS",
+    "AaveLiquidation",
+    "AaveLoan",
+    "BalancerHop",
+    "BalancerLoan",
+    "ConcentratedHop",
+    "ConcentratedLoan",
+    "CurveHop",
+    "Hop",
+    "Liquidation",
+    "ListedLoan",
+    "Loan",
+    "MorphoLiquidation",
+    "MorphoLoan",
+    "OrderToExecute",
+    "PairHop",
+    "PairVenue",
+    "Plan",
+    "SingletonHop",
+    "decode_plan",
+    "encode_execution",
+    "encode_plan",
+    "minimum_rounded_down",
+]
 
 EXECUTE: Final = "execute(address,address,uint256,bytes)"
-MINIMUM_BITS: Final = 24
-"""Significant bits of a leg's minimum: it is rounded down to a multiple of a power of two, by less than 1 in 2^23."""
-PIPS_ONE: Final = 1_000_000
 
 _EXECUTE_SELECTOR: Final = selector(EXECUTE)
 _WORD: Final = 32
-_HEADER_BYTES: Final = 50
-_MAX_EXPONENT: Final = 256 - MINIMUM_BITS
 _NETWORK: Final = 0x10
-
-
-class PairVenue(IntEnum):
-    """Venues of Uniswap V2's kind."""
-
-    UNISWAP_V2 = 0
-    SUSHI_SWAP = 1
-
-
-class _Venue(IntEnum):
-    UNISWAP_V3 = 2
-    BALANCER_V2 = 3
 
 
 class _Source(IntEnum):
@@ -48,33 +80,8 @@ class _Source(IntEnum):
     BALANCER_V2 = 1
     AAVE_V3 = 2
     UNISWAP_V3 = 3
-
-
-class PairHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A swap on the pair of the token held and `token_out`."""
-
-    venue: PairVenue
-    token_out: Address
-    minimum_out: TokenAmount
-
-
-class ConcentratedHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A swap on Uniswap V3's pool of the token held, `token_out` and the fee in hundredths of a basis point."""
-
-    token_out: Address
-    fee_pips: int
-    minimum_out: TokenAmount
-
-
-class BalancerHop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A swap on the Balancer V2 pool of a 32-byte id."""
-
-    token_out: Address
-    pool_id: bytes
-    minimum_out: TokenAmount
-
-
-Hop: TypeAlias = PairHop | ConcentratedHop | BalancerHop
+    MORPHO = 4
+    ERC_3156 = 5
 
 
 class BalancerLoan(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +107,20 @@ class ConcentratedLoan(msgspec.Struct, frozen=True, gc=False):
     fee_pips: int
 
 
-Loan: TypeAlias = BalancerLoan | AaveLoan | ConcentratedLoan
+class MorphoLoan(msgspec.Struct, frozen=True, gc=False):
+    """A flash loan from Morpho Blue; free."""
+
+    amount: TokenAmount
+
+
+class ListedLoan(msgspec.Struct, frozen=True, gc=False):
+    """A flash loan from a lender of ERC-3156 that the executor's list must have."""
+
+    amount: TokenAmount
+    lender: Address
+
+
+Loan: TypeAlias = BalancerLoan | AaveLoan | ConcentratedLoan | MorphoLoan | ListedLoan
 
 
 class OrderToExecute(msgspec.Struct, frozen=True, gc=False):
@@ -135,8 +155,8 @@ def encode_execution(safe: Address, token: Address, drawn: TokenAmount, plan: Pl
     _check_order(token, plan)
     packed = encode_plan(plan)
     padding = bytes(-len(packed) % _WORD)
-    head = (_word(safe), _word(token), _uint(drawn, _WORD, "drawn"), _uint(4 * _WORD, _WORD, "offset"))
-    return b"".join((_EXECUTE_SELECTOR, *head, _uint(len(packed), _WORD, "length"), packed, padding))
+    head = (_word(safe), _word(token), uint_field(drawn, _WORD, "drawn"), uint_field(4 * _WORD, _WORD, "offset"))
+    return b"".join((_EXECUTE_SELECTOR, *head, uint_field(len(packed), _WORD, "length"), packed, padding))
 
 
 def encode_plan(plan: Plan) -> bytes:
@@ -145,14 +165,14 @@ def encode_plan(plan: Plan) -> bytes:
         raise InvalidField("a plan has a hop", "hops")
     source, amount, pool = _loan_fields(plan.loan)
     header = (
-        _uint(source if plan.network is None else source | _NETWORK, 1, "source"),
-        _uint(plan.last_block, 5, "last_block"),
-        _uint(amount, 16, "loan.amount"),
-        _uint(plan.minimum_profit, 16, "minimum_profit"),
-        _uint(plan.builder_payment, 12, "builder_payment"),
+        uint_field(source if plan.network is None else source | _NETWORK, 1, "source"),
+        uint_field(plan.last_block, 5, "last_block"),
+        uint_field(amount, 16, "loan.amount"),
+        uint_field(plan.minimum_profit, 16, "minimum_profit"),
+        uint_field(plan.builder_payment, 12, "builder_payment"),
     )
     order = b"" if plan.network is None else _encode_order(plan.network)
-    return b"".join((*header, order, pool, *map(_encode_hop, plan.hops)))
+    return b"".join((*header, order, pool, *map(encode_hop, plan.hops)))
 
 
 def decode_plan(packed: bytes) -> Plan:
@@ -160,13 +180,13 @@ def decode_plan(packed: bytes) -> Plan:
 
     Raises MalformedMessage.
     """
-    reader = _Reader(packed)
+    reader = FieldReader(packed)
     source = reader.uint(1)
     last_block, amount, profit, payment = (reader.uint(size) for size in (5, 16, 16, 12))
     loan = _decode_loan(source, TokenAmount(amount), reader)
     hops = []
     while not reader.is_at_end:
-        hops.append(_decode_hop(reader))
+        hops.append(decode_hop(reader))
     if not hops:
         raise TruncatedMessage("a plan has a hop", "hops")
     return Plan(
@@ -176,12 +196,6 @@ def decode_plan(packed: bytes) -> Plan:
         loan=loan,
         hops=tuple(hops),
     )
-
-
-def minimum_rounded_down(amount: int) -> int:
-    """Return the minimum that the chain will enforce for a leg that should give at least `amount`."""
-    exponent = max(0, amount.bit_length() - MINIMUM_BITS)
-    return amount >> exponent << exponent
 
 
 def _check_cycle(token: Address, plan: Plan) -> None:
@@ -219,14 +233,14 @@ def _encode_order(executed: OrderToExecute) -> bytes:
     order = executed.order
     check_signature(executed.signature, "network.signature")
     parts = (
-        _address(order.finder),
-        _address(order.executor),
-        _address(order.pay_to),
-        _uint(order.finder_bps, 2, "finder_bps"),
-        _uint(order.min_finder_wei, 16, "min_finder_wei"),
+        address_field(order.finder, "network.order.finder"),
+        address_field(order.executor, "network.order.executor"),
+        address_field(order.pay_to, "network.order.pay_to"),
+        uint_field(order.finder_bps, 2, "finder_bps"),
+        uint_field(order.min_finder_wei, 16, "min_finder_wei"),
         order.primary_key,
         order.route_commit,
-        _uint(executed.entry, 4, "entry"),
+        uint_field(executed.entry, 4, "entry"),
         executed.signature,
     )
     return b"".join(parts)
@@ -241,10 +255,18 @@ def _loan_fields(loan: Loan | None) -> tuple[_Source, int, bytes]:
         return _Source.BALANCER_V2, loan.amount, b""
     if isinstance(loan, AaveLoan):
         return _Source.AAVE_V3, loan.amount, b""
-    return _Source.UNISWAP_V3, loan.amount, _address(loan.other_token) + _fee(loan.fee_pips)
+    if isinstance(loan, MorphoLoan):
+        return _Source.MORPHO, loan.amount, b""
+    if isinstance(loan, ListedLoan):
+        return _Source.ERC_3156, loan.amount, address_field(loan.lender, "loan.lender")
+    return (
+        _Source.UNISWAP_V3,
+        loan.amount,
+        address_field(loan.other_token, "loan.other_token") + fee_field(loan.fee_pips),
+    )
 
 
-def _decode_loan(source: int, amount: TokenAmount, reader: _Reader) -> Loan | None:
+def _decode_loan(source: int, amount: TokenAmount, reader: FieldReader) -> Loan | None:
     if source == _Source.NOBODY:
         if amount:
             raise MalformedMessage("an amount is borrowed from nobody", "loan.amount")
@@ -257,89 +279,12 @@ def _decode_loan(source: int, amount: TokenAmount, reader: _Reader) -> Loan | No
         return BalancerLoan(amount)
     if source == _Source.AAVE_V3:
         return AaveLoan(amount)
+    if source == _Source.MORPHO:
+        return MorphoLoan(amount)
+    if source == _Source.ERC_3156:
+        return ListedLoan(amount, reader.address())
     return ConcentratedLoan(amount, reader.address(), reader.uint(3))
 
 
-def _encode_hop(hop: Hop) -> bytes:
-    minimum = _rounded(hop.minimum_out)
-    token_out = _address(hop.token_out)
-    if isinstance(hop, PairHop):
-        return bytes((hop.venue,)) + token_out + minimum
-    if isinstance(hop, ConcentratedHop):
-        return bytes((_Venue.UNISWAP_V3,)) + token_out + _fee(hop.fee_pips) + minimum
-    if len(hop.pool_id) != HASH_BYTES:
-        raise InvalidField(f"a pool id has {HASH_BYTES} bytes, got {len(hop.pool_id)}", "pool_id")
-    return bytes((_Venue.BALANCER_V2,)) + token_out + hop.pool_id + minimum
-
-
-def _decode_hop(reader: _Reader) -> Hop:
-    venue, token_out = reader.uint(1), reader.address()
-    if venue in tuple(PairVenue):
-        return PairHop(venue=PairVenue(venue), token_out=token_out, minimum_out=reader.minimum())
-    if venue == _Venue.UNISWAP_V3:
-        return ConcentratedHop(token_out=token_out, fee_pips=reader.uint(3), minimum_out=reader.minimum())
-    if venue == _Venue.BALANCER_V2:
-        return BalancerHop(token_out=token_out, pool_id=reader.take(HASH_BYTES), minimum_out=reader.minimum())
-    raise UnknownKind(f"{venue} is no venue", "venue")
-
-
-class _Reader:
-    """Takes fields off the front of a plan."""
-
-    def __init__(self, packed: bytes) -> None:
-        self._packed = packed
-        self._offset = 0
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._offset == len(self._packed)
-
-    def take(self, size: int) -> bytes:
-        field = self._packed[self._offset : self._offset + size]
-        if len(field) != size:
-            raise TruncatedMessage(f"ends after {len(self._packed)} bytes, inside a field", "plan")
-        self._offset += size
-        return field
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def address(self) -> Address:
-        return Address(self.take(ADDRESS_BYTES))
-
-    def minimum(self) -> TokenAmount:
-        packed = self.uint(4)
-        exponent, mantissa = packed >> MINIMUM_BITS, packed & ((1 << MINIMUM_BITS) - 1)
-        return TokenAmount((mantissa << exponent) % (1 << 256))
-
-
-def _rounded(amount: int) -> bytes:
-    if amount < 0:
-        raise InvalidField("a minimum is not negative", "minimum_out")
-    exponent = max(0, amount.bit_length() - MINIMUM_BITS)
-    if exponent > _MAX_EXPONENT:
-        raise InvalidField("a minimum is below 2^256", "minimum_out")
-    return bytes((exponent,)) + (amount >> exponent).to_bytes(3, "big")
-
-
-def _uint(value: int, size: int, where: str) -> bytes:
-    try:
-        return value.to_bytes(size, "big")
-    except OverflowError as error:
-        raise InvalidField(f"must be from 0 to 2^{8 * size} - 1", where) from error
-
-
-def _address(address: Address) -> bytes:
-    if len(address) != ADDRESS_BYTES:
-        raise InvalidField(f"an address has {ADDRESS_BYTES} bytes, got {len(address)}", "address")
-    return address
-
-
 def _word(address: Address) -> bytes:
-    return bytes(_WORD - ADDRESS_BYTES) + _address(address)
-
-
-def _fee(fee_pips: int) -> bytes:
-    if not 0 <= fee_pips < PIPS_ONE:
-        raise InvalidField("a fee is from 0 to below 1,000,000 pips", "fee_pips")
-    return _uint(fee_pips, 3, "fee_pips")
+    return bytes(_WORD - ADDRESS_BYTES) + address_field(address)

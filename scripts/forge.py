@@ -22,6 +22,7 @@ from devnet.accounts import account
 from devnet.errors import DevnetError
 from devnet.home import Home
 from devnet.packages import Progress, ensure_packages, find_node
+from devnet.protocols.chainlink import ORACLE
 from devnet.protocols.safe import OWNERS
 from devnet.storage import exclusive_lock, write_atomically
 from devnet.world import World, ensure_world
@@ -132,7 +133,7 @@ def hex_word(value: str) -> str:
 def _names(world: World) -> dict[str, Any]:
     manifest = world.manifest
     borrowers = [*manifest.funded["borrower"], *(name for each in manifest.morpho_markets for name in each.borrowers)]
-    people = (*OWNERS, *(f"operator-{index}" for index in range(OPERATORS)), *borrowers)
+    people = (*OWNERS, ORACLE, *(f"operator-{index}" for index in range(OPERATORS)), *borrowers)
     return {
         "block": manifest.block_number,
         "timestamp": manifest.block_timestamp,
@@ -140,6 +141,8 @@ def _names(world: World) -> dict[str, Any]:
         "tokens": {token.symbol: token.address for token in manifest.tokens},
         "poolIds": {pool.name.replace("/", "_"): pool.pool_id for pool in manifest.pools if pool.pool_id},
         "pools": {pool.name.replace("/", "_"): pool.address for pool in manifest.pools},
+        "feeds": manifest.feeds,
+        "aggregators": manifest.aggregators,
         "accounts": {name: account(name).address for name in people},
     }
 

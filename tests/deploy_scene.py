@@ -41,6 +41,10 @@ BINDINGS = ExecutorBindings(
     balancer_vault=Address(b"\x33" * 20),
     aave_pool=Address(b"\x34" * 20),
     ledger=ZERO_ADDRESS,
+    pool_manager=Address(b"\x35" * 20),
+    morpho=Address(b"\x36" * 20),
+    curve_pools=(Address(b"\x37" * 20), Address(b"\x38" * 20)),
+    flash_lenders=(Address(b"\x39" * 20),),
 )
 SETTINGS = NetworkSettings(
     guardian=GUARDIAN,

@@ -11,14 +11,28 @@ import {IWrappedEther} from "./interfaces/external/IWrappedEther.sol";
 import {AaveLender} from "./lenders/AaveLender.sol";
 import {BalancerLender} from "./lenders/BalancerLender.sol";
 import {ConcentratedLender} from "./lenders/ConcentratedLender.sol";
+import {ListedLender} from "./lenders/ListedLender.sol";
+import {MorphoLender} from "./lenders/MorphoLender.sol";
 import {Allowance} from "./libraries/Allowance.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Order} from "./libraries/Statements.sol";
+import {AaveLiquidation} from "./venues/AaveLiquidation.sol";
 import {BalancerVenue} from "./venues/BalancerVenue.sol";
 import {ConcentratedVenue} from "./venues/ConcentratedVenue.sol";
+import {CurveVenue} from "./venues/CurveVenue.sol";
+import {MorphoLiquidation} from "./venues/MorphoLiquidation.sol";
+import {SingletonVenue} from "./venues/SingletonVenue.sol";
 
 /// @title ArbExecutor
-contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, NetworkOrders, ReentrancyGuardTransient {
+contract ArbExecutor is
+    BalancerLender,
+    AaveLender,
+    ConcentratedLender,
+    MorphoLender,
+    ListedLender,
+    NetworkOrders,
+    ReentrancyGuardTransient
+{
     using Allowance for IERC20;
     using Packed for bytes;
 
@@ -26,6 +40,8 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, NetworkO
     uint256 private constant BALANCER_V2 = 1;
     uint256 private constant AAVE_V3 = 2;
     uint256 private constant UNISWAP_V3 = 3;
+    uint256 private constant MORPHO_BLUE = 4;
+    uint256 private constant ERC_3156 = 5;
 
     uint256 private constant OWN = 0;
     uint256 private constant NETWORK = 1;
@@ -33,21 +49,19 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, NetworkO
     uint256 private constant HEADER_BYTES = 50;
 
     address private immutable MODULE;
-    address private immutable WETH;
 
     constructor(ExecutorBindings memory bindings)
         Route(bindings.uniswapV2, bindings.sushiSwap)
         ConcentratedVenue(bindings.uniswapV3)
         BalancerVenue(bindings.balancerVault)
-        AaveLender(bindings.aavePool)
+        SingletonVenue(bindings.weth, bindings.poolManager)
+        CurveVenue(bindings.curvePools)
+        AaveLiquidation(bindings.aavePool)
+        MorphoLiquidation(bindings.morpho)
+        ListedLender(bindings.flashLenders)
         NetworkOrders(bindings.ledger)
     {
         MODULE = bindings.module;
-        WETH = bindings.weth;
-    }
-
-    receive() external payable {
-        if (msg.sender != WETH) revert NotWeth();
     }
 
     /// @inheritdoc IArbExecutor
@@ -96,6 +110,10 @@ contract ArbExecutor is BalancerLender, AaveLender, ConcentratedLender, NetworkO
             _borrowFromAave(token, drawn, borrowed, rest);
         } else if (source == UNISWAP_V3) {
             _borrowFromPool(token, drawn, borrowed, rest);
+        } else if (source == MORPHO_BLUE) {
+            _borrowFromMorpho(token, drawn, borrowed, rest);
+        } else if (source == ERC_3156) {
+            _borrowFromListed(token, drawn, borrowed, rest);
         } else {
             revert UnknownSource(source);
         }

@@ -123,6 +123,6 @@ contract BidTest is WorldTest {
         vm.prank(mallory);
         (bool done, bytes memory answer) = address(executor).call{value: 1}("");
         assertFalse(done, "ether of a stranger");
-        assertEq(bytes4(answer), IArbExecutor.NotWeth.selector, "the reason");
+        assertEq(bytes4(answer), IArbExecutor.UnexpectedEther.selector, "the reason");
     }
 }

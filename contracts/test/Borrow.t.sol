@@ -2,12 +2,16 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
+import {ArbExecutor} from "../src/ArbExecutor.sol";
+import {ExecutorBindings, IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
+import {Change, ChangeKind} from "../src/interfaces/IVaultModule.sol";
+import {FlashPurse} from "./base/FlashPurse.sol";
 import {Header, Plans} from "./base/Plans.sol";
 import {IAaveLending} from "./base/Protocols.sol";
 import {WorldTest} from "./base/WorldTest.sol";
+import {RefusingLender} from "./malicious/Lenders.sol";
 
-/// Executions on flash loans of the three lenders, alone and together with what is drawn.
+/// Executions on flash loans of the five kinds of lenders, alone and together with what is drawn.
 contract BorrowTest is WorldTest {
     uint256 private constant BASIS_POINTS = 10_000;
     uint256 private constant PIPS = 1e6;
@@ -46,6 +50,47 @@ contract BorrowTest is WorldTest {
         uint24 fee = 3000;
         bytes memory rest = abi.encodePacked(Plans.lendingPool(usdc, fee), _twoHops());
         _check(drawn, Plans.loan(Plans.POOL, borrowed), rest, (borrowed * fee + PIPS - 1) / PIPS);
+    }
+
+    function test_from_morpho_for_nothing(uint256 borrowed, uint256 drawn) public {
+        (borrowed, drawn) = (bound(borrowed, 1e12, 10 ether), bound(drawn, 0, 10 ether));
+        _give(weth, address(this), 20 ether);
+        IERC20(weth).transfer(_contract("morpho"), 20 ether); // it lends whatever it holds
+        _check(drawn, Plans.loan(Plans.MORPHO, borrowed), _twoHops(), 0);
+    }
+
+    function test_from_a_listed_lender_for_its_fee(uint256 borrowed, uint256 drawn) public {
+        (borrowed, drawn) = (bound(borrowed, 1e12, 10 ether), bound(drawn, 0, 10 ether));
+        FlashPurse purse = _list(new FlashPurse(9));
+        bytes memory rest = abi.encodePacked(address(purse), _twoHops());
+        _check(drawn, Plans.loan(Plans.LISTED, borrowed), rest, purse.flashFee(weth, borrowed));
+        assertEq(IERC20(weth).allowance(address(executor), address(purse)), 0, "P17: an allowance is left");
+    }
+
+    /// The vault's executor becomes one that lists this lender, which gets something to lend.
+    function _list(FlashPurse purse) private returns (FlashPurse) {
+        ExecutorBindings memory bindings = _bindings();
+        bindings.flashLenders = new address[](1);
+        bindings.flashLenders[0] = address(purse);
+        executor = new ArbExecutor(bindings);
+        _loosen(Change(ChangeKind.Executor, address(executor), 0));
+        _give(weth, address(purse), 20 ether);
+        return purse;
+    }
+
+    function test_from_a_lender_that_is_not_listed_is_refused() public {
+        FlashPurse purse = new FlashPurse(9);
+        bytes memory rest = abi.encodePacked(address(purse), _twoHops());
+        bytes memory plan = Plans.pack(Plans.loan(Plans.LISTED, 1 ether), rest);
+        vm.expectRevert(abi.encodeWithSelector(IArbExecutor.LenderNotListed.selector, purse));
+        _execute(0, plan);
+    }
+
+    function test_from_a_listed_lender_that_does_not_lend_is_refused() public {
+        FlashPurse purse = _list(FlashPurse(address(new RefusingLender())));
+        bytes memory plan = Plans.pack(Plans.loan(Plans.LISTED, 1 ether), abi.encodePacked(address(purse), _twoHops()));
+        vm.expectRevert(abi.encodeWithSelector(IArbExecutor.LoanRefused.selector, purse));
+        _execute(0, plan);
     }
 
     function test_from_a_pool_in_which_the_token_is_the_other_one() public {

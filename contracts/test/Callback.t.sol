@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC3156FlashBorrower} from "@openzeppelin/contracts/interfaces/IERC3156FlashBorrower.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ArbExecutor} from "../src/ArbExecutor.sol";
 import {ExecutorBindings, IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {IVaultModule} from "../src/interfaces/IVaultModule.sol";
+import {FlashPurse} from "./base/FlashPurse.sol";
 import {Plans} from "./base/Plans.sol";
 import {IAaveLending, IPair, IPairFactory} from "./base/Protocols.sol";
 import {WorldTest} from "./base/WorldTest.sol";
 import {HookedToken} from "./malicious/HookedToken.sol";
+import {ForeignPurse, LyingMorpho, LyingPurse, SilentManager, SilentPurse} from "./malicious/Lenders.sol";
 
 /// A lender that takes the request and never calls back.
 contract SilentLender {
@@ -61,6 +64,12 @@ contract CallbackTest is WorldTest {
         executor.executeOperation(weth, 1, 0, address(executor), data);
         vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
         executor.receiveFlashLoan(new address[](1), new uint256[](1), new uint256[](1), data);
+        vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
+        executor.unlockCallback(data);
+        vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
+        executor.onMorphoFlashLoan(1, data);
+        vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
+        executor.onFlashLoan(address(executor), weth, 1, 0, data);
     }
 
     function test_for_a_loan_that_somebody_else_takes_is_refused() public {
@@ -68,6 +77,11 @@ contract CallbackTest is WorldTest {
         vm.prank(mallory);
         vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
         aave.flashLoanSimple(address(executor), weth, 1 ether, _twoHops(), 0);
+        FlashPurse purse = new FlashPurse(0);
+        _give(weth, address(purse), 1 ether);
+        vm.prank(mallory);
+        vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
+        purse.flashLoan(IERC3156FlashBorrower(address(executor)), weth, 1 ether, _twoHops());
     }
 
     // Of lenders that are not what they should be
@@ -110,6 +124,53 @@ contract CallbackTest is WorldTest {
 
     function executeWithLender(address lender) external {
         _executeWithLender(lender);
+    }
+
+    /// An executor of this test's own, on a plan that borrows; `rest` goes in front of the hops.
+    function executeWith(ExecutorBindings memory bindings, uint8 source, bytes memory rest) external {
+        bindings.module = address(this);
+        executor = new ArbExecutor(bindings);
+        _give(weth, address(executor), 1 ether);
+        bytes memory hops = bytes.concat(rest, _twoHops());
+        executor.execute(alice, weth, 0, 0, Plans.pack(Plans.loan(source, 1 ether), hops));
+    }
+
+    function _refusesLender(address lender, bytes memory reason) private {
+        ExecutorBindings memory bindings = _bindings();
+        bindings.flashLenders = new address[](1);
+        bindings.flashLenders[0] = lender;
+        vm.expectRevert(reason);
+        this.executeWith(bindings, Plans.LISTED, abi.encodePacked(lender));
+    }
+
+    function test_of_a_listed_lender_that_lies_is_refused() public {
+        bytes memory unexpected = abi.encodeWithSelector(IArbExecutor.UnexpectedCallback.selector);
+        _refusesLender(address(new LyingPurse(false)), unexpected);
+        _refusesLender(address(new LyingPurse(true)), unexpected);
+        _refusesLender(address(new SilentPurse()), abi.encodeWithSelector(IArbExecutor.CallbackMissing.selector));
+        address foreign = address(new ForeignPurse());
+        _refusesLender(foreign, abi.encodeWithSelector(IArbExecutor.ForeignInitiator.selector, foreign));
+    }
+
+    function test_of_a_morpho_that_lies_is_refused() public {
+        ExecutorBindings memory bindings = _bindings();
+        bindings.morpho = address(new LyingMorpho(2));
+        vm.expectRevert(IArbExecutor.UnexpectedCallback.selector);
+        this.executeWith(bindings, Plans.MORPHO, "");
+        bindings.morpho = address(new LyingMorpho(0));
+        vm.expectRevert(IArbExecutor.CallbackMissing.selector);
+        this.executeWith(bindings, Plans.MORPHO, "");
+    }
+
+    function test_of_a_manager_that_never_comes_is_noticed() public {
+        ExecutorBindings memory bindings = _bindings();
+        (bindings.poolManager, bindings.module) = (address(new SilentManager()), address(this));
+        executor = new ArbExecutor(bindings);
+        _give(weth, address(executor), 1 ether);
+        bytes memory hops = abi.encodePacked(Plans.uniswapV4(usdc, 500, 10), Plans.uniswapV4(weth, 500, 10));
+        bytes memory plan = Plans.pack(Plans.own(), hops);
+        vm.expectRevert(IArbExecutor.CallbackMissing.selector);
+        executor.execute(alice, weth, 1 ether, 0, plan);
     }
 
     // In the middle of a route, by a token of Mallory's

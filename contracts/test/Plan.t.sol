@@ -60,7 +60,7 @@ contract PlanTest is WorldTest {
     }
 
     function test_from_an_unknown_source_is_refused(uint8 source) public {
-        source = uint8(bound(source, 4, 239));
+        source = uint8(bound(source, 6, 239));
         if (source > 15) source += 16; // 0x1_ is an order
         bytes memory plan = _plan(Plans.loan(source, 1 ether));
         _refuses(0, plan, abi.encodeWithSelector(IArbExecutor.UnknownSource.selector, source));
@@ -74,7 +74,7 @@ contract PlanTest is WorldTest {
     }
 
     function test_on_an_unknown_venue_is_refused(uint8 venue) public {
-        venue = uint8(bound(venue, 4, 255));
+        venue = uint8(bound(venue, 10, 255));
         _refusesHops(
             abi.encodePacked(venue, usdc, uint32(0)), abi.encodeWithSelector(IArbExecutor.UnknownVenue.selector, venue)
         );

@@ -27,6 +27,7 @@ async def open_pools(site: Site) -> None:
             site.deployer.call(coin, approve, pool, amount, sender=provider, gas=_APPROVE_GAS)
         deposit = f"add_liquidity(uint256[{len(coins)}],uint256)"
         site.deployer.call(pool, deposit, reserves(spec), 0, sender=provider)
+        site.contracts["curve_stable_pool"] = pool
         site.pools.append(
             Pool(name=spec.name, family=spec.family, address=pool, tokens=spec.symbols, fee_pips=spec.fee_pips)
         )

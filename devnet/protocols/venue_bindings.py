@@ -27,6 +27,9 @@ def executor_bindings(contracts: Mapping[str, str]) -> ExecutorBindings:
         balancer_vault=_raw(contracts["balancer_vault"]),
         aave_pool=_raw(contracts["aave_pool"]),
         ledger=ZERO_ADDRESS,
+        pool_manager=_raw(contracts["uniswap_v4_pool_manager"]),
+        morpho=_raw(contracts["morpho"]),
+        curve_pools=(_raw(contracts["curve_stable_pool"]),),
     )
 
 

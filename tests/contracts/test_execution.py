@@ -149,6 +149,7 @@ async def quote(vault: Vault, hop: Hop, dollars: int) -> int:
         question = (usdc, weth, dollars, hop.fee_pips, 0)
         quoter = vault.manifest.contracts["uniswap_v3_quoter"]
         return int((await vault.chain.read(quoter, signature, returns, question))[0])
+    assert isinstance(hop, BalancerHop)
     shape = "(bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool)"
     single = (hop.pool_id, 0, usdc, weth, dollars, b"")
     funds = (WHALE.address, False, WHALE.address, False)

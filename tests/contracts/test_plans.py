@@ -10,17 +10,23 @@ from msgspec.structs import replace
 from governance.executor import (
     EXECUTE,
     MINIMUM_BITS,
+    AaveLiquidation,
     AaveLoan,
     BalancerHop,
     BalancerLoan,
     ConcentratedHop,
     ConcentratedLoan,
+    CurveHop,
     Hop,
+    ListedLoan,
     Loan,
+    MorphoLiquidation,
+    MorphoLoan,
     OrderToExecute,
     PairHop,
     PairVenue,
     Plan,
+    SingletonHop,
     decode_plan,
     encode_execution,
     encode_plan,
@@ -48,6 +54,35 @@ def balancer_hop(token_out: Address = WETH) -> BalancerHop:
     return BalancerHop(token_out=token_out, pool_id=b"\x0b" * 32, minimum_out=TokenAmount(0))
 
 
+def singleton_hop(tick_spacing: int = 10, *, in_ether: bool = False) -> SingletonHop:
+    return SingletonHop(
+        token_out=WETH, fee_pips=500, tick_spacing=tick_spacing, in_ether=in_ether, minimum_out=TokenAmount(0)
+    )
+
+
+def curve_hop(coin_in: int, coin_out: int, *, is_crypto: bool = False) -> CurveHop:
+    return CurveHop(
+        token_out=WETH,
+        pool=Address(b"\xcc" * 20),
+        coin_in=coin_in,
+        coin_out=coin_out,
+        is_crypto=is_crypto,
+        minimum_out=TokenAmount(0),
+    )
+
+
+def morpho_liquidation(shares: int) -> MorphoLiquidation:
+    return MorphoLiquidation(
+        token_out=WETH,
+        borrower=Address(b"\xb0" * 20),
+        oracle=Address(b"\x0a" * 20),
+        irm=Address(b"\x1e" * 20),
+        lltv=86 * 10**16,
+        repaid_shares=shares,
+        minimum_out=TokenAmount(0),
+    )
+
+
 def plan(*hops: Hop, loan: Loan | None = None) -> Plan:
     return Plan(
         last_block=BlockNumber(1_000),
@@ -66,12 +101,43 @@ hops = st.one_of(
     st.builds(PairHop, venue=st.sampled_from(PairVenue), token_out=addresses, minimum_out=minimums),
     st.builds(ConcentratedHop, token_out=addresses, fee_pips=fees, minimum_out=minimums),
     st.builds(BalancerHop, token_out=addresses, pool_id=st.binary(min_size=32, max_size=32), minimum_out=minimums),
+    st.builds(
+        SingletonHop,
+        token_out=addresses,
+        fee_pips=fees,
+        tick_spacing=st.integers(1, 32_767),
+        in_ether=st.booleans(),
+        minimum_out=minimums,
+    ),
+    st.tuples(addresses, addresses, st.permutations(range(16)), st.booleans(), minimums).map(
+        lambda drawn: CurveHop(
+            token_out=drawn[0],
+            pool=drawn[1],
+            coin_in=drawn[2][0],
+            coin_out=drawn[2][1],
+            is_crypto=drawn[3],
+            minimum_out=drawn[4],
+        )
+    ),
+    st.builds(AaveLiquidation, token_out=addresses, borrower=addresses, minimum_out=minimums),
+    st.builds(
+        MorphoLiquidation,
+        token_out=addresses,
+        borrower=addresses,
+        oracle=addresses,
+        irm=addresses,
+        lltv=st.integers(0, 2**64 - 1),
+        repaid_shares=st.integers(1, 2**128 - 1),
+        minimum_out=minimums,
+    ),
 )
 loans = st.one_of(
     st.none(),
     st.builds(BalancerLoan, amounts),
     st.builds(AaveLoan, amounts),
     st.builds(ConcentratedLoan, amounts, addresses, fees),
+    st.builds(MorphoLoan, amounts),
+    st.builds(ListedLoan, amounts, addresses),
 )
 plans = st.builds(
     Plan,
@@ -97,6 +163,33 @@ def test_a_plan_is_packed_as_the_contracts_documentation_says() -> None:
             b"\x02" + WETH + (500).to_bytes(3, "big") + bytes(4),
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("hop", "packed"),
+    [
+        (singleton_hop(), "04" + WETH.hex() + "0001f4" + "00000a" + "00000000"),
+        (singleton_hop(in_ether=True), "05" + WETH.hex() + "0001f4" + "00000a" + "00000000"),
+        (curve_hop(1, 2), "06" + WETH.hex() + "cc" * 20 + "12" + "00000000"),
+        (curve_hop(15, 0, is_crypto=True), "07" + WETH.hex() + "cc" * 20 + "f0" + "00000000"),
+        (
+            AaveLiquidation(token_out=WETH, borrower=Address(b"\xb0" * 20), minimum_out=TokenAmount(5)),
+            "08" + WETH.hex() + "b0" * 20 + "00000005",
+        ),
+        (
+            morpho_liquidation(7),
+            "09" + WETH.hex() + "b0" * 20 + "0a" * 20 + "1e" * 20 + f"{86 * 10**16:016x}" + f"{7:032x}" + "00000000",
+        ),
+    ],
+)
+def test_each_further_hop_is_packed_as_the_contracts_documentation_says(hop: Hop, packed: str) -> None:
+    assert encode_plan(plan(hop))[50:].hex() == packed
+
+
+def test_each_further_lender_is_packed_as_the_contracts_documentation_says() -> None:
+    assert encode_plan(plan(loan=MorphoLoan(TokenAmount(1))))[0] == 4
+    packed = encode_plan(plan(loan=ListedLoan(TokenAmount(1), DAI)))
+    assert (packed[0], packed[50:70]) == (5, DAI)
 
 
 @given(plans)
@@ -161,6 +254,13 @@ def test_an_execution_is_the_call_of_the_module() -> None:
             plan(pair_hop(), BalancerHop(token_out=WETH, pool_id=b"\x01", minimum_out=TokenAmount(0))),
             "a pool id has 32 bytes",
         ),
+        (WETH, 1, plan(pair_hop(), singleton_hop(tick_spacing=0)), "a tick spacing is from 1"),
+        (WETH, 1, plan(pair_hop(), singleton_hop(tick_spacing=2**15)), "a tick spacing is from 1"),
+        (WETH, 1, plan(pair_hop(), curve_hop(2, 2)), "two different ones"),
+        (WETH, 1, plan(pair_hop(), curve_hop(0, 16)), "two different ones"),
+        (WETH, 1, plan(pair_hop(), morpho_liquidation(0)), "repays something"),
+        (WETH, 1, plan(pair_hop(), morpho_liquidation(2**128)), "must be from 0"),
+        (WETH, 1, plan(loan=ListedLoan(TokenAmount(1), Address(b""))), "an address has 20 bytes"),
     ],
 )
 def test_a_plan_that_can_never_work_is_refused(token: Address, drawn: int, refused: Plan, words: str) -> None:
@@ -181,7 +281,7 @@ def test_a_plan_without_hops_is_neither_packed_nor_read() -> None:
         decode_plan(encode_plan(plan())[:50])
 
 
-@pytest.mark.parametrize(("source", "amount"), [(0, 1), (1, 0), (4, 1), (0x10, 1)])
+@pytest.mark.parametrize(("source", "amount"), [(0, 1), (1, 0), (6, 1), (0x10, 1)])
 def test_a_source_that_is_unknown_or_contradicts_its_amount_is_malformed(source: int, amount: int) -> None:
     packed = bytearray(encode_plan(plan()))
     packed[0], packed[21] = source, amount
@@ -191,7 +291,7 @@ def test_a_source_that_is_unknown_or_contradicts_its_amount_is_malformed(source:
 
 def test_an_unknown_venue_is_malformed() -> None:
     packed = bytearray(encode_plan(plan()))
-    packed[50] = 4
+    packed[50] = 10
     with pytest.raises(MalformedMessage):
         decode_plan(bytes(packed))
 

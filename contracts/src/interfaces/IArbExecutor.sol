@@ -23,6 +23,10 @@ struct PoolFactory {
 /// @param module The only caller: the module that knows whose funds they are.
 /// @param weth WETH9; the only token out of whose profit a builder is paid.
 /// @param ledger Where orders of the network are opened and settled.
+/// @param poolManager Uniswap V4's.
+/// @param morpho Morpho Blue: its markets and its flash loans.
+/// @param curvePools The pools with Curve's interface that a plan may name; none holds ether.
+/// @param flashLenders The lenders of ERC-3156 that a plan may name.
 struct ExecutorBindings {
     address module;
     address weth;
@@ -32,6 +36,10 @@ struct ExecutorBindings {
     address balancerVault;
     address aavePool;
     address ledger;
+    address poolManager;
+    address morpho;
+    address[] curvePools;
+    address[] flashLenders;
 }
 
 /// @title Runs one cycle of swaps with drawn or borrowed funds and leaves nothing behind
@@ -48,7 +56,8 @@ struct ExecutorBindings {
 /// A plan is packed, big-endian, without padding:
 ///
 ///     bytes      field
-///     1          what and whence: 0x00 nothing borrowed, 0x01 Balancer V2, 0x02 Aave V3, 0x03 Uniswap V3 flash.
+///     1          what and whence: 0x00 nothing borrowed, 0x01 Balancer V2, 0x02 Aave V3, 0x03 Uniswap V3 flash,
+///                0x04 Morpho, 0x05 a listed lender of ERC-3156.
 ///                The upper four bits: 0 an own execution, 1 an order of the network.
 ///     5          last block in which the plan may run; of an order the one block
 ///     16         amount borrowed, of the token that was also drawn
@@ -58,14 +67,24 @@ struct ExecutorBindings {
 ///                and routeCommit (32 each), the leader's entry in the epoch (4), the finder's signature (65). The
 ///                profit token is the plan's, the target block its last one
 ///     20 + 3     only for 0x_3: the lending pool's other token, its fee in pips
+///     20         only for 0x_5: the lender
 ///     then each hop:
-///     1          venue: 0 Uniswap V2, 1 SushiSwap, 2 Uniswap V3, 3 Balancer V2
+///     1          venue: 0 Uniswap V2, 1 SushiSwap, 2 Uniswap V3, 3 Balancer V2, 4 Uniswap V4, 5 Uniswap V4 with a pool
+///                that holds ether where the plan says WETH, 6 Curve with signed indices, 7 Curve with unsigned ones,
+///                8 liquidation on Aave V3, 9 liquidation on Morpho (both: debt in, collateral out)
 ///     20         token out; the last hop's must be the token the cycle began with
 ///     3          only Uniswap V3: the pool's fee in pips
 ///     32         only Balancer V2: the pool's id
+///     3 + 3      only Uniswap V4: the pool's fee in pips, its tick spacing; it has no hooks
+///     20 + 1     only Curve: the pool; four bits the coin in, four bits the coin out
+///     20         only liquidations: the borrower
+///     20 + 20    only Morpho: the market's oracle, its rate model
+///     8 + 16     only Morpho: its loan-to-value of liquidation (18 decimals), the debt's shares to repay
 ///     4          the least that may come out: 8 bits n, 24 bits m, meaning m · 2^n
 ///
-/// Pools are named by factory, tokens and fee, and their addresses derived: there is no foreign pool to name.
+/// Pools are named by factory, tokens and fee, and their addresses derived, or were listed at the beginning: there is no
+/// foreign pool to name. A liquidation takes what it may of the amount in. What is left stays with the proceeds, if it is
+/// of the token that the cycle began with; else the plan fails.
 interface IArbExecutor {
     /// @notice The caller is not the module.
     error NotModule();
@@ -81,9 +100,16 @@ interface IArbExecutor {
     error WrongAmount();
     /// @notice No contract stands where the factory would have created this pool.
     error NoSuchPool(address pool);
+    /// @notice A pool with Curve's interface that was not listed when the executor was created.
+    error PoolNotListed(address pool);
+    /// @notice A lender of ERC-3156 that was not listed when the executor was created.
+    error LenderNotListed(address lender);
+    /// @notice A listed lender of ERC-3156 says that it did not lend.
+    error LoanRefused(address lender);
     /// @notice Less came out of a hop (counted from 0) than its minimum.
     error LegBelowMinimum(uint256 hop, uint256 amountOut, uint256 minimum);
-    /// @notice A Uniswap V3 pool ran out of liquidity and took less than it was to take.
+    /// @notice A pool of Uniswap V3 or V4 ran out of liquidity and took less than it was to take; or a liquidation in the
+    /// middle of a cycle did.
     error PartialFill(uint256 taken, uint256 amountIn);
     /// @notice The last hop gives another token than the first one took.
     error RouteNotClosed(address tokenOut);
@@ -101,10 +127,10 @@ interface IArbExecutor {
     error UnexpectedCallback();
     /// @notice The lender never called back.
     error CallbackMissing();
-    /// @notice Aave calls back for a loan that someone else has taken out in our name.
+    /// @notice Aave or a lender of ERC-3156 calls back for a loan that someone else has taken out in our name.
     error ForeignInitiator(address initiator);
-    /// @notice Ether comes from WETH only.
-    error NotWeth();
+    /// @notice Ether comes from WETH, and out of a pool of Uniswap V4 in a swap under way, only.
+    error UnexpectedEther();
 
     /// @notice Run a plan. The caller has sent `drawn` of `token` and pulls what it is owed, which it is allowed to.
     /// @param hotKey Who called the module; an order's leader is judged by it.
@@ -119,6 +145,9 @@ interface IArbExecutor {
 
     /// @notice Uniswap V3 asks for what a swap costs.
     function uniswapV3SwapCallback(int256 amount0, int256 amount1, bytes calldata data) external;
+
+    /// @notice Uniswap V4 is unlocked and waits for a swap and its settlement.
+    function unlockCallback(bytes calldata data) external returns (bytes memory);
 
     /// @notice Uniswap V3 has lent and waits for loan and fees.
     function uniswapV3FlashCallback(uint256 fee0, uint256 fee1, bytes calldata data) external;
@@ -135,4 +164,12 @@ interface IArbExecutor {
     function executeOperation(address asset, uint256 amount, uint256 premium, address initiator, bytes calldata data)
         external
         returns (bool);
+
+    /// @notice Morpho has lent and will pull the loan.
+    function onMorphoFlashLoan(uint256 assets, bytes calldata data) external;
+
+    /// @notice A listed lender of ERC-3156 has lent and will pull loan and fee.
+    function onFlashLoan(address initiator, address token, uint256 amount, uint256 fee, bytes calldata data)
+        external
+        returns (bytes32);
 }

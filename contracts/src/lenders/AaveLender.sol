@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IArbExecutor} from "../interfaces/IArbExecutor.sol";
-import {IAavePool} from "../interfaces/external/IAavePool.sol";
 import {Allowance} from "../libraries/Allowance.sol";
 import {Loan} from "./Loan.sol";
 
@@ -12,12 +11,6 @@ abstract contract AaveLender is Loan {
     using Allowance for IERC20;
 
     uint16 private constant NO_REFERRAL = 0;
-
-    IAavePool private immutable AAVE;
-
-    constructor(address pool) {
-        AAVE = IAavePool(pool);
-    }
 
     /// @inheritdoc IArbExecutor
     function executeOperation(address, uint256, uint256 premium, address initiator, bytes calldata data)

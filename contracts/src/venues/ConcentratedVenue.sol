@@ -42,10 +42,12 @@ abstract contract ConcentratedVenue is IArbExecutor, CallbackGuard {
     }
 
     /// @dev Swaps exactly `amountIn` of what this contract holds.
-    function _swapOnPool(address pool, address tokenIn, bool zeroForOne, uint256 amountIn, address to)
+    function _swapOnPool(address tokenIn, address tokenOut, uint24 fee, uint256 amountIn, address to)
         internal
         returns (uint256 amountOut)
     {
+        address pool = _poolOf(tokenIn, tokenOut, fee);
+        bool zeroForOne = tokenIn < tokenOut;
         bytes memory payload = abi.encode(tokenIn, amountIn);
         _expectCallback(pool, this.uniswapV3SwapCallback.selector, payload);
         uint160 limit = zeroForOne ? LOWEST_SQRT_PRICE : HIGHEST_SQRT_PRICE;

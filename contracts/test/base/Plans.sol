@@ -16,6 +16,8 @@ library Plans {
     uint8 internal constant BALANCER = 1;
     uint8 internal constant AAVE = 2;
     uint8 internal constant POOL = 3;
+    uint8 internal constant MORPHO = 4;
+    uint8 internal constant LISTED = 5;
 
     function own() internal view returns (Header memory) {
         return Header(NOBODY, uint40(block.number), 0, 0, 0);
@@ -60,6 +62,49 @@ library Plans {
 
     function balancer(address tokenOut, bytes32 poolId, uint256 minimum) internal pure returns (bytes memory) {
         return abi.encodePacked(uint8(3), tokenOut, poolId, rounded(minimum));
+    }
+
+    function uniswapV4(address tokenOut, uint24 fee, uint24 spacing) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(4), tokenOut, fee, spacing, rounded(0));
+    }
+
+    function uniswapV4InEther(address tokenOut, uint24 fee, uint24 spacing) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(5), tokenOut, fee, spacing, rounded(0));
+    }
+
+    function curve(address tokenOut, address pool, uint8 coinIn, uint8 coinOut) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(6), tokenOut, pool, (coinIn << 4) | coinOut, rounded(0));
+    }
+
+    function curveCrypto(address tokenOut, address pool, uint8 coinIn, uint8 coinOut)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(uint8(7), tokenOut, pool, (coinIn << 4) | coinOut, rounded(0));
+    }
+
+    function aaveLiquidation(address collateral, address borrower) internal pure returns (bytes memory) {
+        return aaveLiquidation(collateral, borrower, 0);
+    }
+
+    function aaveLiquidation(address collateral, address borrower, uint256 minimum)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(uint8(8), collateral, borrower, rounded(minimum));
+    }
+
+    function morphoLiquidation(
+        address collateral,
+        address borrower,
+        address oracle,
+        address irm,
+        uint64 lltv,
+        uint128 shares
+    ) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(9), collateral, borrower, oracle, irm, lltv, shares, rounded(0));
     }
 
     /// The amount rounded down to 24 significant bits: 8 bits exponent, 24 bits mantissa.

@@ -111,3 +111,73 @@ interface ISafeAccount {
         bytes memory signatures
     ) external payable returns (bool);
 }
+
+interface ISingletonQuoter {
+    struct PoolKey {
+        address currency0;
+        address currency1;
+        uint24 fee;
+        int24 tickSpacing;
+        address hooks;
+    }
+
+    struct Question {
+        PoolKey key;
+        bool zeroForOne;
+        uint128 exactAmount;
+        bytes hookData;
+    }
+
+    function quoteExactInputSingle(Question memory question) external returns (uint256 amountOut, uint256 gasEstimate);
+}
+
+interface ISingletonManager {
+    function initialize(ISingletonQuoter.PoolKey memory key, uint160 sqrtPriceX96) external returns (int24 tick);
+    function unlock(bytes calldata data) external returns (bytes memory);
+}
+
+interface ICurveQuestions {
+    function get_dy(int128 i, int128 j, uint256 dx) external view returns (uint256);
+}
+
+interface IPriceAggregator {
+    function latestRound() external view returns (uint256);
+    function submit(uint256 roundId, int256 answer) external;
+}
+
+interface IMorphoMarkets {
+    struct MarketParams {
+        address loanToken;
+        address collateralToken;
+        address oracle;
+        address irm;
+        uint256 lltv;
+    }
+
+    function position(bytes32 id, address user)
+        external
+        view
+        returns (uint256 supplyShares, uint128 borrowShares, uint128 collateral);
+    function accrueInterest(MarketParams memory params) external;
+    function market(bytes32 id)
+        external
+        view
+        returns (uint128, uint128, uint128 borrowAssets, uint128 borrowShares, uint128, uint128);
+    function liquidate(
+        MarketParams memory params,
+        address borrower,
+        uint256 seizedAssets,
+        uint256 repaidShares,
+        bytes memory data
+    ) external returns (uint256 seized, uint256 repaid);
+    function flashLoan(address token, uint256 assets, bytes calldata data) external;
+}
+
+interface IAaveAccounts {
+    function liquidationCall(address collateral, address debt, address user, uint256 debtToCover, bool receiveAToken)
+        external;
+    function getUserAccountData(address user)
+        external
+        view
+        returns (uint256, uint256 debtBase, uint256, uint256, uint256, uint256 health);
+}

@@ -17,7 +17,9 @@ import {
     IPairRouter,
     IPoolFactory,
     IPoolQuoter,
-    ISafeAccount
+    IPriceAggregator,
+    ISafeAccount,
+    ISingletonQuoter
 } from "./Protocols.sol";
 
 /// @title The devnet's world with a vault opened for its 2-of-3 Safe
@@ -89,6 +91,8 @@ abstract contract WorldTest is Test {
     }
 
     function _bindings() internal view returns (ExecutorBindings memory) {
+        address[] memory curvePools = new address[](1);
+        curvePools[0] = _contract("curve_stable_pool");
         return ExecutorBindings({
             module: address(module),
             weth: weth,
@@ -97,7 +101,11 @@ abstract contract WorldTest is Test {
             uniswapV3: PoolFactory(_contract("uniswap_v3_factory"), UNISWAP_V3_INIT_CODE_HASH),
             balancerVault: _contract("balancer_vault"),
             aavePool: _contract("aave_pool"),
-            ledger: address(0) // plans of orders: tests/contracts/test_orders.py
+            ledger: address(0), // plans of orders: tests/contracts/test_orders.py
+            poolManager: _contract("uniswap_v4_pool_manager"),
+            morpho: _contract("morpho"),
+            curvePools: curvePools,
+            flashLenders: new address[](0)
         });
     }
 
@@ -188,6 +196,30 @@ abstract contract WorldTest is Test {
         assertTrue(done, "the trade that makes the spread");
     }
 
+    /// Someone sells so much WETH on Uniswap V2, where it is then cheaper than elsewhere.
+    function _sellWethOnUniswapV2(uint256 amountIn) internal {
+        address pair = _pair(weth, usdc);
+        uint256 amountOut = _pairQuote("uniswap_v2_router", weth, usdc, amountIn);
+        _give(weth, pair, amountIn);
+        (uint256 out0, uint256 out1) = weth < usdc ? (uint256(0), amountOut) : (amountOut, uint256(0));
+        (bool done,) = pair.call(
+            abi.encodeWithSignature("swap(uint256,uint256,address,bytes)", out0, out1, makeAddr("trader"), "")
+        );
+        assertTrue(done, "the sale");
+    }
+
+    /// The oracle answers with so many thousandths of what it last said of a token.
+    function _movePrice(string memory symbol, uint256 thousandths) internal {
+        address place = vm.parseJsonAddress(_names, string.concat(".aggregators.", symbol));
+        address feed = vm.parseJsonAddress(_names, string.concat(".feeds.", symbol));
+        (, bytes memory answer) = feed.staticcall(abi.encodeWithSignature("latestAnswer()"));
+        int256 next = abi.decode(answer, (int256)) * int256(thousandths) / 1000;
+        IPriceAggregator aggregator = IPriceAggregator(place);
+        uint256 round = aggregator.latestRound() + 1;
+        vm.prank(_account("oracle-0"));
+        aggregator.submit(round, next);
+    }
+
     // What the genuine contracts themselves say an amount gives
 
     function _pairQuote(string memory router, address tokenIn, address tokenOut, uint256 amountIn)
@@ -219,6 +251,24 @@ abstract contract WorldTest is Test {
             );
     }
 
+    /// `tokenIn` and `tokenOut` as the pool's key names them: address 0 is ether.
+    function _singletonQuote(address tokenIn, address tokenOut, uint24 fee, int24 spacing, uint256 amountIn)
+        internal
+        returns (uint256 amountOut)
+    {
+        bool zeroForOne = tokenIn < tokenOut;
+        (address currency0, address currency1) = zeroForOne ? (tokenIn, tokenOut) : (tokenOut, tokenIn);
+        (amountOut,) = ISingletonQuoter(_contract("uniswap_v4_quoter"))
+            .quoteExactInputSingle(
+                ISingletonQuoter.Question(
+                    ISingletonQuoter.PoolKey(currency0, currency1, fee, spacing, address(0)),
+                    zeroForOne,
+                    uint128(amountIn),
+                    ""
+                )
+            );
+    }
+
     // What must hold after every execution
 
     function _assertExecutorIsEmpty() internal view {
@@ -228,6 +278,9 @@ abstract contract WorldTest is Test {
             _assertNoAllowance(tokens[i], address(module));
             _assertNoAllowance(tokens[i], _contract("balancer_vault"));
             _assertNoAllowance(tokens[i], _contract("aave_pool"));
+            _assertNoAllowance(tokens[i], _contract("morpho"));
+            _assertNoAllowance(tokens[i], _contract("curve_stable_pool"));
+            _assertNoAllowance(tokens[i], _contract("uniswap_v4_pool_manager"));
             _assertNoAllowance(tokens[i], alice);
         }
         assertEq(address(executor).balance, 0, "P17: ether is left");
