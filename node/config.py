@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from node.pipeline.amm.curve_stableswap import ProductRule
 from node.pipeline.amm.units import FeePips
 from node.pipeline.events import TokenVerdict
 from node.pipeline.plans import LenderKind
@@ -47,16 +48,33 @@ class ChainConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FactoryConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A factory whose pools are followed. For Balancer V2 the address is the vault's."""
+    """A factory whose pools are followed. For Balancer V2 the address is the vault's, for Uniswap V4 the manager's."""
 
     family: PoolFamily
     """Whose contracts its pools are."""
     address: Address
-    """Of the factory; for Balancer V2 of the vault."""
+    """Of the factory; for Balancer V2 of the vault, for Uniswap V4 of the pool manager."""
     fee_pips: FeePips = FeePips(3000)
     """Of constant-product pairs, whose contract does not tell it."""
     from_block: BlockNumber = BlockNumber(0)
     """Its pools' announcements are read from here on."""
+
+
+class ListedPoolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that no factory announces: one of Curve's, a vault with shares (ERC-4626), a wrapper."""
+
+    family: PoolFamily
+    """One of `curve_plain`, `curve_meta`, `curve_crypto`, `erc4626`, `wrapper`."""
+    address: Address
+    """Of the pool, the vault or the wrapped token."""
+    product_rule: ProductRule = ProductRule.EACH
+    """Of a Curve pool: how its code forms D; what is wrong here is found out and the pool not traded."""
+    closed_form: bool = False
+    """Of a crypto pool: whether it is a tricrypto-ng."""
+    base: Address | None = None
+    """Of a meta pool: its base pool."""
+    base_rule: ProductRule = ProductRule.EACH
+    """The base pool's `product_rule`."""
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +102,8 @@ class ProtocolsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Reads many pools in one call."""
     factories: tuple[FactoryConfig, ...]
     """Whose pools are followed."""
+    pools: tuple[ListedPoolConfig, ...] = ()
+    """Pools that no factory announces."""
     routers: tuple[RouterConfig, ...] = ()
     """Whose pending calls are read: without them no backruns."""
     lenders: tuple[LenderConfig, ...] = ()

@@ -12,7 +12,7 @@ from node.config import Config
 from node.engine.endpoints import Endpoints
 from node.engine.feed import ChainFeed, FeedHooks
 from node.engine.multicall import Multicall
-from node.engine.pool_reading import PoolReader
+from node.engine.pool_reading import PoolReader, read_contracts
 from node.pipeline.events import BlockArrived, Event, ResyncPools
 from node.pipeline.pools import PoolId, PoolState
 from node.pipeline.settings import PipelineSettings
@@ -47,8 +47,8 @@ class Follower:
         self.endpoints = endpoints
         hooks = FeedHooks(emit=self.emit, state_of=self.state_of, on_stage=on_stage)
         self.feed = ChainFeed(config, endpoints, SystemClock(), hooks)
-        vault = next(one.address for one in config.protocols.factories if one.family.startswith("balancer"))
-        self.fresh = PoolReader(Multicall(endpoints, config.protocols.multicall3), vault)
+        multicall = Multicall(endpoints, config.protocols.multicall3)
+        self.fresh = PoolReader(multicall, read_contracts(config.protocols))
         self.running: asyncio.Task[None] | None = None
 
     def emit(self, event: Event) -> None:

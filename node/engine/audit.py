@@ -12,9 +12,11 @@ from typing import Final
 
 import msgspec
 
-from node.engine.pool_reading import PoolReader, Unreadable, all_words
+from node.engine.pool_reading import PoolReader, Unreadable
+from node.engine.tick_reading import all_words
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.ticks import TickTable
+from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from protocol.units import Hash32
 
@@ -62,13 +64,13 @@ class Audit:
     def _words(self, spec: PoolSpec, state: PoolState | None, turn: int) -> list[int]:
         every = all_words(spec)
         start = turn * WINDOW_WORDS % len(every)
-        believed = state.ticks.bitmap if isinstance(state, ConcentratedPool) else {}
+        believed = state.ticks.bitmap if isinstance(state, ConcentratedPool | V4Pool) else {}
         return sorted({*every[start : start + WINDOW_WORDS], *believed})
 
 
 def _restricted(state: PoolState, words: Sequence[int] | None) -> PoolState:
     """Return the state with the ticks of these words only, and without what is not read: the fees' growth."""
-    if words is None or not isinstance(state, ConcentratedPool):
+    if words is None or not isinstance(state, ConcentratedPool | V4Pool):
         return state
     ticks, inside = state.ticks, set(words)
     kept = [tick for tick in ticks.gross if (tick // ticks.spacing) >> 8 in inside]
@@ -78,4 +80,6 @@ def _restricted(state: PoolState, words: Sequence[int] | None) -> PoolState:
         {tick: ticks.net[tick] for tick in kept},
         {word: bits for word, bits in ticks.bitmap.items() if word in inside},
     )
+    if isinstance(state, V4Pool):
+        return msgspec.structs.replace(state, ticks=table)
     return msgspec.structs.replace(state, ticks=table, fee_growth_global0_x128=0, fee_growth_global1_x128=0)

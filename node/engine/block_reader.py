@@ -16,7 +16,7 @@ import msgspec
 
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, HeaderInvalid, header_from_json
-from node.engine.pool_logs import LogJson
+from node.engine.pool_topics import LogJson
 from node.engine.rpc import Call, RpcError, RpcGarbage
 from node.engine.rpc_types import AddressHex, HashHex, Quantity, decoder
 from protocol.units import Hash32

@@ -20,7 +20,7 @@ from governance.executor import (
 )
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.plans import Bid, FlashLoan, LenderKind, SwapStep
-from node.pipeline.pools import PoolFamily
+from node.pipeline.pools import AT_BALANCER_V2, PoolFamily
 from protocol.errors import InvalidField
 from protocol.units import Address, BlockNumber
 from protocol.units import TokenAmount as Amount
@@ -28,7 +28,7 @@ from protocol.units import TokenAmount as Amount
 _PAIRS: Final = {PoolFamily.UNISWAP_V2: PairVenue.UNISWAP_V2, PoolFamily.SUSHI_V2: PairVenue.SUSHI_SWAP}
 
 
-TRADED: Final = frozenset({*_PAIRS, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED})
+TRADED: Final = frozenset({*_PAIRS, PoolFamily.UNISWAP_V3, *AT_BALANCER_V2})
 """The families that the executor has venues for; `_hop` knows each."""
 
 
@@ -78,6 +78,6 @@ def _hop(step: SwapStep) -> Hop:
     minimum = Amount(step.minimum_out)
     if step.family is PoolFamily.UNISWAP_V3:
         return ConcentratedHop(token_out=step.token_out, fee_pips=step.fee_pips, minimum_out=minimum)
-    if step.family is PoolFamily.BALANCER_V2_WEIGHTED:
+    if step.family in AT_BALANCER_V2:
         return BalancerHop(token_out=step.token_out, pool_id=step.pool_id, minimum_out=minimum)
     return PairHop(venue=_PAIRS[step.family], token_out=step.token_out, minimum_out=minimum)

@@ -2,6 +2,7 @@
 
 - Uniswap V2 and its like: the factory's list of all pairs, read through multicall.
 - Uniswap V3: `PoolCreated` logs; where a node keeps none, `getPool` for the pairs of tokens that are known.
+- Uniswap V4, Aerodrome, Slipstream: their logs alone. Curve, vaults and wrappers: the configuration's list.
 - Balancer V2: `PoolRegistered` logs of the vault; what a pool is, its contract says. Where a node keeps no logs, a pool
   is found when it is used: `PoolLogs` reports ids that are not known.
 
@@ -20,11 +21,13 @@ from typing import Final
 from node.config import FactoryConfig, ProtocolsConfig
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
+from node.engine.listed_pools import ListedPools
 from node.engine.multicall import Multicall, View, number_at
+from node.engine.pool_announcements import AltersAmounts, spec_from_log
 from node.engine.pool_catalogue import FactoryRecord, PoolCatalogue
-from node.engine.pool_logs import POOL_CREATED, POOL_REGISTERED, LogJson, spec_from_log
+from node.engine.pool_topics import POOL_REGISTERED, LogJson, factory_topics
 from node.engine.rpc import RpcRefused
-from node.pipeline.pools import PoolFamily, PoolId, PoolSpec
+from node.pipeline.pools import AT_BALANCER_V2, PAIRS, PoolFamily, PoolId, PoolSpec
 from protocol.errors import MalformedMessage
 from protocol.ethereum.abi import decode, encode, selector
 from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32
@@ -49,6 +52,10 @@ _GRADUAL: Final = selector("getGradualWeightUpdateParams()")
 _AMPLIFICATION: Final = selector("getAmplificationParameter()")
 _SWAP_FEE: Final = selector("getSwapFeePercentage()")
 _WORD: Final = 32
+_ENUMERATED: Final = PAIRS | {PoolFamily.CAMELOT}
+"""Families whose factories list all pairs."""
+_ASKED: Final = (PoolFamily.UNISWAP_V3, PoolFamily.PANCAKE_V3)
+"""Families whose factories can be asked for the pools of two tokens."""
 _PIP: Final = 10**12
 """A millionth in Balancer's 18-decimal fee."""
 
@@ -67,6 +74,7 @@ class Discovery:
         pass_over: Callable[[PoolId], None],
         catalogue: PoolCatalogue,
     ) -> None:
+        self._listed = ListedPools(multicall, protocols.pools)
         self.passed_over: Counter[str] = Counter()
         self._endpoints, self._multicall, self._protocols = endpoints, multicall, protocols
         self._profit_tokens, self._max_pools, self._pass_over = tuple(profit_tokens), max_pools, pass_over
@@ -79,10 +87,10 @@ class Discovery:
         records: dict[Address, FactoryRecord] = {}
         for factory in self._protocols.factories:
             known = self._catalogue.record(factory.address)
-            if factory.family is PoolFamily.UNISWAP_V3:
-                record = FactoryRecord(_with(known.pools, await self._v3_pools(factory, head, found)))
-            elif factory.family is PoolFamily.BALANCER_V2_WEIGHTED:
+            if factory.family in AT_BALANCER_V2:
                 record = await self._registered(factory, head, known)
+            elif factory.family not in _ENUMERATED:
+                record = FactoryRecord(_with(known.pools, await self._announced(factory, head, found)))
             else:
                 most = max(0, self._max_pools - len(found))
                 start = max(0, len(known.pools) - PAIRS_READ_AGAIN)
@@ -90,12 +98,13 @@ class Discovery:
             found += record.pools
             records[factory.address] = record
         await self._catalogue.save(records, head)
+        found += await self._listed.pools(head.hash)
         if len(found) > self._max_pools:
             _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), self._max_pools)
         return found[: self._max_pools]
 
     async def vault_pools(self, vault: Address, ids: Sequence[PoolId], at: Hash32) -> list[PoolSpec]:
-        """Return those of a vault's pools that are weighted ones; others are counted in `passed_over`."""
+        """Return those of a vault's pools that are weighted or stable; others are counted in `passed_over`."""
         functions = (_WEIGHTS, _GRADUAL, _AMPLIFICATION, _SWAP_FEE)
         views = [
             view
@@ -132,16 +141,23 @@ class Discovery:
                 specs.append(PoolSpec(pair, factory.family, pair, both, factory.fee_pips))
         return specs
 
-    async def _v3_pools(self, factory: FactoryConfig, head: Header, known: Sequence[PoolSpec]) -> list[PoolSpec]:
+    async def _announced(self, factory: FactoryConfig, head: Header, known: Sequence[PoolSpec]) -> list[PoolSpec]:
+        (topic,) = factory_topics((factory.family,))
         try:
-            logs = await self._logs(factory, POOL_CREATED, head)
+            logs = await self._logs(factory, topic, head)
         except RpcRefused as refused:
+            if factory.family not in _ASKED:
+                _log.warning("%s: pools of %s are found as they are announced", refused, factory.family)
+                return []
             _log.info("%s: asking the factory for the pools of the tokens that are known", refused)
             return await self._v3_enumerated(factory, head.hash, known)
         specs: list[PoolSpec] = []
         for log in logs:
             try:
-                spec = spec_from_log(factory, POOL_CREATED, log)
+                spec = spec_from_log(factory, topic, log)
+            except AltersAmounts:
+                self.passed_over["a pool whose hook may change amounts"] += 1
+                continue
             except ValueError:
                 self.passed_over["a malformed announcement"] += 1
                 continue
@@ -209,24 +225,23 @@ def _with(known: list[PoolSpec], more: Sequence[PoolSpec]) -> list[PoolSpec]:
 
 
 def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | str:
-    """Return the weighted pool, or why it is none that we follow."""
+    """Return the weighted or stable pool, or why it is none that we follow."""
     held, weights, gradual, amplification, fee = answers
-    if amplification is not None:
-        return "a stable pool"
     if gradual:
         return "a pool whose weights move"
-    if not (held and weights and fee):
+    if not (held and (weights or amplification) and fee):
         return "a pool of another kind"
     try:
         tokens, _, _ = decode(["address[]", "uint256[]", "uint256"], held)
-        (shares,) = decode(["uint256[]"], weights)
+        shares = decode(["uint256[]"], weights)[0] if weights else None
         fee_pips = number_at(fee, 0) // _PIP
     except (MalformedMessage, ValueError):
         return "a pool of another kind"
-    if len(shares) != len(tokens):
+    if shares is not None and len(shares) != len(tokens):
         return "a pool of another kind"
+    family = PoolFamily.BALANCER_V2_STABLE if amplification else PoolFamily.BALANCER_V2_WEIGHTED
     addresses = tuple(Address(bytes.fromhex(token[2:])) for token in tokens)
-    return PoolSpec(pool_id, PoolFamily.BALANCER_V2_WEIGHTED, Address(pool_id[:20]), addresses, fee_pips)
+    return PoolSpec(pool_id, family, Address(pool_id[:20]), addresses, fee_pips)
 
 
 def _address(word: bytes) -> Address:

@@ -33,12 +33,11 @@ from node.engine.mempool import Mempool
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.pool_logs import PoolLogs
-from node.engine.pool_reading import PoolReader
+from node.engine.pool_reading import PoolReader, read_contracts
 from node.engine.subscription import Dial, dial_websocket
 from node.engine.token_screen import TokenScreen
 from node.engine.upkeep import Readers, Upkeep
 from node.pipeline.events import ResyncPools, TokenVerdict
-from node.pipeline.pools import PoolFamily
 from protocol.units import Address, UnixNanoseconds
 
 __all__ = ["ChainFeed", "ChainUnusable", "FeedHooks", "FeedStatus"]
@@ -175,9 +174,8 @@ class ChainFeed:
 def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime) -> Readers:
     protocols, bounds = config.protocols, config.bounds
     multicall = Multicall(endpoints, protocols.multicall3)
-    vaults = [one.address for one in protocols.factories if one.family is PoolFamily.BALANCER_V2_WEIGHTED]
-    pools = PoolReader(multicall, vaults[0] if vaults else None)
-    logs = PoolLogs(protocols.factories)
+    pools = PoolReader(multicall, read_contracts(protocols))
+    logs = PoolLogs(protocols.factories, [one.family for one in protocols.pools])
     profit_tokens = [token.address for token in config.tokens.profit]
     # In lockstep a run must not depend on the one before it.
     folder = None if config.lockstep is not None else config.data_folder

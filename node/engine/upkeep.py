@@ -27,7 +27,7 @@ from node.engine.rpc import Call, RpcError
 from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
 from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
-from node.pipeline.pools import PoolFamily, PoolId, PoolSpec
+from node.pipeline.pools import AT_BALANCER_V2, PoolFamily, PoolId, PoolSpec
 from protocol.units import Address
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 POOLS_AT_ONCE: Final = 64
 """Pools that are read and told together: the fewer, the sooner the first of them trade."""
 HOLDERS_ASKED: Final = 8
+UNTOLD_PER_BLOCK: Final = 256
+"""Pools that are read at every block because logs do not tell all of their state; more take turns."""
+_UNTOLD: Final = frozenset({PoolFamily.CURVE_META, PoolFamily.CURVE_CRYPTO, PoolFamily.ERC4626, PoolFamily.WRAPPER})
 
 
 class Readers(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +67,14 @@ class Upkeep:
         self.counts: Counter[str] = Counter()
         self.verdicts: dict[Address, TokenVerdict] = {}
         self._tokens, self._readers, self._emit = config.tokens, readers, emit
-        vaults = [one.address for one in config.protocols.factories if one.family is PoolFamily.BALANCER_V2_WEIGHTED]
+        vaults = [one.address for one in config.protocols.factories if one.family in AT_BALANCER_V2]
         self._vault = vaults[0] if vaults else None
         self._wanted: dict[PoolId, None] = {}
         self._unscreened: dict[Address, None] = {}
         self._registered: dict[PoolId, None] = {}
         self._is_audit_due = False
+        self._untold_turn = 0
+        self._read: set[PoolId] = set()
 
     @property
     def is_idle(self) -> bool:
@@ -98,8 +103,12 @@ class Upkeep:
         self.look()
 
     def block_told(self) -> None:
-        """A block was told: the audit is due."""
+        """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
+        untold = [spec.id for spec in self._readers.logs.followed if is_untold(spec)]
+        for turn in range(min(len(untold), UNTOLD_PER_BLOCK)):
+            self._wanted[untold[(self._untold_turn + turn) % len(untold)]] = None
+        self._untold_turn += UNTOLD_PER_BLOCK
         self.look()
 
     def look(self) -> None:
@@ -144,11 +153,19 @@ class Upkeep:
             for pool_id, state in states.items():
                 self._wanted.pop(pool_id, None)
                 if isinstance(state, Unreadable):
-                    self.counts["unreadable"] += 1
-                    _log.info("pool 0x%s cannot be read: %s", pool_id.hex(), state.why)
+                    self._cannot_read(pool_id, state.why)
                 else:
                     self.counts["synced"] += 1
+                    self._read.add(pool_id)
                     self._emit(PoolSynced(pool_id, state, head.number))
+
+    def _cannot_read(self, pool_id: PoolId, why: str) -> None:
+        """What we knew of the pool, if anything, is not to be traded on; told once, until it is read again."""
+        self.counts["unreadable"] += 1
+        _log.info("pool 0x%s cannot be read: %s", pool_id.hex(), why)
+        if pool_id in self._read:
+            self._read.discard(pool_id)
+            self._emit(PoolQuarantined(pool_id, f"it cannot be read: {why}"))
 
     async def _screen(self, head: Header) -> None:
         tokens = tuple(self._unscreened)
@@ -156,7 +173,7 @@ class Upkeep:
             return
         holders: dict[Address, list[Address]] = {token: [] for token in tokens}
         for spec in self._readers.logs.followed:
-            is_vaults = spec.family is PoolFamily.BALANCER_V2_WEIGHTED and self._vault is not None
+            is_vaults = spec.family in AT_BALANCER_V2 and self._vault is not None
             holder = self._vault if is_vaults and self._vault is not None else spec.address
             for token in spec.tokens:
                 several = holders.get(token)
@@ -202,3 +219,8 @@ class Upkeep:
         is_gone = not self._readers.blocks.is_told(head.hash)
         self.counts["read_again"] += is_gone
         return is_gone
+
+
+def is_untold(spec: PoolSpec) -> bool:
+    """Whether the pool's state changes without a log that says so: rates and yields grow, fees move."""
+    return spec.has_moving_fee or spec.family in _UNTOLD

@@ -187,7 +187,9 @@ class Market:
             self.refresh(pool)
 
     def _is_trusted(self, pool: int) -> bool:
-        return all(self._trusted.get(token, False) for token in self.specs[pool].tokens)
+        """A pool's own token (Balancer's stable pools register it) is not traded, and needs no verdict."""
+        spec = self.specs[pool]
+        return all(self._trusted.get(token, False) for token in spec.tokens if token != spec.address or spec.is_share)
 
     def _token(self, token: Address) -> int:
         number = self._token_number.get(token)

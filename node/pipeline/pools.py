@@ -20,6 +20,7 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.curve_lending import CurveLendingPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
+from node.pipeline.amm.curve_stableswap import ProductRule
 from node.pipeline.amm.erc4626 import ShareVault
 from node.pipeline.amm.errors import InsufficientLiquidity
 from node.pipeline.amm.solidly import SolidlyPool
@@ -76,6 +77,7 @@ class PoolSpec(msgspec.Struct, frozen=True, gc=False):
 
     `tick_spacing` is 0 but for concentrated liquidity; `hooks` is Uniswap V4's. `has_moving_fee`: the fee is set by
     somebody else at any time, without a log of the pool's. `is_stable`: of Solidly's two curves the stable one.
+    `product_rule`, `is_closed_form` and `base` are Curve's: how D is formed, tricrypto-ng, a meta pool's base.
     """
 
     id: PoolId
@@ -87,6 +89,14 @@ class PoolSpec(msgspec.Struct, frozen=True, gc=False):
     hooks: Address = ZERO_ADDRESS
     has_moving_fee: bool = False
     is_stable: bool = False
+    product_rule: ProductRule = ProductRule.EACH
+    is_closed_form: bool = False
+    base: PoolSpec | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the pool's own contract is one of the tokens that it trades: a vault's shares, a wrapper."""
+        return self.family in (PoolFamily.ERC4626, PoolFamily.WRAPPER)
 
 
 class PoolSwap(msgspec.Struct, frozen=True, gc=False):

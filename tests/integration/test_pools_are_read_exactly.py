@@ -14,7 +14,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import header_from_json
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
-from node.engine.pool_reading import PoolReader, Unreadable
+from node.engine.pool_reading import PoolReader, Unreadable, read_contracts
 from node.pipeline.pools import PoolFamily, PoolSpec, held_amounts, quote_exact_in
 from protocol.units import ChainId, address_from_hex, address_to_hex
 from tests.chain import Chain
@@ -49,7 +49,6 @@ async def test_every_pool_of_the_world_is_found_and_quotes_as_its_own_contracts_
     endpoints = Endpoints.open([RpcConfig(http=url, websocket=url)], SystemClock())
     protocols = engine_config(world.manifest).protocols
     multicall = Multicall(endpoints, protocols.multicall3)
-    vault = address_from_hex(world.manifest.contracts["balancer_vault"])
     try:
         head = header_from_json(orjson.dumps(await endpoints.call("eth_getBlockByNumber", "latest", False)))
         weth = address_from_hex(world.manifest.contracts["weth"])
@@ -60,7 +59,7 @@ async def test_every_pool_of_the_world_is_found_and_quotes_as_its_own_contracts_
         expected = {pool.address.lower() for pool in world.manifest.pools if pool.family in configured}
         assert {address_to_hex(spec.address) for spec in found} == expected
         by_address = {pool.address.lower(): pool for pool in world.manifest.pools}
-        states = await PoolReader(multicall, vault).read(found, head.hash)
+        states = await PoolReader(multicall, read_contracts(protocols)).read(found, head.hash)
         for spec in found:
             pool, state = by_address[address_to_hex(spec.address)], states[spec.id]
             symbols = [world.manifest.token(symbol).address.lower() for symbol in pool.tokens]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from node.engine.audit import POOLS_PER_BLOCK, WINDOW_WORDS, Audit
-from node.engine.pool_reading import Unreadable, all_words
+from node.engine.pool_reading import Unreadable
+from node.engine.tick_reading import all_words
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.ticks import tick_table

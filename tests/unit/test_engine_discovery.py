@@ -154,15 +154,18 @@ def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
         contracts.view(address, "getGradualWeightUpdateParams()", 1, 2)
     if kind == "stable":
         contracts.view(address, "getAmplificationParameter()", 1, 2, 3)
+    if kind == "composable":
+        contracts.view(address, "getAmplificationParameter()", 1000, 0, 1000)
+        contracts.view(address, "getSwapFeePercentage()", 10**14)
     if kind == "garbled":
         contracts.view(address, "getNormalizedWeights()", 2**255)
         contracts.view(address, "getSwapFeePercentage()", 1)
     return pool_id
 
 
-async def test_of_the_vaults_pools_only_weighted_ones_are_followed_and_the_others_named() -> None:
+async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the_others_named() -> None:
     contracts = FakeContracts()
-    kinds = ("weighted", "stable", "gradual", "odd", "garbled", "none")
+    kinds = ("weighted", "composable", "stable", "gradual", "odd", "garbled", "none")
     ids = [vault_pool(contracts, seed, kind) for seed, kind in enumerate(kinds, 1)]
     registered = [
         log_json(log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0))) for pool_id in ids
@@ -170,10 +173,11 @@ async def test_of_the_vaults_pools_only_weighted_ones_are_followed_and_the_other
     contracts.node.methods["eth_getLogs"] = lambda _bounds: registered
     found, passed_over = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED)
     assert await found.pools(head(9)) == [
-        PoolSpec(ids[0], PoolFamily.BALANCER_V2_WEIGHTED, Address(ids[0][:20]), (WETH, USDC), 2500)
+        PoolSpec(ids[0], PoolFamily.BALANCER_V2_WEIGHTED, Address(ids[0][:20]), (WETH, USDC), 2500),
+        PoolSpec(ids[1], PoolFamily.BALANCER_V2_STABLE, Address(ids[1][:20]), (WETH, USDC), 100),
     ]
-    assert found.passed_over == {"a stable pool": 1, "a pool whose weights move": 1, "a pool of another kind": 3}
-    assert passed_over == ids[1:]
+    assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 4}
+    assert passed_over == ids[2:]
 
 
 async def test_without_logs_the_vaults_pools_are_left_to_be_found_later() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from node.config import FactoryConfig
-from node.engine.pool_logs import POOL_CREATED, LogJson, PoolLogs, spec_from_log
+from node.engine.pool_announcements import spec_from_log
+from node.engine.pool_logs import PoolLogs
+from node.engine.pool_topics import POOL_CREATED, LogJson
 from node.pipeline.events import BalancesChanged, LiquidityChanged, PriceMoved, ReservesSet
 from node.pipeline.pools import PoolFamily, PoolSpec
 from protocol.ethereum.abi import encode
@@ -196,4 +198,4 @@ def test_an_announcement_of_another_kind_of_factory_is_none() -> None:
 
 
 def test_the_filter_names_every_topic_once() -> None:
-    assert len(set(reader().topics)) == len(reader().topics) == 13
+    assert len(set(reader().topics)) == len(reader().topics) == 17

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from node.engine.multicall import Multicall
-from node.engine.pool_reading import PoolReader, Unreadable, all_words, pair_fee
+from node.engine.pool_reading import PoolReader, Unreadable
+from node.engine.pool_views import pair_fee
+from node.engine.tick_reading import all_words
 from node.pipeline.amm.balancer_fixed_point import PowVersion
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
+from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
 from node.pipeline.amm.weighted import WeightedPool
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
 from protocol.ethereum.abi import selector
@@ -27,7 +30,7 @@ def world() -> FakeContracts:
     """A pair, a concentrated pool with one position over -120 … 60 at tick 5, a weighted pool of half and half."""
     contracts = FakeContracts()
     contracts.view(PAIR.address, "getReserves()", 1000, 2000, 7)
-    contracts.view(DEEP.address, "slot0()", 1 << 96, 5, 0, 0, 0, 0x54, 1)
+    contracts.view(DEEP.address, "slot0()", sqrt_ratio_at_tick(5), 5, 0, 0, 0, 0x54, 1)
     contracts.view(DEEP.address, "liquidity()", 900)
     words = {word(-1): 1 << 254, word(0): 1 << 1}
     contracts.answer(DEEP.address, "tickBitmap(int16)", lambda number: word(words.get(number, 0)))
@@ -44,7 +47,7 @@ def world() -> FakeContracts:
 
 
 async def read(contracts: FakeContracts, *specs: PoolSpec) -> list[PoolState | Unreadable]:
-    pools = PoolReader(Multicall(endpoints_to([contracts.node]), MULTICALL3), VAULT)
+    pools = PoolReader(Multicall(endpoints_to([contracts.node]), MULTICALL3), {PoolFamily.BALANCER_V2_WEIGHTED: VAULT})
     states = await pools.read(specs, BLOCK)
     return [states[spec.id] for spec in specs]
 
@@ -75,9 +78,10 @@ async def test_a_weighted_pool_without_rate_providers_has_the_older_power_functi
         (PAIR, PAIR.address, "getReserves()", (), "ends within a word"),
         (DEEP, DEEP.address, "slot0()", (0, 0, 0, 0, 0, 0, 1), "not initialised"),
         (DEEP, DEEP.address, "slot0()", (1 << 160, 0, 0, 0, 0, 0, 1), "price"),
+        (DEEP, DEEP.address, "slot0()", (1 << 96, 5, 0, 0, 0, 0, 1), "tick 5 at a price of tick 0"),
         (DEEP, DEEP.address, "liquidity()", (901,), "the ticks make a liquidity of 900, the pool says 901"),
-        (DEEP, DEEP.address, "liquidity()", (1 << 128,), "tick bitmap, or the liquidity"),
-        (DEEP, DEEP.address, "tickBitmap(int16)", (), "tick bitmap, or the liquidity"),
+        (DEEP, DEEP.address, "liquidity()", (1 << 128,), "liquidity 3402"),
+        (DEEP, DEEP.address, "tickBitmap(int16)", (), "a word of the tick bitmap is wrong"),
         (DEEP, DEEP.address, "ticks(int24)", (0, 0), "initialised without liquidity"),
         (DEEP, DEEP.address, "ticks(int24)", (899, 900), "gross liquidity"),
         (HELD, HELD.address, "getSwapFeePercentage()", (10**18,), "fee"),
@@ -106,7 +110,7 @@ async def test_a_pool_that_reverts_or_trades_other_tokens_is_not_read() -> None:
 
 
 async def test_only_the_words_asked_for_are_read() -> None:
-    pools = PoolReader(Multicall(endpoints_to([world().node]), MULTICALL3), VAULT)
+    pools = PoolReader(Multicall(endpoints_to([world().node]), MULTICALL3), {PoolFamily.BALANCER_V2_WEIGHTED: VAULT})
     state = (await pools.read([DEEP], BLOCK, {DEEP.id: [0]}))[DEEP.id]
     assert isinstance(state, ConcentratedPool)
     assert state.ticks.net == {60: -900}
