@@ -11,6 +11,7 @@ from node.config import (
     Config,
     ExecutionConfig,
     FactoryConfig,
+    ListedPoolConfig,
     Mode,
     ProtocolsConfig,
     RouterConfig,
@@ -27,6 +28,7 @@ _FACTORIES = {
     PoolFamily.SUSHI_V2: "sushi_factory",
     PoolFamily.UNISWAP_V3: "uniswap_v3_factory",
     PoolFamily.BALANCER_V2_WEIGHTED: "balancer_vault",
+    PoolFamily.UNISWAP_V4: "uniswap_v4_pool_manager",
 }
 _ROUTERS = {
     RouterKind.UNISWAP_V2: "uniswap_v2_router",
@@ -40,6 +42,17 @@ _ROUTERS = {
 def made_up(name: str) -> Address:
     """An address that is nobody's."""
     return Address(name.encode().ljust(20, b"\x11")[:20])
+
+
+def listed_pools(manifest: Manifest) -> tuple[ListedPoolConfig, ...]:
+    """The world's pools that no factory announces."""
+    curves = [pool.address for pool in manifest.pools if pool.family == "curve_stable"]
+    chosen = [(PoolFamily.CURVE_PLAIN, address) for address in curves]
+    chosen += [
+        (PoolFamily.ERC4626, manifest.contracts["share_vault"]),
+        (PoolFamily.WRAPPER, manifest.contracts["weth"]),
+    ]
+    return tuple(ListedPoolConfig(family=family, address=address_from_hex(address)) for family, address in chosen)
 
 
 def engine_config(
@@ -64,6 +77,7 @@ def engine_config(
             factories=tuple(
                 FactoryConfig(family=family, address=contract(name)) for family, name in _FACTORIES.items()
             ),
+            pools=() if manifest is None else listed_pools(manifest),
             routers=tuple(RouterConfig(kind=kind, address=contract(name)) for kind, name in _ROUTERS.items()),
         ),
         "tokens": TokensConfig(profit=tuple(ProfitToken(token(symbol), most, most) for symbol in ("WETH", "USDC"))),

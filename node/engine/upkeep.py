@@ -28,7 +28,7 @@ from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
 from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
 from node.pipeline.pools import AT_BALANCER_V2, PoolFamily, PoolId, PoolSpec
-from protocol.units import Address
+from protocol.units import ZERO_ADDRESS, Address
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,8 @@ class Upkeep:
         for spec in specs:
             if self._readers.logs.spec_of(spec.id) is None:
                 self._readers.logs.follow(spec)
-                self._unscreened.update(dict.fromkeys(t for t in spec.tokens if t not in self.verdicts))
+                fresh = [token for token in spec.traded_tokens if token not in self.verdicts and token != ZERO_ADDRESS]
+                self._unscreened.update(dict.fromkeys(fresh))
                 self._emit(PoolDiscovered(spec))
         self.look()
 

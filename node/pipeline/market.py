@@ -187,9 +187,7 @@ class Market:
             self.refresh(pool)
 
     def _is_trusted(self, pool: int) -> bool:
-        """A pool's own token (Balancer's stable pools register it) is not traded, and needs no verdict."""
-        spec = self.specs[pool]
-        return all(self._trusted.get(token, False) for token in spec.tokens if token != spec.address or spec.is_share)
+        return all(self._trusted.get(token, False) for token in self.specs[pool].traded_tokens)
 
     def _token(self, token: Address) -> int:
         number = self._token_number.get(token)

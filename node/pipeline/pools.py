@@ -94,6 +94,11 @@ class PoolSpec(msgspec.Struct, frozen=True, gc=False):
     base: PoolSpec | None = None
 
     @property
+    def traded_tokens(self) -> tuple[Address, ...]:
+        """The tokens without the pool's own, which Balancer's stable pools register but we do not trade."""
+        return self.tokens if self.is_share else tuple([token for token in self.tokens if token != self.address])
+
+    @property
     def is_share(self) -> bool:
         """Whether the pool's own contract is one of the tokens that it trades: a vault's shares, a wrapper."""
         return self.family in (PoolFamily.ERC4626, PoolFamily.WRAPPER)

@@ -71,8 +71,7 @@ async def test_after_blocks_and_reorgs_with_actors_every_pool_is_as_on_the_chain
     async with scene(packages, world, tmp_path) as (_, controls, _, config), following(config) as follower:
         start = follower.head
         await follower.until(lambda: follower.head >= start + 6)
-        assert len(follower.pipeline.market.specs) == 41
-        assert follower.feed.status.counts["passed over a stable pool"] == 2
+        assert len(follower.pipeline.market.specs) == 50
         assert await follower.differences() == {}
         assert follower.of_kind(PendingTransactionSeen)
         assert any(event.pool_changes for event in follower.of_kind(BlockArrived))
@@ -167,13 +166,16 @@ async def test_tokens_that_take_a_fee_rebase_or_refuse_are_not_trusted(
         config = config_for(world, relay.public_url, relay.ws_url, tmp_path)
         async with following(config) as follower:
             by_address = {token.address.lower(): token.symbol for token in world.manifest.tokens}
+            by_address[world.manifest.contracts["share_vault"].lower()] = "shares"
             screened = {by_address[address_to_hex(e.token)]: e for e in follower.of_kind(TokenScreened)}
+            shares = screened.pop("shares")
+            assert (shares.verdict, shares.trusted) == (TokenVerdict.UNKNOWN, False)
             special = {"FEE": TokenVerdict.TAKES_FEE, "REB": TokenVerdict.REBASES, "BAN": TokenVerdict.BLACKLISTS}
             assert {name: event.verdict for name, event in screened.items()} == {
                 token.symbol: special.get(token.symbol, TokenVerdict.PLAIN) for token in world.manifest.tokens
             }
             assert {name for name, event in screened.items() if not event.trusted} == set(special)
-            assert follower.feed.status.tokens_refused == 3
+            assert follower.feed.status.tokens_refused == 4
             assert follower.feed.status.tokens_trusted == 9
 
 
