@@ -106,7 +106,9 @@ class Fuzz:
         self._config = engine_config(scene.world.manifest)
         self._endpoints = Endpoints.open([RpcConfig(http=url, websocket=url)], SystemClock())
         self._multicall = Multicall(self._endpoints, self._config.protocols.multicall3)
-        self._reader = PoolReader(self._multicall, self._ground.contract("balancer_vault"))
+        self._reader = PoolReader(
+            self._multicall, {PoolFamily.BALANCER_V2_WEIGHTED: self._ground.contract("balancer_vault")}
+        )
         self._logs = PoolLogs(self._config.protocols.factories)
         self._market = Market([token.address for token in self._config.tokens.profit], 1_000, 10_000)
         self._blocks = Blocks(self._market, _UNDO_BLOCKS)
@@ -124,7 +126,7 @@ class Fuzz:
         weth = self._ground.contract("weth")
         protocols = self._config.protocols
         found = Discovery(self._endpoints, self._multicall, protocols, [weth], 1_000, lambda _: None, catalogue)
-        specs = await found.pools(head)
+        specs = [spec for spec in await found.pools(head) if spec.family in self._families]
         states = await self._reader.read(specs, head.hash)
         await self._arrive(await self._scene.head(), [])
         for spec in specs:

@@ -15,7 +15,7 @@ from devnet.packages import Packages
 from devnet.rpc import RpcClient
 from devnet.solidity import Build, compile_build
 from devnet.world import World
-from node.engine.pool_logs import LogJson
+from node.engine.pool_topics import LogJson
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
