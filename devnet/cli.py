@@ -175,6 +175,46 @@ def demo(
 
 
 @devnet.command()
+@click.argument("name")
+@click.option("--seed", default=1, show_default=True, help="What happens in which order follows from it.")
+@_json_option
+@_user_errors
+def scenario(name: str, seed: int, as_json: bool) -> None:
+    """Play a scenario of an operator's life: life, governance, slashing, theft, brake, or all.
+
+    Each plays on a chain of its own, tells its story, is asserted on the chain, and closes its books token by token.
+    Exit code 0 when everything held, 1 when something did not.
+    """
+    from devnet.packages import ensure_packages
+    from devnet.scenarios.run import Played, chosen, run_scenario
+    from devnet.world import ensure_world
+
+    names, home, played = chosen(name), Home.from_environment(), list[Played]()
+    progress = partial(click.echo, err=True)
+
+    async def whole() -> None:
+        packages = await asyncio.to_thread(ensure_packages, home, progress)
+        world = await ensure_world(home, packages, progress)
+        for each in names:
+            played.append(await run_scenario(each, seed, packages, world, partial(click.echo, err=as_json)))
+
+    _with_fast_loop(whole())
+    if as_json:
+        click.echo(_to_json([{**msgspec.structs.asdict(each), "books": _books(each.books)} for each in played]))
+    else:
+        told = ", ".join(f"{each.name} ({each.blocks} blocks, {each.seconds} s)" for each in played)
+        click.echo(f"held: {told}")
+
+
+def _books(lines: list[tuple[str, int, int, int]]) -> list[dict[str, str]]:
+    """Return the books for JSON: amounts as decimal text."""
+    return [
+        {"token": token, "before": str(before), "after": str(after), "supply": str(supply)}
+        for token, before, after, supply in lines
+    ]
+
+
+@devnet.command()
 @_json_option
 @_user_errors
 def down(as_json: bool) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from governance.amounts import HFT
-from governance.contracts import error_meanings
+from governance.contracts import ARB_EXECUTOR, VAULT_MODULE, error_meanings
 from governance.deploy_plan import BRAKE, COURT, GOVERNOR, LEDGER, PARAMETERS, STAKING, STREAM, TIMELOCK, TOKEN, WORK
 from governance.network import (
     NetworkContracts,
@@ -38,7 +38,8 @@ from protocol.units import (
     address_to_hex,
 )
 
-_OURS: Final = (STAKING, LEDGER, COURT, GOVERNOR, BRAKE, STREAM, WORK, PARAMETERS, TOKEN, TIMELOCK, "VaultModule")
+_NETWORK: Final = (STAKING, LEDGER, COURT, GOVERNOR, BRAKE, STREAM, WORK, PARAMETERS, TOKEN, TIMELOCK)
+_OURS: Final = (*_NETWORK, VAULT_MODULE, ARB_EXECUTOR)
 _OPENZEPPELIN: Final[Mapping[str, str]] = {
     "ERC20InsufficientBalance(address,uint256,uint256)": "An account has less of the token than is to be moved.",
     "ERC20InsufficientAllowance(address,uint256,uint256)": "Less was approved than is to be moved.",

@@ -65,7 +65,8 @@ class Twin:
         moves = (
             *[self._stake] * 5, *[self._request] * 3, *[self._complete] * 2, *[self._check_in] * 5, self._roll_epoch,
             *[self._slash] * 2, self._settle, self._cancel, *[self._fund] * 2, *[self._roll_stream] * 2,
-            *[self._claim] * 2, *[self._pass_time] * 4, *[self._pass_blocks] * 3,
+            *[self._claim] * 2, *[self._pass_time] * 4, *[self._pass_blocks] * 3, *[self._lead] * 2,
+            *[self._leave] * 2, *[self._punish] * 2,
         )  # fmt: skip
         for _ in range(STEPS):
             await self.random.choice(moves)()
@@ -98,8 +99,9 @@ class Twin:
         await self._both("check_in", accepted, who, self._at("ledger"), encode_call("checkIn(uint256)", epoch))
 
     async def _roll_epoch(self) -> None:
-        epochs = [*self.model.epochs, (self.block + 1) // LENGTH]
-        epoch = self.random.choice(epochs)
+        await self._roll(self.random.choice([*self.model.epochs, (self.block + 1) // LENGTH]))
+
+    async def _roll(self, epoch: int) -> None:
         seed_block = await self._rpc("eth_getBlockByNumber", hex(max(0, min(self.block, epoch * LENGTH - LAG))), False)
         seed = bytes.fromhex(seed_block["mixHash"][2:])
         accepted = self.model.roll_epoch(epoch, seed, self.block + 1, self.now + 2)
@@ -111,7 +113,7 @@ class Twin:
         who, _ = self._actor()
         kind, number = self.random.choice(_KINDS), self.random.randrange(1, 4)
         statements = self._contradiction(who, kind, number)
-        evidence = evidence_of(address_from_hex(who.address), *statements)  # type: ignore[arg-type]
+        evidence = evidence_of(address_from_hex(who.address), *statements)
         offence = "0x" + offence_id(evidence).hex()
         accepted = self.model.slash(offence, kind, who.name, REPORTER.name, self.block + 1, self.now + 2)
         await self._both("slash", accepted, REPORTER, self._at("court"), report_call(evidence))
@@ -153,12 +155,41 @@ class Twin:
         data = encode_call("claim(address,uint256)", who.address, count)
         await self._both("claim", accepted, REPORTER, self._at("stream"), data)
 
+    async def _lead(self) -> None:
+        """Stake, check in, go to the epoch, and give it its seed."""
+        if self.block % LENGTH >= LENGTH - CUT_OFF - 5:
+            await self._mine_to((self.block // LENGTH + 1) * LENGTH)
+        epoch = (self.block + 1) // LENGTH + 1
+        for who in self.random.sample(ACTORS, 2):
+            amount = self.random.randrange(LEAST, 2 * LEAST)
+            accepted = self.model.stake(who.name, amount, self.block + 1, self.now + 2)
+            await self._both("stake", accepted, who, self._at("staking"), encode_call("stake(uint256)", amount))
+            accepted = self.model.check_in(who.name, epoch, self.block + 1, self.now + 2)
+            await self._both("check_in", accepted, who, self._at("ledger"), encode_call("checkIn(uint256)", epoch))
+        await self._mine_to(epoch * LENGTH)
+        await self._roll(epoch)
+
+    async def _leave(self) -> None:
+        """Request, wait, complete."""
+        await self._request()
+        self.now += 21 * DAY
+        await self._complete()
+
+    async def _punish(self) -> None:
+        """Report, wait, settle."""
+        await self._slash()
+        self.now += self.random.choice((11 * DAY, 12 * DAY))
+        await self._settle()
+
     async def _pass_time(self) -> None:
         self.now += self.random.choice(_SPANS)
         self.story.append(f"{self.now}")
 
     async def _pass_blocks(self) -> None:
-        count = self.random.choice((1, 5, LENGTH - self.block % LENGTH, LENGTH))
+        await self._mine_to(self.block + self.random.choice((1, 5, LENGTH - self.block % LENGTH, LENGTH)))
+
+    async def _mine_to(self, block: int) -> None:
+        count = block - self.block
         await self._rpc("evm_setNextBlockTimestamp", self.now + 2)
         await self._rpc("anvil_mine", hex(count), "0x2")
         self.block, self.now = self.block + count, self.now + 2 * count
