@@ -191,7 +191,7 @@ class Twin:
     async def _mine_to(self, block: int) -> None:
         count = block - self.block
         await self._rpc("evm_setNextBlockTimestamp", self.now + 2)
-        await self._rpc("anvil_mine", hex(count), "0x2")
+        await self._rpc("anvil_mine", hex(count))
         self.block, self.now = self.block + count, self.now + 2 * count
         self.story.append(f"block {self.block}")
 
@@ -214,6 +214,8 @@ class Twin:
         await self._rpc("evm_setNextBlockTimestamp", self.now + 2)
         await self._rpc("anvil_mine", "0x1")
         self.now += 2
+        head = await self._rpc("eth_getBlockByNumber", "latest", False)
+        assert int(head["timestamp"], 16) == self.now, "the chain's time is not the model's"
         expected, calls = [], []
 
         def look(value: object, contract: str, signature: str, *arguments: Any) -> None:
@@ -336,6 +338,7 @@ async def prepared(rpc: RpcClient, journal: Path) -> Twins:
     await rpc.call("anvil_setBalance", address_to_hex(scene.contracts.timelock), hex(10**24))
     await rpc.call("anvil_autoImpersonateAccount", True)
     await rpc.call("evm_setAutomine", True)
+    await rpc.call("anvil_setBlockTimestampInterval", 2)
     return Twins(scene, fee_token)
 
 

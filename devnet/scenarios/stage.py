@@ -128,6 +128,8 @@ class Stage:
 
     async def begin(self) -> None:
         """Let the story begin here: what was before is not told of."""
+        # By itself Anvil gives a block the machine's time, and the story would depend on how fast it is.
+        await self.rpc.call("anvil_setBlockTimestampInterval", BLOCK_SECONDS)
         await self.mine()
         self.first_block, _ = await self.head()
         self._beginning = await self.rpc.call("evm_snapshot")
@@ -153,7 +155,7 @@ class Stage:
         number, now = await self.head()
         if block > number:
             await self.rpc.call("evm_setNextBlockTimestamp", now + BLOCK_SECONDS)
-            await self.rpc.call("anvil_mine", hex(block - number), hex(BLOCK_SECONDS))
+            await self.rpc.call("anvil_mine", hex(block - number))
 
     async def balance(self, token: str, owner: str) -> int:
         """An ERC-20 balance."""

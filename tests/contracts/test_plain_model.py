@@ -40,6 +40,7 @@ async def twins(anvil: Anvil, tmp_path: Path) -> AsyncIterator[Twins]:
     async with RpcClient(anvil.url) as rpc:
         yield await prepared(rpc, tmp_path / "deployment.json")
         await rpc.call("evm_setAutomine", False)
+        await rpc.call("anvil_removeBlockTimestampInterval")
         await rpc.call("anvil_autoImpersonateAccount", False)
 
 
