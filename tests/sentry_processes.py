@@ -38,7 +38,7 @@ from protocol import codec, signing
 from protocol.ethereum.keys import SigningKey
 from protocol.messages import Envelope, Heartbeat, SealingKeyRequest
 from protocol.units import Address, BlockNumber, BootId, UnixMilliseconds, address_from_hex, sequence_number
-from tests.protocol_factories import DEVNET, KEYS, hash_of, heartbeat, sealing_key
+from tests.protocol_factories import DEVNET, KEYS, SECRETS, hash_of, heartbeat, sealing_key
 from tests.sentry_scene import peer_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -50,10 +50,15 @@ END_SECONDS: Final = 20.0
 _BOOTS: Final = count(1)
 
 
+def secret_of(name: str) -> bytes:
+    """Return the secret of an operator's hot key."""
+    return SECRETS.get(name) or hash_of(f"hot key of {name}")
+
+
 @lru_cache
 def key_of(name: str) -> SigningKey:
     """Return the hot key of an operator."""
-    return KEYS.get(name) or SigningKey(hash_of(f"hot key of {name}"))
+    return SigningKey(secret_of(name))
 
 
 def account_of(name: str) -> Address:

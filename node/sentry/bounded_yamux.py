@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import struct
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import trio
 from libp2p.abc import ISecureConn
@@ -30,6 +31,7 @@ from libp2p.stream_muxer.yamux.yamux import (
     HEADER_SIZE,
     PROTOCOL_ID,
     TYPE_DATA,
+    TYPE_GO_AWAY,
     TYPE_PING,
     TYPE_WINDOW_UPDATE,
     YAMUX_HEADER_FORMAT,
@@ -52,22 +54,31 @@ _HEADER: Final = struct.Struct(YAMUX_HEADER_FORMAT)
 _LOG: Final = logging.getLogger("hftnode.sentry.yamux")
 
 
+Blame = Callable[[ID], None]
+
+
 class BoundedMuxers(MuxerMultistream):
-    """Negotiates the muxer and makes ours (21, ran: libp2p makes its own Yamux, whatever class it was given)."""
+    """Negotiates the muxer and makes ours (21, ran: libp2p makes its own Yamux, whatever class it was given).
+
+    `blame` is told who broke a bound.
+    """
+
+    def __init__(self, blame: Blame) -> None:
+        super().__init__({TProtocol(PROTOCOL_ID): BoundedYamux})
+        self._blame = blame
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> BoundedYamux:
         """Agree on Yamux with the peer, and return a connection of ours."""
         await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
-        return BoundedYamux(conn, peer_id)
-
-
-def bounded_muxers() -> BoundedMuxers:
-    """Return what the swarm's upgrader is to use."""
-    return BoundedMuxers({TProtocol(PROTOCOL_ID): BoundedYamux})
+        return BoundedYamux(conn, peer_id, blame=self._blame)
 
 
 class BoundBroken(Exception):
     """The peer sent what no correct muxer sends."""
+
+
+class PeerGone(Exception):
+    """The connection has ended, and nobody is to blame."""
 
 
 class BoundedStream(YamuxStream):
@@ -84,8 +95,9 @@ class BoundedStream(YamuxStream):
 class BoundedYamux(Yamux):
     """See the module."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, conn: ISecureConn, peer_id: ID, blame: Blame) -> None:
+        super().__init__(conn, peer_id)
+        self._blame = blame
         self._heard_at = trio.current_time()
         self._reading = trio.CancelScope()
         self._answers = TokenBucket(ANSWERS, _milliseconds())
@@ -108,6 +120,7 @@ class BoundedYamux(Yamux):
                 await self._read_frames()
         except BoundBroken as error:
             _LOG.warning("cut %s off: %s", self.peer_id, error)
+            self._blame(self.peer_id)
         except Exception as error:  # whatever a stranger's bytes do, one connection is all it ends
             _LOG.debug("connection to %s ended: %r", self.peer_id, error)
         self.event_shutting_down.set()
@@ -148,7 +161,7 @@ class BoundedYamux(Yamux):
     async def _more(self) -> bytes:
         data = await self.secured_conn.read(None)
         if not data:
-            raise BoundBroken("says nothing")
+            raise PeerGone
         self._heard_at = trio.current_time()
         return data
 
@@ -163,8 +176,10 @@ class BoundedYamux(Yamux):
                 self._require_answerable()
                 await self._send(TYPE_PING, FLAG_ACK, 0, length)
             return True
-        if kind not in (TYPE_DATA, TYPE_WINDOW_UPDATE):
+        if kind == TYPE_GO_AWAY:
             return False
+        if kind not in (TYPE_DATA, TYPE_WINDOW_UPDATE):
+            raise BoundBroken(f"a frame of kind {kind}")
         if flags & FLAG_SYN and not await self._accepts(stream_id):
             return True
         stream = self.streams.get(stream_id)
@@ -189,9 +204,8 @@ class BoundedYamux(Yamux):
         return False
 
     def _feed(self, stream: YamuxStream, flags: int, increment: int, body: bytes) -> None:
-        stream.send_window += increment
-        if stream.send_window > MAX_SEND_WINDOW:
-            raise BoundBroken("opens its window without end")
+        # libp2p's own Yamux grants more than it takes, a little each time: what is too much is no fault, and no use.
+        stream.send_window = min(stream.send_window + increment, MAX_SEND_WINDOW)
         if body:
             stream.recv_window -= len(body)
             if stream.recv_window < 0:

@@ -128,9 +128,11 @@ class ConnectionLimits:
         limits, now = self.limits, self._now()
         if sum(self._peers.values()) + self._handshakes >= limits.connections:
             return "connections"
+        if direction != "inbound":  # whom we dial ourselves, and a bounded number: no crowd at the door stops that
+            return ""
         if self._handshakes >= limits.handshakes:
             return "handshakes"
-        if direction != "inbound" or address.startswith(_OWN_MACHINE):
+        if address.startswith(_OWN_MACHINE):
             return ""
         if self._addresses[address] >= limits.connections_per_address:
             return "connections of one address"

@@ -29,7 +29,7 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from node.errors import NodeError
-from node.sentry.bounded_yamux import BoundedYamux, bounded_muxers
+from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
 from node.sentry.connection_limits import ConnectionLimits, Limits
 from node.sentry.hardening import HardenedGossipSub, HardenedPubsub
 from node.sentry.peers import Fault, PeerBook
@@ -126,7 +126,7 @@ class SentryHost:
             ),
         )
         network: Any = self.host.get_network()
-        network.upgrader.muxer_multistream = bounded_muxers()
+        network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
         network.retry_config = RetryConfig(max_retries=0)  # `_redial` is what tries again
         self.id = self.host.get_id()
         self.router = HardenedGossipSub(settings.heartbeat_seconds)

@@ -31,6 +31,7 @@ class Fault(Enum):
 
     MALFORMED_RPC = "sent bytes that are no RPC"
     OVERSIZE_RPC = "sent an RPC beyond its bounds"
+    BAD_FRAMES = "broke a bound of the muxer"
     BAD_GOSSIP_SIGNATURE = "sent a message that its publisher did not sign"
     REJECTED_MESSAGE = "sent a message that every honest node rejects"
     BAD_STREAM = "sent on a direct stream what no correct node sends"
@@ -40,6 +41,7 @@ class Fault(Enum):
 POINTS: Final = {
     Fault.MALFORMED_RPC: 100,
     Fault.OVERSIZE_RPC: 100,
+    Fault.BAD_FRAMES: 50,
     Fault.BAD_GOSSIP_SIGNATURE: 25,
     Fault.REJECTED_MESSAGE: 25,
     Fault.BAD_STREAM: 25,

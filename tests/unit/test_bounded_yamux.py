@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
 
@@ -34,6 +35,7 @@ class Wire:
         self.send, self._receive = trio.open_memory_channel[bytes](10_000)
         self.written: list[tuple[int, ...]] = []
         self.stuck = False
+        self.blamed: list[ID] = []
 
     async def read(self, n: int | None = None) -> bytes:
         return await self._receive.receive()
@@ -53,7 +55,7 @@ def muxed(test: Callable[[BoundedYamux, Wire], Any]) -> Callable[[], None]:
     @in_trio
     async def scene() -> None:
         wire: Any = Wire()
-        muxer = BoundedYamux(wire, peer_of("carol"))
+        muxer = BoundedYamux(wire, peer_of("carol"), wire.blamed.append)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(muxer.start)
             await muxer.event_started.wait()
@@ -65,22 +67,23 @@ def muxed(test: Callable[[BoundedYamux, Wire], Any]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    "wire",
+    ("wire", "blamed"),
     [
-        frame(DATA, SYN, 1, DEFAULT_WINDOW_SIZE + 1),
-        frame(DATA, SYN, 1, bytes(DEFAULT_WINDOW_SIZE)) + frame(DATA, 0, 1, b"!"),
-        frame(WINDOW, SYN, 1) + frame(WINDOW, SYN, 1),
-        frame(WINDOW, SYN, 2),
-        frame(WINDOW, SYN, 1) + frame(WINDOW, 0, 1, 0xFFFFFFFF),
-        frame(GO_AWAY, 0, 0),
-        frame(9, 0, 0),
+        (frame(DATA, SYN, 1, DEFAULT_WINDOW_SIZE + 1), 1),
+        (frame(DATA, SYN, 1, bytes(DEFAULT_WINDOW_SIZE)) + frame(DATA, 0, 1, b"!"), 1),
+        (frame(WINDOW, SYN, 1) + frame(WINDOW, SYN, 1), 1),
+        (frame(WINDOW, SYN, 2), 1),
+        (frame(9, 0, 0), 1),
+        (frame(GO_AWAY, 0, 0), 0),
+        (b"", 0),
     ],
 )
-def test_a_broken_bound_ends_the_connection(wire: bytes) -> None:
+def test_a_broken_bound_ends_the_connection_and_is_blamed(wire: bytes, blamed: int) -> None:
     @muxed
     async def scene(muxer: BoundedYamux, link: Wire) -> None:
         await link.send.send(wire)
         await until(muxer.event_shutting_down.is_set)
+        assert link.blamed == [muxer.peer_id] * blamed
 
     scene()
 
@@ -173,6 +176,13 @@ def test_a_peer_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         wire.stuck = False
 
     scene()
+
+
+@muxed
+async def test_a_window_that_is_opened_without_end_has_one(muxer: BoundedYamux, wire: Wire) -> None:
+    await wire.send.send(frame(WINDOW, SYN, 1) + frame(WINDOW, 0, 1, 0xFFFFFFFF) * 3)
+    await until(lambda: 1 in muxer.streams and muxer.streams[1].send_window == bounded_yamux.MAX_SEND_WINDOW)
+    assert wire.blamed == []
 
 
 def test_a_silent_peer_is_pinged_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
