@@ -68,6 +68,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The share of each find that hindsight bid for `available_usd`."""
     available_with_open_bids_usd: float
     """What could have been netted by one who also sees the others' sealed bids."""
+    liquidations: int = 0
+    """Loans that the nodes liquidated."""
+    liquidations_usd: float = 0.0
+    """What these netted: in `net_profit_usd`, and not in `capture`, because hindsight does not look for them."""
     capture: float
     tick_to_bundle_us: Latency
     errors: tuple[str, ...]

@@ -28,6 +28,8 @@ _MEMBERSHIP: Final = tuple(
     "0x" + keccak256(event).hex()
     for event in (b"CheckedIn(uint256,address,uint256,uint256)", b"Rolled(uint256,bytes32,uint256,uint256)")
 )
+_EXECUTED: Final = "0x" + keccak256(b"Executed(address,address,uint256,uint256)").hex()
+_LIQUIDATED: Final = "0x" + keccak256(b"LiquidationCall(address,address,address,uint256,uint256,address,bool)").hex()
 _ETHER: Final = 10**18
 _E8: Final = 10**8
 
@@ -44,6 +46,10 @@ class Earned:
     bids_wei: int
     included: int
     """Executions that succeeded."""
+    liquidations: int = 0
+    """Of them, those that liquidated a loan …"""
+    liquidations_wei: int = 0
+    """… and what they brought to the Safes, less their gas, at the prices of the world's set-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +81,37 @@ def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
     """Measure one operator on the chain, over all blocks of the watch."""
     keys = {account(vault.hot_key).address for vault in operator.vaults}
     executor, ledger = (watch.manifest.contracts[name] for name in ("arb_executor", "execution_ledger"))
-    gas = bids = included = 0
+    gas = bids = included = liquidations = liquidated_wei = 0
     for block in watch.blocks:
         for mined in block.transactions:
             if mined.sender in keys:
                 gas += mined.gas_used * mined.gas_price
                 bids += mined.gas_used * (mined.gas_price - block.base_fee) + coinbase_payment(mined, executor)
                 included += mined.succeeded and not _is_membership(mined, ledger)
+                if is_liquidation(watch.manifest, mined):
+                    liquidations += 1
+                    liquidated_wei += told_profit_wei(watch.manifest, mined) - mined.gas_used * mined.gas_price
     before = watch.before[operator.name]
     tokens = {symbol: after.tokens[symbol] - amount for symbol, amount in before.tokens.items()}
-    return Earned(tokens, after.ether - before.ether, gas, bids, included)
+    return Earned(tokens, after.ether - before.ether, gas, bids, included, liquidations, liquidated_wei)
+
+
+def is_liquidation(manifest: Manifest, mined: Mined) -> bool:
+    """Whether a transaction liquidated a loan on Aave."""
+    pool = manifest.contracts["aave_pool"].lower()
+    return any(log["address"].lower() == pool and log["topics"][0] == _LIQUIDATED for log in mined.logs)
+
+
+def told_profit_wei(manifest: Manifest, mined: Mined) -> int:
+    """What the vault module tells that a transaction brought to its Safe, in wei."""
+    module, symbols = manifest.contracts["vault_module"].lower(), {}
+    for token in manifest.tokens:
+        symbols[token.address.lower()] = token.symbol
+    return sum(
+        worth_of(manifest, symbols["0x" + log["topics"][2][-40:].lower()]).wei(int(log["data"][66:130], 16))
+        for log in mined.logs
+        if log["address"].lower() == module and log["topics"][0] == _EXECUTED
+    )
 
 
 def _is_membership(mined: Mined, ledger: str) -> bool:
@@ -205,6 +232,7 @@ def make_report(outcome: Outcome) -> Report:
     manifest, ledgers = outcome.manifest, [node.ledger for node in outcome.nodes]
     nodes = tuple(_node_report(manifest, node) for node in outcome.nodes)
     net, available = sum(node.net_profit_usd for node in nodes), _usd(manifest, outcome.available.sealed)
+    liquidations = _usd(manifest, sum(node.earned.liquidations_wei for node in outcome.nodes))
     p50, p99, longest = latency_us([took for ledger in ledgers for took in ledger.tick_to_bundle_ns])
     report = Report(
         seed=outcome.seed,
@@ -221,7 +249,9 @@ def make_report(outcome: Outcome) -> Report:
         available_usd=available,
         best_single_bid=outcome.available.share / _BASIS_POINTS,
         available_with_open_bids_usd=_usd(manifest, outcome.available.opened),
-        capture=round(net / available, 4) if available else 0.0,
+        liquidations=sum(node.earned.liquidations for node in outcome.nodes),
+        liquidations_usd=round(liquidations, 2),
+        capture=round((net - liquidations) / available, 4) if available else 0.0,
         tick_to_bundle_us=Latency(p50=p50, p99=p99, max=longest),
         errors=tuple(outcome.errors),
         expectations=(),

@@ -152,12 +152,14 @@ def summary(report: Report) -> Group:
         mark = "[green]✓[/green]" if expectation.met else "[red]✗[/red]"
         held.add_row(mark, expectation.name, expectation.required, Text(expectation.actual))
     bundles, took = report.bundles, report.tick_to_bundle_us
+    without = report.net_profit_usd - report.liquidations_usd
     told = (
         f"seed {report.seed}: {report.blocks} blocks, {report.pending_transactions} pending transactions; "
         f"{bundles.included} of {bundles.submitted} sent were included; missed: {_reasons(bundles.missed)}\n"
-        f"net ${report.net_profit_usd:,.2f} of ${report.available_usd:,.2f} that hindsight nets with its best bid, "
+        f"net ${without:,.2f} of ${report.available_usd:,.2f} that hindsight nets with its best bid, "
         f"{report.best_single_bid:.0%} of each find: {report.capture:.1%} "
         f"(${report.available_with_open_bids_usd:,.2f} if the others' bids were open)\n"
+        f"beside it {report.liquidations} loans liquidated for ${report.liquidations_usd:,.2f}; hindsight has none\n"
         f"tick to bundle {took.p50:,} µs, p99 {took.p99:,} µs, longest {took.max:,} µs"
     )
     return Group(Text(told), Text(), nodes, Text(), held)

@@ -148,6 +148,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         hooks = FeedHooks(
             emit=lambda event: _emit(core, event, is_member=network is not None),
             state_of=state.market.state_of,
+            book=lambda: state.loans.book,
             before_block=lambda header: _before_block(core, simulator, treasury, network, header),
             on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
         )

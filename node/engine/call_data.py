@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from governance.executor import (
+    AaveLiquidation,
     AaveLoan,
     BalancerHop,
     BalancerLoan,
@@ -19,7 +20,7 @@ from governance.executor import (
     encode_execution,
 )
 from node.pipeline.amm.units import TokenAmount
-from node.pipeline.plans import Bid, FlashLoan, LenderKind, SwapStep
+from node.pipeline.plans import Bid, FlashLoan, LenderKind, LiquidationStep, Step
 from node.pipeline.pools import AT_BALANCER_V2, PoolFamily
 from protocol.errors import InvalidField
 from protocol.units import Address, BlockNumber
@@ -42,7 +43,7 @@ class VaultCallData:
         self,
         *,
         sender: Address,
-        steps: Sequence[SwapStep],
+        steps: Sequence[Step],
         loan: FlashLoan,
         profit_token: Address,
         minimum_profit: TokenAmount,
@@ -74,8 +75,10 @@ def _loan(loan: FlashLoan) -> Loan | None:
     return ConcentratedLoan(amount, lender.other_token, lender.fee_pips)
 
 
-def _hop(step: SwapStep) -> Hop:
+def _hop(step: Step) -> Hop:
     minimum = Amount(step.minimum_out)
+    if isinstance(step, LiquidationStep):
+        return AaveLiquidation(token_out=step.token_out, borrower=step.borrower, minimum_out=minimum)
     if step.family is PoolFamily.UNISWAP_V3:
         return ConcentratedHop(token_out=step.token_out, fee_pips=step.fee_pips, minimum_out=minimum)
     if step.family in AT_BALANCER_V2:

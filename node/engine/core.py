@@ -23,7 +23,7 @@ from node.engine.relays import Relays
 from node.engine.signer import Signer, SigningRefused
 from node.engine.unsent import Unsent
 from node.pipeline import events
-from node.pipeline.events import Effect, Event, ResyncPools, SimulateBundle
+from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, SimulateBundle
 from node.pipeline.plans import BundlePlan
 from node.pipeline.ports import Simulator
 from node.pipeline.reasons import Reason
@@ -68,7 +68,7 @@ class EngineCore:
         """From an event's arrival to signed bytes, of the last bundles."""
         self.head = BlockNumber(0)
         """Of the last header seen: what is for it or an earlier one is late."""
-        self.resync: Callable[[ResyncPools], None] = lambda _: None
+        self.resync: Callable[[ResyncPools | ResyncLoans], None] = lambda _: None
         """The chain reader's, set where both are wired."""
         self._signers, self._relays, self._record, self._now = dict(signers), relays, record, now
         self._simulator, self._in_order, self._event_log = simulator, in_order, log
@@ -84,6 +84,7 @@ class EngineCore:
             events.RecordOpportunity: self._opportunity,
             events.RecordDrop: self._drop,
             events.ResyncPools: self._resync,
+            events.ResyncLoans: self._resync,
             events.RaiseAlert: self._alert,
         }
 
@@ -238,7 +239,7 @@ class EngineCore:
         record = found_record(effect.opportunity)
         self.tell(OpportunityDropped(found=record, reason=effect.reason, at=self._now()))
 
-    def _resync(self, effect: ResyncPools, _: int) -> None:
+    def _resync(self, effect: ResyncPools | ResyncLoans, _: int) -> None:
         self.resync(effect)
 
     def _alert(self, effect: events.RaiseAlert, _: int) -> None:

@@ -50,4 +50,6 @@ def plain(value: Any) -> Any:
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(one) for key, one in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(plain(one) for one in value)
     return [plain(one) for one in value]

@@ -29,6 +29,8 @@ from node.engine.feed_live import PROBE_SECONDS, LiveFeed
 from node.engine.feed_lockstep import LockstepFeed
 from node.engine.feed_parts import ChainUnusable, FeedParts
 from node.engine.heads import Heads
+from node.engine.loan_logs import TOPICS, LoanLogs
+from node.engine.loan_reading import LoanReader
 from node.engine.mempool import Mempool
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
@@ -37,7 +39,8 @@ from node.engine.pool_reading import PoolReader, read_contracts
 from node.engine.subscription import Dial, dial_websocket
 from node.engine.token_screen import TokenScreen
 from node.engine.upkeep import Readers, Upkeep
-from node.pipeline.events import ResyncPools, TokenVerdict
+from node.pipeline.events import ResyncLoans, ResyncPools, TokenVerdict
+from node.pipeline.plans import LenderKind
 from protocol.units import Address, UnixNanoseconds
 
 __all__ = ["ChainFeed", "ChainUnusable", "FeedHooks", "FeedStatus"]
@@ -109,9 +112,12 @@ class ChainFeed:
         else:
             await LockstepFeed(self._parts, self._hooks.on_stage).run()
 
-    def resync(self, request: ResyncPools) -> None:
-        """Read pools anew, soon: the effect of the pipeline. Never blocks; may be called from within `emit`."""
-        self._upkeep.resync(request.pool_ids)
+    def resync(self, request: ResyncPools | ResyncLoans) -> None:
+        """Read pools or loans anew, soon. Never blocks; may be called from within `emit`."""
+        if isinstance(request, ResyncLoans):
+            self._upkeep.resync_loans(request.users)
+        else:
+            self._upkeep.resync(request.pool_ids)
 
     def now(self) -> UnixNanoseconds:
         """The node's time as events tell it: the wall clock; in lockstep the chain's, a nanosecond a transaction."""
@@ -165,6 +171,7 @@ class ChainFeed:
             "logs ": readers.logs.counts,
             "upkeep ": self._upkeep.counts,
             "audit ": readers.audit.counts,
+            "loans ": readers.loan_logs.counts,
             "passed over ": readers.discovery.passed_over,
         }
         counts = {prefix + name: count for prefix, part in parts.items() for name, count in part.items()}
@@ -180,9 +187,10 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
     # In lockstep a run must not depend on the one before it.
     folder = None if config.lockstep is not None else config.data_folder
     catalogue = PoolCatalogue(folder, config.chain.id, endpoints)
+    lends = [one.address for one in protocols.lenders if one.kind is LenderKind.AAVE_V3 and one.address is not None]
     return Readers(
         endpoints=endpoints,
-        blocks=BlockReader(endpoints, logs.topics, bounds.undo_blocks),
+        blocks=BlockReader(endpoints, [*logs.topics, *(TOPICS if lends else ())], bounds.undo_blocks),
         logs=logs,
         pools=pools,
         discovery=Discovery(
@@ -196,4 +204,7 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
             feed_time.tick,
             bounds.pending_blocks,
         ),
+        loan_logs=LoanLogs(),
+        loans=LoanReader(endpoints, multicall, protocols.multicall3, lends[0]) if lends else None,
+        book=hooks.book,
     )

@@ -8,7 +8,7 @@ takes within `keep_blocks` is forgotten (the pipeline does so too). Everything h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -47,7 +47,7 @@ class Mempool:
 
     def __init__(
         self,
-        destinations: Container[str],
+        destinations: set[str],
         emit: Callable[[Event], None],
         now: Callable[[], UnixNanoseconds],
         keep_blocks: int,
@@ -59,6 +59,10 @@ class Mempool:
         self._seen: dict[str, None] = {}
         self._nonces: dict[str, int] = {}
         self._waiting: dict[tuple[str, int], _Waiting] = {}
+
+    def watch(self, destinations: Iterable[str]) -> None:
+        """Tell also of transactions to these contracts (lower-case hex)."""
+        self._destinations.update(destinations)
 
     def announced(self, raw: msgspec.Raw | bytes) -> None:
         """Take in a transaction's JSON object."""

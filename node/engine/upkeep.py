@@ -20,6 +20,8 @@ from node.engine.block_reader import BlockReader
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
+from node.engine.loan_logs import LoanLogs
+from node.engine.loan_reading import LoanReader, NotAave, aggregators
 from node.engine.mempool import Mempool
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_reading import PoolReader, Unreadable
@@ -27,6 +29,7 @@ from node.engine.rpc import Call, RpcError
 from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
 from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
+from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.pools import AT_BALANCER_V2, PoolFamily, PoolId, PoolSpec
 from protocol.units import ZERO_ADDRESS, Address
 
@@ -51,6 +54,11 @@ class Readers(msgspec.Struct, frozen=True, kw_only=True):
     screen: TokenScreen
     audit: Audit
     mempool: Mempool
+    loan_logs: LoanLogs
+    loans: LoanReader | None = None
+    """None where no lender is configured whose loans we follow."""
+    book: Callable[[], AaveBook | None] = lambda: None
+    """The pipeline's loans."""
 
 
 class Upkeep:
@@ -75,18 +83,27 @@ class Upkeep:
         self._is_audit_due = False
         self._untold_turn = 0
         self._read: set[PoolId] = set()
+        self._borrowers_wanted: dict[str, None] = {}
+        self._are_loans_wanted = readers.loans is not None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
         waiting = self._wanted or self._unscreened or self._registered or self._readers.mempool.unasked
-        return not waiting and not self._is_audit_due
+        return not waiting and not self._is_audit_due and not self._are_loans_wanted and not self._borrowers_wanted
 
     def resync(self, pool_ids: Sequence[PoolId]) -> None:
         """Read these pools; none means all that are followed."""
         ids: Iterable[PoolId] = pool_ids or [spec.id for spec in self._readers.logs.followed]
         self._wanted.update(dict.fromkeys(ids))
         self.look()
+
+    def resync_loans(self, users: Sequence[str]) -> None:
+        """Read these borrowers; none means everything of the lender."""
+        if self._readers.loans is not None:
+            self._borrowers_wanted.update(dict.fromkeys(users))
+            self._are_loans_wanted |= not users
+            self.look()
 
     def registered(self, pool_ids: Sequence[PoolId]) -> None:
         """Find out what these pools of the vault are."""
@@ -124,6 +141,7 @@ class Upkeep:
         while not self.is_idle and (head := self._readers.blocks.head) is not None:
             await self._identify(head)
             await self._resync(head)
+            await self._read_loans(head)
             await self._screen(head)
             await self._ask_nonces(head)
             await self._audit(head)
@@ -167,6 +185,28 @@ class Upkeep:
         if pool_id in self._read:
             self._read.discard(pool_id)
             self._emit(PoolQuarantined(pool_id, f"it cannot be read: {why}"))
+
+    async def _read_loans(self, head: Header) -> None:
+        loans, users = self._readers.loans, tuple(self._borrowers_wanted)
+        if loans is None or not (users or self._are_loans_wanted):
+            return
+        is_whole = self._are_loans_wanted
+        try:
+            read = await (loans.read(head) if is_whole else loans.read_positions(users, head))
+        except NotAave as error:
+            self.counts["loans_unreadable"] += 1
+            self._are_loans_wanted = False
+            self._borrowers_wanted.clear()
+            _log.error("loans are not followed: %s", error)
+            return
+        if self._is_gone(head) or (self._readers.loan_logs.watch(loans.sources) and self._readers.blocks.head != head):
+            return  # of blocks since, the logs were not read
+        self._are_loans_wanted &= not is_whole
+        for user in users:
+            self._borrowers_wanted.pop(user, None)
+        self._readers.mempool.watch(aggregators(loans.sources))
+        self.counts["loans_read"] += 1
+        self._emit(read)
 
     async def _screen(self, head: Header) -> None:
         tokens = tuple(self._unscreened)
@@ -214,6 +254,17 @@ class Upkeep:
             return
         for pool_id, why in differing.items():
             self._emit(PoolQuarantined(pool_id, f"audit at block {head.number}: {why}"))
+        await self._audit_loans(head)
+
+    async def _audit_loans(self, head: Header) -> None:
+        book = self._readers.book()
+        if self._readers.loans is None or book is None:
+            return
+        differs = await self._readers.loans.differing(book, head)
+        if differs is not None and not self._is_gone(head) and self._readers.blocks.head is head:
+            self.counts["loans_differed"] += 1
+            _log.warning("audit at block %d: %s", head.number, differs)
+            self.resync_loans(())
 
     def _is_gone(self, head: Header) -> bool:
         """Whether a head has left the chain, so that what was read at it is not to be told."""

@@ -6,12 +6,15 @@ clock. The same events in the same order give the same effects, live and in a re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
 
 from node.pipeline.amm.units import Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount, TokenDelta
+from node.pipeline.lending.aave_book import AaveBook, LoanLog
+from node.pipeline.lending.aave_v3 import Position
 from node.pipeline.plans import BundlePlan, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from node.pipeline.reasons import Reason
@@ -142,6 +145,7 @@ class BlockArrived(msgspec.Struct, frozen=True, gc=False, tag=True):
     pool_changes: tuple[PoolChange, ...]
     included: tuple[Hash32, ...]
     now: UnixNanoseconds
+    loan_logs: tuple[LoanLog, ...] = ()
 
 
 class BlockRetracted(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -219,6 +223,14 @@ class LenderRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     available: TokenAmount
 
 
+class LoansRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A lender's loans as read from the chain after `block`: all of them, or with `book` None these positions anew."""
+
+    block: BlockNumber
+    book: AaveBook | None
+    positions: Mapping[str, Position] = {}
+
+
 class KillSwitchSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The operator turned the kill switch on or off."""
 
@@ -246,6 +258,7 @@ Event: TypeAlias = (
     | ExecutionMissed
     | TreasuryRead
     | LenderRead
+    | LoansRead
     | KillSwitchSet
     | TimePassed
 )
@@ -294,6 +307,13 @@ class ResyncPools(msgspec.Struct, frozen=True, gc=False, tag=True):
     why: str
 
 
+class ResyncLoans(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the chain reader: read these borrowers' positions; an empty tuple means the lender's whole book."""
+
+    users: tuple[str, ...]
+    why: str
+
+
 class AlertKind(StrEnum):
     """What an operator should look at."""
 
@@ -304,6 +324,7 @@ class AlertKind(StrEnum):
     KILL_SWITCH = "kill_switch"
     TREASURY_LOW = "treasury_low"
     CYCLES_CAPPED = "cycles_capped"
+    LOANS_UNKNOWN = "loans_unknown"
 
 
 class RaiseAlert(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -314,5 +335,12 @@ class RaiseAlert(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 Effect: TypeAlias = (
-    SimulateBundle | SignAndSubmit | CancelBundle | RecordOpportunity | RecordDrop | ResyncPools | RaiseAlert
+    SimulateBundle
+    | SignAndSubmit
+    | CancelBundle
+    | RecordOpportunity
+    | RecordDrop
+    | ResyncPools
+    | ResyncLoans
+    | RaiseAlert
 )

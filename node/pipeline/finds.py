@@ -25,6 +25,8 @@ class Find(msgspec.Struct, frozen=True, gc=False):
     route: Route
     pools: tuple[int, ...]
     victim_pools: tuple[int, ...]
+    borrower: Address | None = None
+    """Whose loan a liquidation takes; of two that take the same only one can be."""
 
     @property
     def victims_gas(self) -> Gas:
@@ -81,11 +83,12 @@ def find_of(
 
 
 def conflict(one: Find, other: Find) -> bool:
-    """Whether two finds cannot both be taken: a pool on one's route is on the other's, or is moved by its victims.
+    """Whether two finds cannot both be taken: a pool on one's route is on the other's, or is moved by its victims; or
+    both liquidate the same borrower.
 
     Behind the same victims only the routes count; with different victims over one pool neither saw what it would meet.
     """
-    if not _disjoint(one.pools, other.pools):
+    if not _disjoint(one.pools, other.pools) or (one.borrower is not None and one.borrower == other.borrower):
         return True
     if _same_victims(one, other):
         return False

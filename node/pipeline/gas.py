@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.pipeline.plans import LenderKind
+from node.pipeline.plans import LenderKind, LiquidationVenue
 from node.pipeline.pools import PoolFamily
 from protocol.units import Gas
 
@@ -19,7 +19,7 @@ _LENDER = {
     LenderKind.UNISWAP_V3: 60_000,
     LenderKind.VAULT: 40_000,
 }
-_HOP = {
+_HOP: dict[str, int] = {
     PoolFamily.UNISWAP_V2: 75_000,
     PoolFamily.SUSHI_V2: 75_000,
     PoolFamily.UNISWAP_V3: 110_000,
@@ -39,14 +39,16 @@ _HOP = {
     PoolFamily.BALANCER_V3_STABLE: 200_000,
     PoolFamily.ERC4626: 120_000,
     PoolFamily.WRAPPER: 50_000,
+    LiquidationVenue.AAVE_V3: 420_000,
 }
 _MAX_SHAPES = 1024
 _HEADROOM_PERCENT = 160
 
 Shape = tuple[str, ...]
+Family = PoolFamily | LiquidationVenue
 
 
-def shape_of(lender: LenderKind, families: Sequence[PoolFamily]) -> Shape:
+def shape_of(lender: LenderKind, families: Sequence[Family]) -> Shape:
     """What executions of like gas have in common."""
     return (lender, *families)
 
@@ -57,12 +59,12 @@ class GasModel:
     def __init__(self) -> None:
         self._learnt: dict[Shape, int] = {}
 
-    def expected(self, lender: LenderKind, families: Sequence[PoolFamily]) -> Gas:
+    def expected(self, lender: LenderKind, families: Sequence[Family]) -> Gas:
         """Gas that an execution is expected to use."""
         learnt = self._learnt.get(shape_of(lender, families))
         return Gas(_first_guess(lender, families) if learnt is None else learnt)
 
-    def learn(self, lender: LenderKind, families: Sequence[PoolFamily], used: Gas) -> None:
+    def learn(self, lender: LenderKind, families: Sequence[Family], used: Gas) -> None:
         """Take in what a landed execution used."""
         shape = shape_of(lender, families)
         if shape in self._learnt or len(self._learnt) < _MAX_SHAPES:
@@ -85,5 +87,5 @@ def gas_limit(expected: Gas) -> Gas:
     return Gas(expected * _HEADROOM_PERCENT // 100)
 
 
-def _first_guess(lender: LenderKind, families: Sequence[PoolFamily]) -> int:
+def _first_guess(lender: LenderKind, families: Sequence[Family]) -> int:
     return _BASE + _LENDER[lender] + sum([_HOP[family] for family in families])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.pipeline import coordination
+from node.pipeline.detectors.liquidation import is_feed
 from node.pipeline.events import (
     AlertKind,
     BlockArrived,
@@ -13,6 +14,7 @@ from node.pipeline.events import (
     ExecutionMissed,
     KillSwitchSet,
     LenderRead,
+    LoansRead,
     PendingGone,
     PendingTransactionSeen,
     PoolDiscovered,
@@ -27,6 +29,7 @@ from node.pipeline.events import (
 from node.pipeline.finds import Find
 from node.pipeline.packing import pack
 from node.pipeline.pending import PendingSwap, routed_swaps
+from node.pipeline.pending_answers import PendingAnswer, answer_of
 from node.pipeline.prices import reference_price
 from node.pipeline.reasons import Reason
 from node.pipeline.schedule import Placed
@@ -66,10 +69,12 @@ def token_screened(state: PipelineState, event: TokenScreened) -> list[Effect]:
 def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     """Fold the block in, then look at the whole market and at everything that is still pending."""
     state.now = event.now
-    effects = state.blocks.arrive(event)
+    effects = state.blocks.arrive(event) + state.loans.arrive(event)
     for transaction_hash in event.included:
         state.book.remove(transaction_hash)
-    expired = state.book.expire(BlockNumber(event.number - state.settings.bounds.pending_blocks))
+        state.answers.remove(transaction_hash)
+    oldest = BlockNumber(event.number - state.settings.bounds.pending_blocks)
+    expired = state.book.expire(oldest) + state.answers.expire(oldest)
     if expired:
         state.count(Reason.VICTIM_GONE, expired)
     state.market.reindex()
@@ -81,6 +86,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
         found = state.backruns.behind(pending, target, UnixSeconds(event.timestamp + 1), event.now)
         if isinstance(found, Find):
             finds.append(found)
+    finds += _liquidations(state, target, UnixSeconds(event.timestamp + 1))
     unique = {find.opportunity.id: find for find in finds}
     taken, left = pack(list(unique.values()))
     for find in (*taken, *left):
@@ -91,7 +97,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
 def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]:
     """Undo the head; what was on its way to the block after it waits for the new head."""
     state.now = event.now
-    effects = state.blocks.retract(event.hash)
+    effects = state.blocks.retract(event.hash) + state.loans.retract(event.hash)
     if state.blocks.head is not None:
         _begin_block(state, state.blocks.head)
     return effects
@@ -102,6 +108,8 @@ def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Ef
     state.now = event.received_at
     transaction, head = event.transaction, state.blocks.head
     kind = state.routers.get(transaction.to or "")
+    if kind is None and head is not None and is_feed(state.loans.book, transaction.to or ""):
+        return _answer_seen(state, answer_of(transaction, event.received_at, head.number, event.account_nonce))
     if kind is None or head is None:
         state.count(Reason.NOT_A_SWAP)
         return []
@@ -128,6 +136,7 @@ def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Ef
 def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
     """Forget it, and withdraw what stands behind it."""
     state.book.remove(event.hash)
+    state.answers.remove(event.hash)
     effects: list[Effect] = []
     for placed in tuple(state.outstanding.values()):
         opportunity = placed.find.opportunity
@@ -203,6 +212,11 @@ def lender_read(state: PipelineState, event: LenderRead) -> list[Effect]:
     return []
 
 
+def loans_read(state: PipelineState, event: LoansRead) -> list[Effect]:
+    """Take the loans in."""
+    return state.loans.read(event)
+
+
 def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:
     """Turn it; turned on, everything on its way is withdrawn."""
     state.gate.kill_switch = event.on
@@ -218,6 +232,40 @@ def time_passed(state: PipelineState, event: TimePassed) -> list[Effect]:
     """Move the clock."""
     state.now = event.now
     return []
+
+
+def _answer_seen(state: PipelineState, pending: PendingAnswer | None) -> list[Effect]:
+    """A pending answer of a price feed: send the liquidations that it makes possible, right behind it."""
+    if pending is None:
+        state.count(Reason.NOT_A_SWAP)
+        return []
+    state.answers.add(pending)
+    effects: list[Effect] = []
+    for find in _behind_answer(state, pending):
+        effects += coordination.take(state, find)
+    return effects
+
+
+def _liquidations(state: PipelineState, target: BlockNumber, at: UnixSeconds) -> list[Find]:
+    """What is ill by the confirmed prices, and what the answers that are still pending make ill."""
+    if state.loans.book is None:
+        return []
+    finds = state.liquidations.at_block_start(state.loans.book, target, at, state.now)
+    for pending in state.answers:
+        finds += _behind_answer(state, pending)
+    return finds
+
+
+def _behind_answer(state: PipelineState, pending: PendingAnswer) -> list[Find]:
+    head, book = state.blocks.head, state.loans.book
+    if head is None or book is None:
+        return []
+    target, at = BlockNumber(head.number + 1), UnixSeconds(head.timestamp + 1)
+    found = state.liquidations.behind(book, pending, state.answers, target, at, pending.received_at)
+    if isinstance(found, Reason):
+        state.count(found)
+        return []
+    return found
 
 
 def _begin_block(state: PipelineState, head: BlockArrived) -> None:

@@ -73,6 +73,10 @@ class Market:
         """The pool's number, or None for one that was never discovered."""
         return self._number_of.get(pool_id)
 
+    def token_number(self, token: Address) -> int | None:
+        """The token's number, or None for one that no pool trades."""
+        return self._token_number.get(token)
+
     def is_eligible(self, pool: int) -> bool:
         """Whether the pool may trade: we can call it, its state is known and trusted, and so are all its tokens."""
         return self._eligible[pool]

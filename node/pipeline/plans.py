@@ -54,7 +54,7 @@ class FlashLoan(msgspec.Struct, frozen=True, gc=False):
     fee: TokenAmount
 
 
-class SwapStep(msgspec.Struct, frozen=True, gc=False):
+class SwapStep(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One leg of a route with its exact amounts; `minimum_out` is the least that it must give on-chain."""
 
     pool_id: PoolId
@@ -70,6 +70,37 @@ class SwapStep(msgspec.Struct, frozen=True, gc=False):
     minimum_out: TokenAmount
 
 
+class LiquidationVenue(StrEnum):
+    """Which lender a liquidation is made at."""
+
+    AAVE_V3 = "aave_v3_liquidation"
+
+
+class LiquidationStep(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A leg that repays a borrower's debt (`token_in`) and takes collateral (`token_out`); `address` is the lender's.
+
+    `amount_in` is what the lender takes: no more than the close factor, the debt and the collateral let it.
+    """
+
+    family: LiquidationVenue
+    address: Address
+    borrower: Address
+    token_in: Address
+    token_out: Address
+    amount_in: TokenAmount
+    amount_out: TokenAmount
+    minimum_out: TokenAmount
+
+    @property
+    def pool_id(self) -> PoolId:
+        """By what the ledger and the outcomes name what was contended for: the borrower."""
+        return self.borrower
+
+
+Step = SwapStep | LiquidationStep
+"""A leg of a route."""
+
+
 class Opportunity(msgspec.Struct, frozen=True, gc=False):
     """A find: what, where, what it brings before gas and bid, and until when.
 
@@ -80,7 +111,7 @@ class Opportunity(msgspec.Struct, frozen=True, gc=False):
     id: Hash32
     kind: OpportunityKind
     target_block: BlockNumber
-    steps: tuple[SwapStep, ...]
+    steps: tuple[Step, ...]
     loan: FlashLoan
     profit_token: Address
     gross_profit: TokenAmount

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.events import BundleSimulated, SimulateBundle
-from node.pipeline.plans import Bid, FlashLoan, SwapStep
+from node.pipeline.plans import Bid, FlashLoan, Step
 from protocol.units import Address, BlockNumber
 
 
@@ -18,7 +18,7 @@ class CallDataBuilder(Protocol):
         self,
         *,
         sender: Address,
-        steps: Sequence[SwapStep],
+        steps: Sequence[Step],
         loan: FlashLoan,
         profit_token: Address,
         minimum_profit: TokenAmount,

@@ -134,15 +134,19 @@ class Search:
 
     def steps_of(self, route: Route) -> tuple[SwapStep, ...]:
         """The legs of a route for the executor."""
+        return self.swap_steps(route.edges, route.amounts)
+
+    def swap_steps(self, edges: Sequence[int], amounts: Sequence[TokenAmount]) -> tuple[SwapStep, ...]:
+        """Legs for the executor; `amounts` before each and after the last."""
         steps: list[SwapStep] = []
-        for number, amount_in, amount_out in zip(route.edges, route.amounts[:-1], route.amounts[1:], strict=True):
+        for number, amount_in, amount_out in zip(edges, amounts[:-1], amounts[1:], strict=True):
             edge = self._market.edges[number]
             spec = self._market.specs[edge.pool]
             token_in, token_out = spec.tokens[edge.index_in], spec.tokens[edge.index_out]
-            minimum = amount_out - amount_out * _LEG_SLACK // BASIS_POINTS_ONE
             ends = (token_in, token_out, edge.index_in, edge.index_out)
+            least = least_out(amount_out)
             steps.append(
-                SwapStep(spec.id, spec.family, spec.address, *ends, spec.fee_pips, amount_in, amount_out, minimum)
+                SwapStep(spec.id, spec.family, spec.address, *ends, spec.fee_pips, amount_in, amount_out, least)
             )
         return tuple(steps)
 
@@ -187,6 +191,11 @@ class Search:
                 raise LookupError(f"the state of pool {edge.pool} is not known")
             legs.append((state, edge.index_in, edge.index_out))
         return legs
+
+
+def least_out(amount_out: TokenAmount) -> TokenAmount:
+    """The least that a leg must give on-chain."""
+    return amount_out - amount_out * _LEG_SLACK // BASIS_POINTS_ONE
 
 
 def _candidates(found: Floats, count: int) -> list[Candidate]:

@@ -7,10 +7,13 @@ from node.pipeline.blocks import Blocks
 from node.pipeline.bundle import BundleBuilder
 from node.pipeline.detectors.backrun import BackrunDetector
 from node.pipeline.detectors.cyclic_arbitrage import CyclicArbitrageDetector
+from node.pipeline.detectors.liquidation import LiquidationDetector
 from node.pipeline.events import TreasuryRead
 from node.pipeline.lenders import LenderBook
+from node.pipeline.loans import Loans
 from node.pipeline.market import Market
 from node.pipeline.pending import PendingBook
+from node.pipeline.pending_answers import PendingAnswers
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pool_lenders import PoolLenders
 from node.pipeline.ports import CallDataBuilder
@@ -39,6 +42,9 @@ class PipelineState:
         self.book = PendingBook(bounds.max_pending_swaps)
         self.backruns = BackrunDetector(self.market, self.search, self.book, settings)
         self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)
+        self.loans = Loans(bounds.undo_blocks)
+        self.answers = PendingAnswers()
+        self.liquidations = LiquidationDetector(self.market, self.search, settings)
         self.bids = BidPolicy(b"".join(settings.senders))
         self.gate = RiskGate(settings.limits, settings.profit_tokens)
         self.schedule = Schedule(BundleBuilder(settings, call_data))

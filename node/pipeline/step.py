@@ -23,6 +23,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.ExecutionMissed: handlers.execution_missed,
     events.TreasuryRead: handlers.treasury_read,
     events.LenderRead: handlers.lender_read,
+    events.LoansRead: handlers.loans_read,
     events.KillSwitchSet: handlers.kill_switch_set,
     events.TimePassed: handlers.time_passed,
 }

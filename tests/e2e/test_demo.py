@@ -33,6 +33,8 @@ FIELDS = {
     "available_usd",
     "best_single_bid",
     "available_with_open_bids_usd",
+    "liquidations",
+    "liquidations_usd",
     "capture",
     "tick_to_bundle_us",
     "errors",

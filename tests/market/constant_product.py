@@ -8,7 +8,8 @@ from random import Random
 
 from node.pipeline.amm import constant_product
 from node.pipeline.amm.constant_product import ConstantProductPool
-from node.pipeline.amm.errors import PoolRevert
+from node.pipeline.amm.errors import ArithmeticRevert, PoolRevert
+from node.pipeline.amm.units import UINT112_MAX
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, quote_exact_in, quote_exact_out, swap_exact_in
 from protocol.ethereum.abi import selector
 from tests.market import dice
@@ -131,6 +132,8 @@ def _refused(_pool: ConstantProductPool) -> ConstantProductPool:
 
 def _given(pool: ConstantProductPool, given: tuple[int, int]) -> ConstantProductPool:
     reserves = (pool.reserve0 + given[0], pool.reserve1 + given[1])
+    if max(reserves) > UINT112_MAX:
+        raise ArithmeticRevert("UniswapV2: OVERFLOW")
     return ConstantProductPool(*reserves, pool.fee0, pool.fee1, pool.fee_scale)
 
 

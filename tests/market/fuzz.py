@@ -21,7 +21,9 @@ from node.clock import SystemClock
 from node.config import RpcConfig
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
-from node.engine.headers import header_from_json
+from node.engine.headers import Header, header_from_json
+from node.engine.loan_logs import LoanLogs
+from node.engine.loan_reading import LoanReader
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.pool_logs import PoolLogs
@@ -30,9 +32,13 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, PoolRevert
 from node.pipeline.blocks import Blocks
 from node.pipeline.changes import changed
-from node.pipeline.events import BlockArrived, PoolChange, PoolSynced
+from node.pipeline.events import BlockArrived, LoansRead, PoolChange, PoolSynced, ResyncLoans
+from node.pipeline.lending.aave_book import AaveBook, LoanLog
+from node.pipeline.lending.errors import LendingError
+from node.pipeline.loans import Loans
 from node.pipeline.market import Market
 from node.pipeline.pools import PoolFamily, PoolId, PoolSpec, PoolState
+from protocol.ethereum.abi import selector
 from protocol.units import (
     BlockNumber,
     ChainId,
@@ -49,7 +55,8 @@ from tests.market.balancer import BalancerSteps
 from tests.market.concentrated import ConcentratedSteps
 from tests.market.constant_product import ConstantProductSteps
 from tests.market.ground import Family, Ground, Range
-from tests.market.scene import Head, Log, Scene, stepped_topic
+from tests.market.lending import LOANS, LendingSteps
+from tests.market.scene import Head, Log, Scene, Sent, stepped_topic
 from tests.market.steps import Outcome, Refused, Step, outcome_of, packed_step
 
 STEPS_PER_BLOCK = 120
@@ -59,6 +66,8 @@ _BLOCKS_BETWEEN_REORGS = 12
 _BLOCKS_BETWEEN_AUDITS = 20
 _GAS_OF_STEPS = 8_000_000
 _LONGEST_PAUSE = 40
+_LENDING_SHARE = 0.1
+_ANSWER_CHANCE = 0.4
 _STEPPED = stepped_topic()
 
 
@@ -80,12 +89,15 @@ class Report(msgspec.Struct):
     reorgs: int = 0
     audits: int = 0
     by_family: Counter[str] = msgspec.field(default_factory=Counter)
+    done: Counter[str] = msgspec.field(default_factory=Counter)
+    """Steps that the contracts did, by what they were."""
 
     def __str__(self) -> str:
         families = ", ".join(f"{name} {count}" for name, count in sorted(self.by_family.items()))
         return (
             f"seed {self.seed}: {self.steps} steps ({families}), {self.refused} of them refused by both sides; "
-            f"{self.answers} answers compared, {self.blocks} blocks, {self.reorgs} reorgs, {self.audits} audits"
+            f"{self.answers} answers compared, {self.blocks} blocks, {self.reorgs} reorgs, {self.audits} audits; "
+            f"done: {', '.join(f'{name} {count}' for name, count in sorted(self.done.items()))}"
         )
 
 
@@ -112,6 +124,12 @@ class Fuzz:
         self._logs = PoolLogs(self._config.protocols.factories)
         self._market = Market([token.address for token in self._config.tokens.profit], 1_000, 10_000)
         self._blocks = Blocks(self._market, _UNDO_BLOCKS)
+        self._lending, self._loan_logs = LendingSteps(self._ground), LoanLogs()
+        pool = self._ground.contract("aave_pool")
+        self._loan_reader = LoanReader(self._endpoints, self._multicall, self._config.protocols.multicall3, pool)
+        self._loans = Loans(_UNDO_BLOCKS)
+        self._book: AaveBook | None = None
+        self._rounds: dict[str, int] = {}
         self._states: dict[PoolId, PoolState] = {}
         self._specs: dict[PoolId, PoolSpec] = {}
 
@@ -121,7 +139,7 @@ class Fuzz:
 
     async def load(self) -> None:
         """Find all pools and read them once: from here on the logs alone tell."""
-        head = header_from_json(orjson.dumps(await self._endpoints.call("eth_getBlockByNumber", "latest", False)))
+        head = await self._header()
         catalogue = PoolCatalogue(None, ChainId(self._scene.world.manifest.chain_id), self._endpoints)
         weth = self._ground.contract("weth")
         protocols = self._config.protocols
@@ -139,6 +157,32 @@ class Fuzz:
             self._market.discover(spec)
             self._blocks.sync(PoolSynced(spec.id, state, head.number))
 
+        await self._load_loans()
+
+    async def _header(self) -> Header:
+        return header_from_json(orjson.dumps(await self._endpoints.call("eth_getBlockByNumber", "latest", False)))
+
+    async def _load_loans(self) -> None:
+        """Read the whole book, and the feeds' rounds."""
+        read = await self._loan_reader.read(await self._header())
+        self._loan_logs.watch(self._loan_reader.sources)
+        await self._take_loans(read)
+        self.report.families.add(LOANS.decode())
+        for feed in self._known_book().oracle.assets:
+            request = {"to": feed, "data": "0x" + selector("latestRound()").hex()}
+            self._rounds[feed] = int(await self._scene.rpc.call("eth_call", request, "latest"), 16)
+
+    async def _take_loans(self, read: LoansRead) -> None:
+        effects = self._loans.read(read)
+        if effects:
+            raise self._differs(f"what was read of loans asks for {effects}")
+        self._book = self._loans.book
+
+    def _known_book(self) -> AaveBook:
+        if self._book is None:
+            raise self._differs("the book of loans is not known")
+        return self._book
+
     async def run(self, until: Callable[[Report], bool]) -> Report:
         """Go on until the report is enough. Raises Differs."""
         while not until(self.report):
@@ -151,20 +195,23 @@ class Fuzz:
         return self.report
 
     async def _block(self) -> None:
-        packs = self._packs(self._steps())
         pause = self._random.randrange(1, _LONGEST_PAUSE)
-        head, logs = await self._scene.block([b"".join(map(packed_step, pack)) for pack in packs], pause)
+        self._lending.at = int((await self._scene.head()).timestamp, 16) + pause
+        packs, answers = self._packs(self._steps()), self._answers()
+        head, logs = await self._scene.block([b"".join(map(packed_step, pack)) for pack in packs], pause, answers)
+        loan_logs: list[LoanLog] = []
         changes: list[PoolChange] = []
         told: list[Log] = []
         waiting = [iter(pack) for pack in packs]
         for log in logs:
             if log.topics and log.topics[0] == _STEPPED and address_from_hex(log.address) == self._scene.hand:
-                step = next(waiting[int(log.transaction_index, 16)])
+                step = next(waiting[int(log.transaction_index, 16) - len(answers)])
+                loan_logs += self._follow_loans(told, self._lending.at)
                 changes += self._judge(step, told, outcome_of(bytes.fromhex(log.data[2:])))
                 told = []
             else:
                 told.append(log)
-        await self._arrive(head, changes)
+        await self._arrive(head, changes, loan_logs)
         self.report.blocks += 1
         for pool_id, state in self._states.items():
             if self._market.state_of(pool_id) != state:
@@ -175,7 +222,29 @@ class Fuzz:
     def _steps(self) -> list[Step]:
         known = list(self._specs.values())
         chosen = [self._random.choice(known) for _ in range(STEPS_PER_BLOCK)]
-        return [self._families[spec.family].step(self._random, spec, self._states[spec.id]) for spec in chosen]
+        return [
+            self._lending.step(self._random, self._known_book())
+            if self._random.random() < _LENDING_SHARE
+            else self._families[spec.family].step(self._random, spec, self._states[spec.id])
+            for spec in chosen
+        ]
+
+    def _answers(self) -> list[Sent]:
+        """Now and then another price of a feed, before all steps of the block."""
+        if self._random.random() > _ANSWER_CHANCE:
+            return []
+        feed = self._random.choice(sorted(self._rounds))
+        self._rounds[feed] += 1
+        return [self._lending.answer(self._random, self._known_book(), self._rounds[feed], feed)]
+
+    def _follow_loans(self, logs: Sequence[Log], at: int) -> tuple[LoanLog, ...]:
+        """Move our book by the logs of a step."""
+        said = self._loan_logs.read(logs)
+        try:
+            self._book, _ = self._known_book().after(said, at)
+        except LendingError as error:
+            raise self._differs(f"{LOANS.decode()}: {said} does not fit the book: {error}") from error
+        return said
 
     def _packs(self, steps: Sequence[Step]) -> list[list[Step]]:
         """As many transactions as it takes; what is too much for one is left undone by the hand, and not judged."""
@@ -191,7 +260,7 @@ class Fuzz:
 
     def _judge(self, step: Step, logs: Sequence[Log], outcome: Outcome) -> list[PoolChange]:
         """Move our state by the logs of a step, and compare it with what we say and with what the contract says."""
-        before = self._states[step.pool]
+        before = self._state(step.pool)
         said = self._logs.read(logs)
         if said.doubtful:
             raise self._differs(f"{self._told(step)}: {said.doubtful}")
@@ -200,7 +269,7 @@ class Fuzz:
                 self._states[change.pool_id] = changed(self._states[change.pool_id], change)
             except AmmError as error:
                 raise self._differs(f"{self._told(step)}: its log {change} does not fit {before}: {error}") from error
-        state = self._states[step.pool]
+        state = self._state(step.pool)
         self._compare_prediction(step, before, state, outcome)
         for query, (answered, answer) in zip(step.queries, outcome.answers, strict=True):
             given, ours = query.given(answered, answer), query.expected(state)
@@ -208,11 +277,13 @@ class Fuzz:
                 raise self._differs(
                     f"{self._told(step)}, then {query.words}: the chain says {given}, we {ours}; {state}"
                 )
-        if outcome.done and step.done is not None:
-            step.done()
+        if outcome.done:
+            self.report.done[step.action.split()[0]] += 1
+            if step.done is not None:
+                step.done()
         self.report.steps += 1
         self.report.answers += len(step.queries)
-        self.report.by_family[str(self._specs[step.pool].family)] += 1
+        self.report.by_family[LOANS.decode() if step.pool == LOANS else str(self._specs[step.pool].family)] += 1
         return said.changes
 
     def _compare_prediction(self, step: Step, before: Any, after: Any, outcome: Outcome) -> None:
@@ -230,38 +301,52 @@ class Fuzz:
         if outcome.done and _bare(predicted) != _bare(after):
             raise self._differs(f"{self._told(step)}: we say {predicted}, its logs {after}; before {before}")
 
-    async def _arrive(self, head: Head, changes: Sequence[PoolChange]) -> None:
-        effects = self._blocks.arrive(
-            BlockArrived(
-                BlockNumber(int(head.number, 16)),
-                Hash32(bytes.fromhex(head.hash[2:])),
-                Hash32(bytes.fromhex(head.parent_hash[2:])),
-                UnixSeconds(int(head.timestamp, 16)),
-                Wei(int(head.base_fee_per_gas, 16)),
-                Gas(int(head.gas_limit, 16)),
-                Gas(int(head.gas_used, 16)),
-                tuple(changes),
-                (),
-                UnixNanoseconds(0),
-            )
+    async def _arrive(self, head: Head, changes: Sequence[PoolChange], loan_logs: Sequence[LoanLog] = ()) -> None:
+        block = BlockArrived(
+            BlockNumber(int(head.number, 16)),
+            Hash32(bytes.fromhex(head.hash[2:])),
+            Hash32(bytes.fromhex(head.parent_hash[2:])),
+            UnixSeconds(int(head.timestamp, 16)),
+            Wei(int(head.base_fee_per_gas, 16)),
+            Gas(int(head.gas_limit, 16)),
+            Gas(int(head.gas_used, 16)),
+            tuple(changes),
+            (),
+            UnixNanoseconds(0),
+            tuple(loan_logs),
         )
+        effects = self._blocks.arrive(block)
         if effects:
             raise self._differs(f"the block asks for {effects}")
+        effects = self._loans.arrive(block)
+        if self._loans.book != self._book:
+            raise self._differs(f"{LOANS.decode()}: the ring's book {self._loans.book}, by step {self._book}")
+        for effect in effects:
+            if not isinstance(effect, ResyncLoans) or not effect.users:
+                raise self._differs(f"{LOANS.decode()}: the block asks for {effect}")
+            await self._take_loans(await self._loan_reader.read_positions(effect.users, await self._header()))
 
     async def _reorg(self) -> None:
         """Go some blocks on and back again: the ring must undo exactly what came."""
-        before, held = dict(self._states), dict(self._ground.held)
+        before, held, book, rounds = dict(self._states), dict(self._ground.held), self._book, dict(self._rounds)
         snapshot, depth = await self._scene.snapshot(), self._random.randrange(1, _DEEPEST_REORG + 1)
         for _ in range(depth):
             await self._block()
         await self._scene.go_back(snapshot)
         for _ in range(depth):
             assert self._blocks.head is not None
-            effects = self._blocks.retract(self._blocks.head.hash)
+            gone = self._blocks.head.hash
+            effects = self._blocks.retract(gone)
             if effects:
                 raise self._differs(f"the retracted block asks for {effects}")
-        self._states = before
+            self._loans.retract(gone)
+        self._states, self._rounds = before, rounds
         self._restore(held)
+        if self._loans.book is None:  # a position was read after a block that is gone
+            await self._load_loans()
+        elif self._loans.book != book:
+            raise self._differs(f"{LOANS.decode()}: not undone: {self._loans.book}, was {book}")
+        self._book = self._loans.book
         self.report.reorgs += 1
         for pool_id, state in before.items():
             if self._market.state_of(pool_id) != state:
@@ -283,13 +368,19 @@ class Fuzz:
         for pool_id, state in self._states.items():
             if found[pool_id] != state:
                 raise self._differs(f"{self._name(pool_id)}: ours {state}, on the chain {found[pool_id]}")
+        differs = await self._loan_reader.differing(self._known_book(), await self._header())
+        if differs is not None:
+            raise self._differs(f"{LOANS.decode()}: {differs}")
         self.report.audits += 1
 
     def _told(self, step: Step) -> str:
         return f"{self._name(step.pool)}: {step.action}"
 
+    def _state(self, pool_id: PoolId) -> Any:
+        return self._book if pool_id == LOANS else self._states[pool_id]
+
     def _name(self, pool_id: PoolId) -> str:
-        return _name(self._specs[pool_id])
+        return LOANS.decode() if pool_id == LOANS else _name(self._specs[pool_id])
 
     def _differs(self, what: str) -> Differs:
         return Differs(f"seed {self.report.seed}, after {self.report.steps} steps, {self.report.blocks} blocks: {what}")

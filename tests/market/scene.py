@@ -37,6 +37,10 @@ _WETH_BALANCES = 3
 _ETHER = 10**24
 
 
+Sent = tuple[Account, str | None, bytes]
+"""A transaction: who sends it, to whom (None creates), its data."""
+
+
 class Log(LogJson, frozen=True, gc=False, rename="camel"):
     """A log, and the place of its transaction in the block."""
 
@@ -81,7 +85,7 @@ class Scene:
         receipt = await self.rpc.call("eth_getTransactionReceipt", (await self.head()).transactions[0])
         self.hand = address_from_hex(receipt["contractAddress"])
         manifest, hand = self.world.manifest, address_to_hex(self.hand)
-        sent: list[tuple[Account, str | None, bytes]] = []
+        sent: list[Sent] = []
         approvals: list[Call] = []
         for token in manifest.tokens:
             if token.address == manifest.contracts["weth"]:
@@ -101,9 +105,9 @@ class Scene:
         """The latest block."""
         return msgspec.json.decode(await self.rpc.call_unread("eth_getBlockByNumber", "latest", False), type=Head)
 
-    async def block(self, packs: Sequence[bytes], seconds: int) -> tuple[Head, list[Log]]:
-        """Mine one block with a transaction for each pack of steps, so many seconds after its parent."""
-        sent = [(OWNER, address_to_hex(self.hand), _act(pack)) for pack in packs]
+    async def block(self, packs: Sequence[bytes], seconds: int, first: Sequence[Sent] = ()) -> tuple[Head, list[Log]]:
+        """Mine one block with others' transactions and one for each pack of steps, so long after its parent."""
+        sent = [*first, *((OWNER, address_to_hex(self.hand), _act(pack)) for pack in packs)]
         head = await self._send(sent, seconds)
         logs = await self.rpc.call_unread("eth_getLogs", {"blockHash": head.hash})
         return head, msgspec.json.decode(logs, type=list[Log])
@@ -119,7 +123,7 @@ class Scene:
         self._nonces.clear()
         await self.rpc.call("evm_setTime", int((await self.head()).timestamp, 16))
 
-    async def _send(self, sent: Sequence[tuple[Account, str | None, bytes]], seconds: int = 2) -> Head:
+    async def _send(self, sent: Sequence[Sent], seconds: int = 2) -> Head:
         """Mine these transactions in one block, all of which must succeed."""
         raw = [("eth_sendRawTransaction", ("0x" + (await self._signed(*one)).hex(),)) for one in sent]
         for answer in await self.rpc.batch(raw):

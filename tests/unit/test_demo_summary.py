@@ -117,6 +117,27 @@ def test_gas_bids_and_gains_are_those_of_the_operators_keys_and_safes() -> None:
     assert coinbase_payment(ours, EXECUTOR) == 10**16
 
 
+def told(profit: int) -> dict[str, Any]:
+    """What the vault module says of an execution in WETH."""
+    topics = [
+        topic("Executed(address,address,uint256,uint256)"),
+        "0x" + "00" * 32,
+        address("WETH").replace("0x", "0x" + "00" * 12),
+    ]
+    return {"address": address("vault_module"), "topics": topics, "data": "0x" + f"{5:064x}{profit:064x}"}
+
+
+def test_what_liquidations_netted_is_known_apart() -> None:
+    event = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
+    liquidation = {"address": address("aave_pool"), "topics": [topic(event)], "data": "0x"}
+    cost = 200_000 * (BASE_FEE + GWEI)
+    both = watch(mined(1, KEY, liquidation, told(ETHER)), mined(2, KEY, told(3 * ETHER)))
+    found = earned(both, NORTH, after(5 * ETHER - 2 * cost))
+    assert (found.included, found.liquidations, found.liquidations_wei) == (2, 1, ETHER - cost)
+    somebodys = watch(mined(1, address("somebody"), liquidation, told(ETHER)))
+    assert earned(somebodys, NORTH, after(5 * ETHER)).liquidations == 0
+
+
 def good_node(found: Earned) -> NodeOutcome:
     booked = LedgerSummary(
         opportunities={"backrun": 1},

@@ -27,6 +27,7 @@ from node.pipeline.events import (
     RaiseAlert,
     RecordDrop,
     RecordOpportunity,
+    ResyncLoans,
     ResyncPools,
     SignAndSubmit,
     SimulateBundle,
@@ -277,7 +278,7 @@ async def test_a_withdrawal_goes_to_the_relays(scene: Scene) -> None:
 
 
 async def test_finds_drops_alerts_and_resyncs_go_where_they_belong(scene: Scene) -> None:
-    wanted: list[ResyncPools] = []
+    wanted: list[ResyncPools | ResyncLoans] = []
     scene.core.resync = wanted.append
     find, resync = opportunity(11), ResyncPools((b"\1",), "doubt")
     scene.does(

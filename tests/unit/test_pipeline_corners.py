@@ -30,7 +30,7 @@ from node.pipeline.events import (
 )
 from node.pipeline.finds import Find
 from node.pipeline.overlay import Overlay
-from node.pipeline.plans import FlashLender, FlashLoan, LenderKind
+from node.pipeline.plans import FlashLender, FlashLoan, LenderKind, SwapStep
 from node.pipeline.pools import PoolFamily, quote_exact_in, quote_exact_out, swap_exact_in, swap_exact_out
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Approved, Question, Rejected, RiskGate
@@ -306,6 +306,7 @@ def _legs_redone(state: PipelineState, find: Find) -> int:
         assert overlay.apply(waiting.swaps, UnixSeconds(0)) is None
     amount = find.opportunity.loan.amount
     for leg in find.opportunity.steps:
+        assert isinstance(leg, SwapStep)
         pool = state.market.number_of(leg.pool_id)
         assert pool is not None
         held = overlay.state(pool)

@@ -32,7 +32,7 @@ from node.pipeline.events import (
     TreasuryRead,
 )
 from node.pipeline.overlay import Overlay
-from node.pipeline.plans import BundlePlan
+from node.pipeline.plans import BundlePlan, SwapStep
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, swap_exact_in
 from node.pipeline.reasons import Reason
 from node.pipeline.schedule import STANDING_BY_PER_KEY
@@ -104,6 +104,7 @@ def test_the_predicted_profit_is_what_the_pools_give_to_the_wei() -> None:
     after = {spec.id: swap_exact_in(pool, 0, 1, _input_of(pool))[0]}
     amount = opportunity.loan.amount
     for leg in opportunity.steps:
+        assert isinstance(leg, SwapStep)
         number = state.market.number_of(leg.pool_id)
         assert number is not None
         assert leg.amount_in == amount

@@ -1,0 +1,271 @@
+"""Liquidations on Aave V3: what is ill now, and what a pending answer of a price feed makes ill, taken right after it.
+
+A find is a closed route in exact integers: borrow the profit token, swap it to the debt's asset where that is another,
+repay the debt, swap the collateral back. How much is repaid is chosen for the greatest gain, up to what the close
+factor, the debt and the collateral let.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.finds import Find
+from node.pipeline.lenders import flash_loan
+from node.pipeline.lending import aave_v3
+from node.pipeline.lending.aave_book import AaveBook
+from node.pipeline.lending.errors import LendingError
+from node.pipeline.lending.liquidations import LiquidationFind
+from node.pipeline.market import Market
+from node.pipeline.overlay import Overlay
+from node.pipeline.pending_answers import PendingAnswer, PendingAnswers
+from node.pipeline.plans import FlashLender, LiquidationStep, LiquidationVenue, Opportunity, Step
+from node.pipeline.prices import ReferencePrice
+from node.pipeline.reasons import Reason
+from node.pipeline.search import Route, Search, least_out
+from node.pipeline.settings import PipelineSettings
+from node.pipeline.way_back import Way, Ways
+from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.transactions import SignedTransaction
+from protocol.kinds import OpportunityKind
+from protocol.units import (
+    BlockNumber,
+    Hash32,
+    UnixNanoseconds,
+    UnixSeconds,
+    Wei,
+    address_from_hex,
+)
+
+LOOKED_AT = 8
+"""Ill positions that one look weighs: those whose collateral is worth most above the debt."""
+_ROUNDS = 40
+"""Of the search for the amount, if it is not all that may be repaid."""
+_NEARLY = 1024
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """How one position is taken with one profit token."""
+
+    ill: LiquidationFind
+    rank: int
+    into_debt: Way
+    out_of_collateral: Way
+    lender: FlashLender
+    price: ReferencePrice
+
+
+class _Amounts(msgspec.Struct, frozen=True, gc=False):
+    """What moves: before each leg of the way in and after its last, then the same of the way out."""
+
+    into_debt: tuple[TokenAmount, ...]
+    out_of_collateral: tuple[TokenAmount, ...]
+    gain: TokenAmount
+
+
+class LiquidationDetector:
+    """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge."""
+
+    def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
+        self.unjudged = 0
+        self._market, self._search, self._settings = market, search, settings
+
+    def at_block_start(
+        self, book: AaveBook, target_block: BlockNumber, at: UnixSeconds, now: UnixNanoseconds
+    ) -> list[Find]:
+        """Finds of what is ill by the confirmed prices, in a block that is not before `at`."""
+        return self._finds(book, (), target_block, at, now)
+
+    def behind(
+        self,
+        book: AaveBook,
+        pending: PendingAnswer,
+        answers: PendingAnswers,
+        target_block: BlockNumber,
+        at: UnixSeconds,
+        now: UnixNanoseconds,
+    ) -> list[Find] | Reason:
+        """Finds of what a pending answer makes ill, or is ill and stays so; behind it, and behind what it waits for."""
+        chain = answers.with_predecessors(pending)
+        if chain is None:
+            return Reason.VICTIM_NONCE_GAP
+        if len(chain) > self._settings.bounds.victims_per_bundle:
+            return Reason.VICTIM_NONCE_GAP
+        if min(one.transaction.max_fee_per_gas for one in chain) < self._search.base_fee:
+            return Reason.VICTIM_FEE_TOO_LOW
+        try:
+            for one in chain:
+                book = book.answered(one.aggregator, one.answer)
+        except LendingError:
+            return Reason.VICTIM_WOULD_REVERT
+        finds = self._finds(book, [one.transaction for one in chain], target_block, at, now)
+        return finds or Reason.NOT_PROFITABLE
+
+    def _finds(
+        self,
+        book: AaveBook,
+        victims: Sequence[SignedTransaction],
+        target_block: BlockNumber,
+        at: UnixSeconds,
+        now: UnixNanoseconds,
+    ) -> list[Find]:
+        ill, self.unjudged = book.liquidatable(at)
+        overlay = Overlay(self._market)
+        finds: list[Find] = []
+        for one in ill[:LOOKED_AT]:
+            best: Find | None = None
+            for rank in range(len(self._settings.profit_tokens)):
+                found = self._weigh(book, one, rank, overlay, at)
+                if found is not None and found[1].surplus_wei > (0 if best is None else best.surplus):
+                    best = self._find(*found, victims, target_block, now, book.pool)
+            if best is not None:
+                finds.append(best)
+        return finds
+
+    def _weigh(
+        self, book: AaveBook, ill: LiquidationFind, rank: int, overlay: Overlay, at: UnixSeconds
+    ) -> tuple[_Way, Route, _Amounts] | None:
+        """The best amount of one position with one profit token; None where there is no way or no lender."""
+        price, token = self._search.prices[rank], self._settings.profit_tokens[rank]
+        if price is None:
+            return None
+        ways = Ways(self._market, overlay)
+        debt, collateral = address_from_hex(ill.debt_asset), address_from_hex(ill.collateral_asset)
+        back = ways.best(collateral, token.address, ill.moved.collateral_received)
+        returned = None if back is None else ways.amounts(back, ill.moved.collateral_received)
+        if back is None or returned is None:
+            return None
+        into = ways.best(token.address, debt, returned[-1], ways.pools(back))
+        if into is None:
+            return None
+        most = min(token.max_input, _greatest_input(ways, into, ill.moved.debt_repaid, returned[-1]))
+        available = self._search.lenders.most(token.address)
+        most = most if available is None else min(most, available)
+        specs = [self._market.specs[pool] for pool in (*ways.pools(into), *ways.pools(back))]
+        lender = self._search.lenders.lender_for(token.address, most, specs, overlay.states) if most > 0 else None
+        if lender is None:
+            return None
+        way = _Way(ill, rank, into, back, lender, price)
+
+        def gain_of(amount: TokenAmount) -> int | None:
+            moved = _amounts(book, way, ways, amount, at)
+            return None if moved is None else moved.gain
+
+        best = _best(gain_of, most)
+        moved = None if best is None else _amounts(book, way, ways, best, at)
+        if best is None or moved is None or moved.gain <= 0:
+            return None
+        return way, self._route(way, moved, best), moved
+
+    def _route(self, way: _Way, moved: _Amounts, amount: TokenAmount) -> Route:
+        market, edges = self._market, (*way.into_debt, *way.out_of_collateral)
+        families = [market.specs[market.edges[edge].pool].family for edge in way.into_debt]
+        after = [market.specs[market.edges[edge].pool].family for edge in way.out_of_collateral]
+        gas = self._search.gas.expected(way.lender.kind, [*families, LiquidationVenue.AAVE_V3, *after])
+        gain_wei = way.price.wei_down(moved.gain)
+        surplus = Wei(gain_wei - gas * self._search.base_fee)
+        amounts = (*moved.into_debt, *moved.out_of_collateral)
+        return Route(edges, way.rank, amounts, flash_loan(way.lender, amount), moved.gain, gain_wei, gas, surplus)
+
+    def _find(
+        self,
+        way: _Way,
+        route: Route,
+        moved: _Amounts,
+        victims: Sequence[SignedTransaction],
+        target_block: BlockNumber,
+        now: UnixNanoseconds,
+        pool: str,
+    ) -> Find:
+        borrower = address_from_hex(way.ill.user)
+        taken, given = moved.into_debt[-1], moved.out_of_collateral[0]
+        ends = address_from_hex(way.ill.debt_asset), address_from_hex(way.ill.collateral_asset)
+        liquidation = LiquidationStep(
+            LiquidationVenue.AAVE_V3, address_from_hex(pool), borrower, *ends, taken, given, least_out(given)
+        )
+        before = self._search.swap_steps(way.into_debt, moved.into_debt)
+        after = self._search.swap_steps(way.out_of_collateral, moved.out_of_collateral)
+        steps: tuple[Step, ...] = (*before, liquidation, *after)
+        named = borrower + b"".join(one.hash for one in victims)
+        opportunity = Opportunity(
+            id=Hash32(keccak256(self._settings.chain_id.to_bytes(8, "big") + target_block.to_bytes(8, "big") + named)),
+            kind=OpportunityKind.LIQUIDATION,
+            target_block=target_block,
+            steps=steps,
+            loan=route.loan,
+            profit_token=self._settings.profit_tokens[way.rank].address,
+            gross_profit=route.gain,
+            gross_profit_wei=route.gain_wei,
+            gas=route.gas,
+            victims=tuple(victims),
+            seen_at=now,
+        )
+        pools = tuple(self._market.edges[edge].pool for edge in route.edges)
+        return Find(opportunity, route, pools, (), borrower)
+
+
+def is_feed(book: AaveBook | None, address: str) -> bool:
+    """Whether an address (lower-case hex) is one of them."""
+    return book is not None and address in book.oracle.assets
+
+
+def _amounts(book: AaveBook, way: _Way, ways: Ways, amount: TokenAmount, at: UnixSeconds) -> _Amounts | None:
+    """All amounts for a loan; None where a pool refuses, or the lender would not take all that is brought."""
+    into = ways.amounts(way.into_debt, amount)
+    if into is None:
+        return None
+    ill = way.ill
+    taken = aave_v3.liquidation(
+        book.market,
+        book.positions[ill.user],
+        book.oracle.prices,
+        ill.collateral_asset,
+        ill.debt_asset,
+        at,
+        into[-1],
+    )
+    if taken is None or taken.debt_repaid != into[-1] or not taken.collateral_received:
+        return None
+    back = ways.amounts(way.out_of_collateral, taken.collateral_received)
+    if back is None:
+        return None
+    return _Amounts(into, back, back[-1] - amount - flash_loan(way.lender, amount).fee)
+
+
+def _greatest_input(ways: Ways, into: Way, wanted: TokenAmount, enough: TokenAmount) -> TokenAmount:
+    """The greatest amount, at most `enough`, of which no more than `wanted` comes out; by bisection."""
+    if not into:
+        return wanted
+    low, high = 0, enough
+    while low < high:
+        middle = (low + high + 1) // 2
+        amounts = ways.amounts(into, middle)
+        if amounts is not None and amounts[-1] <= wanted:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _best(gain_of: Callable[[TokenAmount], int | None], most: TokenAmount) -> TokenAmount | None:
+    """The amount of the greatest gain up to `most`: mostly all of it; else by thirds, for a gain with one summit."""
+
+    def worth(amount: TokenAmount) -> tuple[bool, int]:
+        gain = gain_of(amount)
+        return gain is not None, gain or 0
+
+    if worth(most)[0] and worth(most) >= worth(max(1, most - most // _NEARLY)):
+        return most
+    low, high = 1, most
+    for _ in range(_ROUNDS):
+        if high - low < 3:
+            break
+        third = (high - low) // 3
+        if worth(low + third) < worth(high - third):
+            low += third
+        else:
+            high -= third
+    best = max((low, (low + high) // 2, high), key=worth)
+    return best if worth(best)[0] else None
