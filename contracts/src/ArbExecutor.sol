@@ -83,6 +83,23 @@ contract ArbExecutor is
         IERC20(token).lend(msg.sender, owed);
     }
 
+    /// @inheritdoc IArbExecutor
+    function trade(address sold, uint256 amount, address bought, bytes calldata plan)
+        external
+        nonReentrant
+        returns (uint256 owed)
+    {
+        if (msg.sender != MODULE) revert NotModule();
+        uint256 lastBlock = plan.read(1, 5);
+        if (block.number > lastBlock) revert PlanExpired(lastBlock);
+        if (plan.read(0, 1) != NOBODY) revert UnknownSource(plan.read(0, 1));
+        if (amount == 0 || plan.read(6, 16) != 0 || plan.read(38, 12) != 0) revert WrongAmount();
+        owed = _runRoute(plan, HEADER_BYTES, sold, amount, bought);
+        uint256 required = plan.read(22, 16);
+        if (owed < required) revert ProfitBelowMinimum(owed, required);
+        IERC20(bought).lend(msg.sender, owed);
+    }
+
     /// @dev Of an own execution all that comes out; of an order what is left after the finder and the fee.
     function _proceedsOf(address hotKey, address token, uint256 drawn, uint256 bid, bytes calldata plan)
         private

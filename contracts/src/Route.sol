@@ -66,9 +66,17 @@ abstract contract Route is
         SUSHI_SWAP_FEE_PIPS = sushiSwap.feePips;
     }
 
-    /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, back into `token`. What goes into a
-    /// pair is sent there straight by the hop before it. What a liquidation leaves of `token` stays with the proceeds.
+    /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, back into `token`.
     function _runRoute(bytes calldata plan, uint256 offset, address token, uint256 amount) internal returns (uint256) {
+        return _runRoute(plan, offset, token, amount, token);
+    }
+
+    /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, into `lastToken`. What goes into a
+    /// pair is sent there straight by the hop before it. What a liquidation leaves of `lastToken` stays with the proceeds.
+    function _runRoute(bytes calldata plan, uint256 offset, address token, uint256 amount, address lastToken)
+        internal
+        returns (uint256)
+    {
         Hop memory hop;
         (hop, offset) = _readHop(plan, offset, token);
         if (hop.pair != address(0)) IERC20(token).safeTransfer(hop.pair, amount);
@@ -82,14 +90,14 @@ abstract contract Route is
                 _swap(plan, hop, tokenIn, amount, next.pair == address(0) ? address(this) : next.pair);
             if (amountOut < hop.minimum) revert LegBelowMinimum(index, amountOut, hop.minimum);
             if (spare != 0) {
-                if (tokenIn != token) revert PartialFill(amount - spare, amount);
+                if (tokenIn != lastToken) revert PartialFill(amount - spare, amount);
                 kept += spare;
             }
             (tokenIn, amount) = (hop.tokenOut, amountOut);
             if (isLast) break;
             hop = next;
         }
-        if (tokenIn != token) revert RouteNotClosed(tokenIn);
+        if (tokenIn != lastToken) revert RouteNotClosed(tokenIn);
         return amount + kept;
     }
 

@@ -3,72 +3,51 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SlotDerivation} from "@openzeppelin/contracts/utils/SlotDerivation.sol";
 import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
+import {VaultSettings} from "./VaultSettings.sol";
 import {IArbExecutor} from "./interfaces/IArbExecutor.sol";
-import {Change, ChangeKind, IVaultModule, TokenLimit, Vault} from "./interfaces/IVaultModule.sol";
+import {Inventory, IVaultModule, Market, Vault} from "./interfaces/IVaultModule.sol";
 import {ISafe} from "./interfaces/external/ISafe.sol";
+import {Bucket, Level} from "./libraries/Bucket.sol";
+import {MarketPrice} from "./libraries/MarketPrice.sol";
 
 /// @title VaultModule
-contract VaultModule is IVaultModule {
+contract VaultModule is VaultSettings {
+    using Bucket for Level;
+    using MarketPrice for Market;
+    using MarketPrice for MarketPrice.Price;
     using SafeERC20 for IERC20;
     using SlotDerivation for bytes32;
     using TransientSlot for *;
 
-    struct Limit {
-        uint128 maxDraw;
-        bool pinned;
-    }
-
-    /// @inheritdoc IVaultModule
-    uint256 public constant LOOSENING_DELAY = 48 hours;
-    /// @inheritdoc IVaultModule
-    uint256 public constant ENACTMENT_WINDOW = 7 days;
-
     uint8 private constant CALL = 0;
+    uint256 private constant FULL_BPS = 10_000;
     uint256 private constant INTRINSIC_GAS = 21_000;
     uint256 private constant GAS_PER_CALLDATA_BYTE = 16;
     bytes32 private constant LOCKS = keccak256("hftnode.VaultModule.locks");
 
-    mapping(address safe => Vault) private _vaults;
-    mapping(address safe => mapping(address token => Limit)) private _limits;
-    mapping(bytes32 proposal => uint256) private _dueAt;
+    /// @dev One thing at a time for each Safe, and only what its hot key asks for.
+    modifier byOperator(address safe) {
+        _enter(safe);
+        _;
+        LOCKS.deriveMapping(safe).asBoolean().tstore(false);
+    }
 
-    // Executions
+    // Atomic executions
 
     /// @inheritdoc IVaultModule
     function execute(address safe, address token, uint256 drawn, bytes calldata plan)
         external
+        byOperator(safe)
         returns (uint256 profit)
     {
-        Vault storage vault = _vaults[safe];
-        if (msg.sender != vault.operator) revert NotOperator();
-        if (vault.paused) revert VaultPaused();
-        Limit memory limit = _limits[safe][token];
-        if (!limit.pinned) revert TokenNotPinned(token);
-        if (drawn > limit.maxDraw) revert DrawAboveMaximum(drawn, limit.maxDraw);
-        if (address(vault.executor) == address(0)) revert NoExecutor();
-        uint256 bidCap = _bidCapLeft(vault.bidCap);
-
-        TransientSlot.BooleanSlot lock = LOCKS.deriveMapping(safe).asBoolean();
-        if (lock.tload()) revert VaultBusy();
-        lock.tstore(true);
-        profit = _trade(safe, vault.executor, token, drawn, bidCap, plan);
-        lock.tstore(false);
-        emit Executed(safe, token, drawn, profit);
-    }
-
-    /// @dev Draw, let the executor run, pull.
-    function _trade(
-        address safe,
-        IArbExecutor executor,
-        address token,
-        uint256 drawn,
-        uint256 bidCap,
-        bytes calldata plan
-    ) private returns (uint256 profit) {
+        _requireDrawable(safe, token, drawn);
+        IArbExecutor executor = _executorOf(safe);
+        uint256 bidCap = _bidCapLeft(_vaults[safe].bidCap);
         uint256 before = drawn == 0 ? 0 : IERC20(token).balanceOf(safe);
-        if (drawn != 0) _draw(safe, address(executor), token, drawn);
+        if (drawn != 0) _transfer(safe, token, address(executor), drawn);
         uint256 owed = executor.execute(msg.sender, token, drawn, bidCap, plan);
         if (owed < drawn) revert PrincipalMissing(owed, drawn);
         IERC20(token).safeTransferFrom(address(executor), safe, owed);
@@ -76,12 +55,113 @@ contract VaultModule is IVaultModule {
             uint256 afterwards = IERC20(token).balanceOf(safe);
             if (afterwards < before) revert PrincipalMissing(afterwards, before);
         }
-        return owed - drawn;
+        profit = owed - drawn;
+        emit Executed(safe, token, drawn, profit);
     }
 
-    /// @dev Whether the token's own answer was good shows in the pull.
-    function _draw(address safe, address executor, address token, uint256 amount) private {
-        bytes memory transfer = abi.encodeCall(IERC20.transfer, (executor, amount));
+    // Inventory
+
+    /// @inheritdoc IVaultModule
+    function trade(address safe, address sold, uint256 amount, address bought, bytes calldata plan)
+        external
+        byOperator(safe)
+        returns (uint256 received)
+    {
+        if (amount == 0 || sold == bought) revert NothingToTrade();
+        _requireDrawable(safe, sold, amount);
+        if (!_limits[safe][bought].pinned) revert TokenNotPinned(bought);
+        Inventory memory inventory = _inventories[safe];
+        if (inventory.unit == address(0)) revert InventoryOff();
+        uint256 worth = _priceOf(safe, sold, inventory).worthUp(amount);
+        MarketPrice.Price memory price = _priceOf(safe, bought, inventory);
+        // no bid comes out of a trade: the cap holds the priority fee alone
+        _bidCapLeft(_vaults[safe].bidCap);
+        received = _swap(safe, sold, amount, bought, plan);
+        uint256 loss = Math.saturatingSub(worth, price.worthDown(received));
+        _account(safe, inventory, worth, loss);
+        emit Traded(safe, sold, bought, amount, received, loss, worth);
+    }
+
+    /// @dev Draw, let the executor run, pull; and look at what is held.
+    function _swap(address safe, address sold, uint256 amount, address bought, bytes calldata plan)
+        private
+        returns (uint256 received)
+    {
+        IArbExecutor executor = _executorOf(safe);
+        uint256 soldBefore = IERC20(sold).balanceOf(safe);
+        uint256 boughtBefore = IERC20(bought).balanceOf(safe);
+        _transfer(safe, sold, address(executor), amount);
+        received = executor.trade(sold, amount, bought, plan);
+        IERC20(bought).safeTransferFrom(address(executor), safe, received);
+
+        uint256 held = IERC20(sold).balanceOf(safe);
+        if (held + amount < soldBefore) revert TradeIncomplete(sold, held, soldBefore - amount);
+        uint256 atLeast = _markets[safe][sold].heldAtLeast;
+        if (held < atLeast) revert HeldTooLittle(sold, held, atLeast);
+        held = IERC20(bought).balanceOf(safe);
+        if (held < boughtBefore + received) revert TradeIncomplete(bought, held, boughtBefore + received);
+        uint256 atMost = _markets[safe][bought].heldAtMost;
+        if (held > atMost) revert HeldTooMuch(bought, held, atMost);
+    }
+
+    function _account(address safe, Inventory memory inventory, uint256 worth, uint256 loss) private {
+        uint256 band = Math.mulDiv(worth, inventory.lossBand, FULL_BPS);
+        if (loss > band) revert LossAboveBand(loss, band);
+        (uint256 level, bool fits) = _levels[safe].losses.pour(loss, inventory.maxLoss);
+        if (!fits) revert LossAboveMaximum(level, inventory.maxLoss);
+        (level, fits) = _levels[safe].turnover.pour(worth, inventory.maxTurnover);
+        if (!fits) revert TurnoverAboveMaximum(level, inventory.maxTurnover);
+    }
+
+    function _priceOf(address safe, address token, Inventory memory inventory)
+        private
+        view
+        returns (MarketPrice.Price memory)
+    {
+        address unit = inventory.unit;
+        if (token == unit) return MarketPrice.Price(MarketPrice.ONE, MarketPrice.ONE);
+        return _markets[safe][token].read(token, unit, inventory.decimals, inventory.agreement);
+    }
+
+    /// @inheritdoc IVaultModule
+    function deposit(address safe, address token, address exchange, uint256 amount) external byOperator(safe) {
+        if (!_limits[safe][token].pinned) revert TokenNotPinned(token);
+        Deposits storage deposits = _deposits[safe][exchange][token];
+        uint256 today = block.timestamp / 1 days;
+        uint256 sent = amount + (deposits.day == today ? deposits.sent : 0);
+        if (sent > deposits.cap) revert DepositAboveCap(sent, deposits.cap);
+        (deposits.day, deposits.sent) = (uint64(today), uint96(sent));
+        uint256 before = IERC20(token).balanceOf(safe);
+        _transfer(safe, token, exchange, amount);
+        uint256 held = IERC20(token).balanceOf(safe);
+        if (held + amount != before) revert DepositIncomplete(held, before);
+        emit Deposited(safe, exchange, token, amount);
+    }
+
+    // What they share
+
+    function _enter(address safe) private {
+        if (msg.sender != _vaults[safe].operator) revert NotOperator();
+        if (_vaults[safe].paused) revert VaultPaused();
+        TransientSlot.BooleanSlot lock = LOCKS.deriveMapping(safe).asBoolean();
+        if (lock.tload()) revert VaultBusy();
+        lock.tstore(true);
+    }
+
+    function _requireDrawable(address safe, address token, uint256 amount) private view {
+        Limit memory limit = _limits[safe][token];
+        if (!limit.pinned) revert TokenNotPinned(token);
+        if (amount > limit.maxDraw) revert DrawAboveMaximum(amount, limit.maxDraw);
+    }
+
+    function _executorOf(address safe) private view returns (IArbExecutor executor) {
+        executor = _vaults[safe].executor;
+        if (address(executor) == address(0)) revert NoExecutor();
+    }
+
+    /// @dev Whether the token's own answer was good shows in the balances that are looked at afterwards.
+    function _transfer(address safe, address token, address to, uint256 amount) private {
+        bytes memory transfer = abi.encodeCall(IERC20.transfer, (to, amount));
         if (!ISafe(safe).execTransactionFromModule(token, 0, transfer, CALL)) revert DrawRefused();
     }
 
@@ -93,127 +173,5 @@ contract VaultModule is IVaultModule {
         uint256 fee = (tx.gasprice - block.basefee) * gasLimit;
         if (fee > bidCap) revert PriorityFeeAboveCap(fee, bidCap);
         return bidCap - fee;
-    }
-
-    // Settings
-
-    /// @inheritdoc IVaultModule
-    function open(address operator, IArbExecutor executor, uint256 bidCap, TokenLimit[] calldata limits) external {
-        if (_vaults[msg.sender].opened) revert AlreadyOpened();
-        _requireEnabled(msg.sender);
-        _vaults[msg.sender].opened = true;
-        emit Opened(msg.sender);
-        _change(msg.sender, Change(ChangeKind.Operator, operator, 0));
-        _change(msg.sender, Change(ChangeKind.Executor, address(executor), 0));
-        _change(msg.sender, Change(ChangeKind.BidCap, address(0), bidCap));
-        for (uint256 i = 0; i < limits.length; ++i) {
-            _change(msg.sender, Change(ChangeKind.Token, limits[i].token, limits[i].maxDraw));
-        }
-    }
-
-    /// @inheritdoc IVaultModule
-    function tighten(address safe, Change calldata change) external {
-        Vault storage vault = _vaults[safe];
-        if (!vault.opened) revert NotOpened();
-        if (msg.sender != vault.operator && msg.sender != safe && !ISafe(safe).isOwner(msg.sender)) {
-            revert NotGuardian();
-        }
-        if (!_isTighter(safe, change)) revert NotTighter();
-        ++vault.generation;
-        _change(safe, change);
-    }
-
-    /// @inheritdoc IVaultModule
-    function propose(Change calldata change) external {
-        if (!_vaults[msg.sender].opened) revert NotOpened();
-        _requireWellFormed(msg.sender, change);
-        uint256 due = block.timestamp + LOOSENING_DELAY;
-        _dueAt[_proposal(msg.sender, change)] = due;
-        emit Proposed(msg.sender, change.kind, change.subject, change.value, due);
-    }
-
-    /// @inheritdoc IVaultModule
-    function enact(address safe, Change calldata change) external {
-        bytes32 proposal = _proposal(safe, change);
-        uint256 due = _dueAt[proposal];
-        if (due == 0) revert NotProposed();
-        if (block.timestamp < due) revert TooEarly(due);
-        if (block.timestamp > due + ENACTMENT_WINDOW) revert TooLate(due + ENACTMENT_WINDOW);
-        delete _dueAt[proposal];
-        _change(safe, change);
-    }
-
-    /// @inheritdoc IVaultModule
-    function vaultOf(address safe) external view returns (Vault memory) {
-        return _vaults[safe];
-    }
-
-    /// @inheritdoc IVaultModule
-    function limitOf(address safe, address token) external view returns (bool pinned, uint128 maxDraw) {
-        Limit memory limit = _limits[safe][token];
-        return (limit.pinned, limit.maxDraw);
-    }
-
-    /// @inheritdoc IVaultModule
-    function dueAt(address safe, Change calldata change) external view returns (uint256) {
-        return _dueAt[_proposal(safe, change)];
-    }
-
-    function _change(address safe, Change memory change) private {
-        _requireWellFormed(safe, change);
-        Vault storage vault = _vaults[safe];
-        if (change.kind == ChangeKind.Pause) {
-            vault.paused = change.value == 1;
-        } else if (change.kind == ChangeKind.BidCap) {
-            vault.bidCap = uint88(change.value);
-        } else if (change.kind == ChangeKind.Token) {
-            _limits[safe][change.subject] = Limit(uint128(change.value), true);
-        } else if (change.kind == ChangeKind.Unpin) {
-            delete _limits[safe][change.subject];
-        } else if (change.kind == ChangeKind.Operator) {
-            vault.operator = change.subject;
-        } else {
-            vault.executor = IArbExecutor(change.subject);
-        }
-        emit Changed(safe, change.kind, change.subject, change.value, msg.sender);
-    }
-
-    function _isTighter(address safe, Change calldata change) private view returns (bool) {
-        if (change.kind == ChangeKind.Pause) return change.value == 1;
-        if (change.kind == ChangeKind.BidCap) return change.value < _vaults[safe].bidCap;
-        if (change.kind == ChangeKind.Unpin) return true;
-        if (change.kind == ChangeKind.Token) {
-            Limit memory limit = _limits[safe][change.subject];
-            return limit.pinned && change.value < limit.maxDraw;
-        }
-        return change.subject == address(0); // no operator, no executor
-    }
-
-    /// @dev A Safe's own address is no token (it must never be called for its module), and neither is an account
-    /// without code; an executor is a contract other than the Safe.
-    function _requireWellFormed(address safe, Change memory change) private view {
-        ChangeKind kind = change.kind;
-        bool isGood;
-        if (kind == ChangeKind.Pause) {
-            isGood = change.subject == address(0) && change.value <= 1;
-        } else if (kind == ChangeKind.BidCap) {
-            isGood = change.subject == address(0) && change.value <= type(uint88).max;
-        } else if (kind == ChangeKind.Token) {
-            isGood = change.value <= type(uint128).max && change.subject != safe && change.subject.code.length != 0;
-        } else if (kind == ChangeKind.Executor) {
-            bool isContract = change.subject != safe && change.subject.code.length != 0;
-            isGood = change.value == 0 && (isContract || change.subject == address(0));
-        } else {
-            isGood = change.value == 0;
-        }
-        if (!isGood) revert MalformedChange();
-    }
-
-    function _proposal(address safe, Change calldata change) private view returns (bytes32) {
-        return keccak256(abi.encode(safe, _vaults[safe].generation, change));
-    }
-
-    function _requireEnabled(address safe) private view {
-        if (safe.code.length == 0 || !ISafe(safe).isModuleEnabled(address(this))) revert ModuleNotEnabled();
     }
 }

@@ -11,7 +11,7 @@ contract SettingsTest is WorldTest {
     Change private raise = Change(ChangeKind.BidCap, address(0), 2 ether);
 
     function _propose(Change memory change) private {
-        _bySafe(address(module), abi.encodeCall(VaultModule.propose, (change)));
+        _bySafe(address(module), abi.encodeCall(IVaultModule.propose, (change)));
     }
 
     function _tighten(address by, Change memory change) private {

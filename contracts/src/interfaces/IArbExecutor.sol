@@ -47,7 +47,7 @@ struct ExecutorBindings {
 /// anything of it; only the module may, so that a call is always somebody's, within that somebody's bounds.
 ///
 /// P17  No balance and no allowance is left after a call. What strangers send in stays where it is and never counts.
-/// P18  The profit, after the payment to the builder, is at least the plan's minimum, or everything reverts.
+/// P18  The profit, after the payment to the builder, or what a trade buys, is at least the plan's minimum, or everything reverts.
 /// P19  The payment to the builder is at most what the module allows, and comes out of WETH profit only.
 ///
 /// An order of the network is opened in the `ExecutionLedger` before its route and settled after it: the finder is paid
@@ -111,11 +111,12 @@ interface IArbExecutor {
     /// @notice A pool of Uniswap V3 or V4 ran out of liquidity and took less than it was to take; or a liquidation in the
     /// middle of a cycle did.
     error PartialFill(uint256 taken, uint256 amountIn);
-    /// @notice The last hop gives another token than the first one took.
+    /// @notice The last hop gives another token than the one that the route is to end with.
     error RouteNotClosed(address tokenOut);
     /// @notice What came out of the route does not repay the loan and its fee.
     error LoanNotCovered(uint256 proceeds, uint256 owed);
-    /// @notice P18: after repayment less is left than the amount drawn, the minimum profit and the builder's payment.
+    /// @notice P18: after repayment less is left than the amount drawn, the minimum profit and the builder's payment; or
+    /// a trade gave less than its minimum.
     error ProfitBelowMinimum(uint256 proceeds, uint256 required);
     /// @notice P19: the builder is to get more than the module allows.
     error BidAboveCap(uint256 bid, uint256 cap);
@@ -142,6 +143,15 @@ interface IArbExecutor {
     function execute(address hotKey, address token, uint256 drawn, uint256 bidCap, bytes calldata plan)
         external
         returns (uint256 owed);
+
+    /// @notice Run a plan that ends with another token than it begins with. Nothing is borrowed and no builder is paid (both
+    /// fields are 0), and the minimum is of what is bought. The caller has sent `amount` of `sold` and pulls `owed`.
+    /// @param sold The token the route begins with.
+    /// @param amount What the caller has sent in, in its smallest unit.
+    /// @param bought The token the route ends with.
+    /// @param plan See above.
+    /// @return owed All that came out, in the smallest unit of `bought`.
+    function trade(address sold, uint256 amount, address bought, bytes calldata plan) external returns (uint256 owed);
 
     /// @notice Uniswap V3 asks for what a swap costs.
     function uniswapV3SwapCallback(int256 amount0, int256 amount1, bytes calldata data) external;

@@ -181,3 +181,39 @@ interface IAaveAccounts {
         view
         returns (uint256, uint256 debtBase, uint256, uint256, uint256, uint256 health);
 }
+
+interface IPoolOracle {
+    function increaseObservationCardinalityNext(uint16 next) external;
+    function observe(uint32[] calldata secondsAgos) external view returns (int56[] memory ticks, uint160[] memory);
+    function slot0() external view returns (uint160 sqrtPriceX96, int24 tick, uint16, uint16, uint16, uint8, bool);
+}
+
+interface IPoolRouter {
+    struct Swap {
+        address tokenIn;
+        address tokenOut;
+        uint24 fee;
+        address recipient;
+        uint256 deadline;
+        uint256 amountIn;
+        uint256 amountOutMinimum;
+        uint160 sqrtPriceLimitX96;
+    }
+
+    function exactInputSingle(Swap calldata swap) external returns (uint256 amountOut);
+}
+
+interface IPriceOracle {
+    function getSourceOfAsset(address token) external view returns (address feed);
+}
+
+interface IFeedProxy {
+    function aggregator() external view returns (address);
+    function latestAnswer() external view returns (int256);
+}
+
+interface IFeedAggregator {
+    function getOracles() external view returns (address[] memory);
+    function latestRound() external view returns (uint256);
+    function submit(uint256 round, int256 answer) external;
+}

@@ -7,7 +7,7 @@ import {Test} from "forge-std/Test.sol";
 import {ArbExecutor} from "../../src/ArbExecutor.sol";
 import {VaultModule} from "../../src/VaultModule.sol";
 import {ExecutorBindings, PairFactory, PoolFactory} from "../../src/interfaces/IArbExecutor.sol";
-import {Change, ChangeKind, TokenLimit} from "../../src/interfaces/IVaultModule.sol";
+import {Change, ChangeKind, IVaultModule, TokenLimit} from "../../src/interfaces/IVaultModule.sol";
 import {Header, Plans} from "./Plans.sol";
 import {
     IBalancerQuestions,
@@ -72,7 +72,7 @@ abstract contract WorldTest is Test {
         executor = new ArbExecutor(_bindings());
         _give(weth, address(safe), PRINCIPAL);
         _bySafe(address(safe), abi.encodeCall(ISafeAccount.enableModule, (address(module))));
-        _bySafe(address(module), abi.encodeCall(VaultModule.open, (alice, executor, BID_CAP, _limits())));
+        _bySafe(address(module), abi.encodeCall(IVaultModule.open, (alice, executor, BID_CAP, _limits())));
         _label();
     }
 
@@ -149,7 +149,7 @@ abstract contract WorldTest is Test {
 
     /// The Safe proposes a change, waits until it is due, and enacts it.
     function _loosen(Change memory change) internal {
-        _bySafe(address(module), abi.encodeCall(VaultModule.propose, (change)));
+        _bySafe(address(module), abi.encodeCall(IVaultModule.propose, (change)));
         skip(module.LOOSENING_DELAY());
         module.enact(address(safe), change);
     }

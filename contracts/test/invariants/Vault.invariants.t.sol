@@ -13,7 +13,7 @@ contract VaultInvariants is Test {
         handler = new VaultHandler();
         handler.setUp();
         fingerprint = handler.safeFingerprint();
-        bytes4[] memory selectors = new bytes4[](9);
+        bytes4[] memory selectors = new bytes4[](10);
         selectors[0] = VaultHandler.trade.selector;
         selectors[1] = VaultHandler.execute.selector;
         selectors[2] = VaultHandler.executeModestly.selector;
@@ -23,6 +23,7 @@ contract VaultInvariants is Test {
         selectors[6] = VaultHandler.tighten.selector;
         selectors[7] = VaultHandler.loosen.selector;
         selectors[8] = VaultHandler.withdraw.selector;
+        selectors[9] = VaultHandler.executeGreedily.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -55,8 +56,9 @@ contract VaultInvariants is Test {
         handler.execute(1 ether, 0, 0, 0, 0, 1);
         handler.execute(0, 1 ether, 1, 0, 0.001 ether, 1);
         handler.intrude(1 ether, 0);
+        handler.executeGreedily(1 ether, 0, 0);
         assertEq(handler.executions(), 2, "executions");
-        assertEq(handler.refusals(), 1, "refusals");
+        assertEq(handler.refusals(), 2, "refusals");
     }
 
     function afterInvariant() public {

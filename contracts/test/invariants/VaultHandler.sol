@@ -6,6 +6,7 @@ import {Change, ChangeKind, IVaultModule, Vault} from "../../src/interfaces/IVau
 import {VaultModule} from "../../src/VaultModule.sol";
 import {Header, Plans} from "../base/Plans.sol";
 import {WorldTest} from "../base/WorldTest.sol";
+import {KeepingExecutor} from "../malicious/Executors.sol";
 
 /// @title Everything that anybody does around a vault, at random, and what came of it
 /// @dev An action that a contract rightly refuses is counted and ends there; one that must not fail is not caught.
@@ -101,6 +102,17 @@ contract VaultHandler is WorldTest {
         } catch {
             ++refusals;
         }
+    }
+
+    /// The Safe has pinned an executor of Mallory's, which keeps, claims and allows as it likes.
+    function executeGreedily(uint256 drawn, uint256 claimed, uint256 allowed) external nextBlock {
+        drawn = bound(drawn, 1, 1 ether);
+        claimed = bound(claimed, 0, 2 * drawn);
+        KeepingExecutor greedy = new KeepingExecutor(claimed, bound(allowed, 0, 2 * drawn));
+        if (module.vaultOf(address(safe)).paused) return;
+        _loosen(Change(ChangeKind.Executor, address(greedy), 0));
+        _attempt(alice, drawn, Plans.own(), "");
+        _loosen(Change(ChangeKind.Executor, address(executor), 0));
     }
 
     // Mallory and other strangers

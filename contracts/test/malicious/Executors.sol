@@ -29,3 +29,34 @@ contract CallingExecutor {
         return drawn;
     }
 }
+
+/// @title An executor that keeps all it is sent, and gives for it what its plan says, out of what it has
+contract StingyExecutor {
+    function trade(address, uint256, address bought, bytes calldata plan) external returns (uint256 given) {
+        given = abi.decode(plan, (uint256));
+        IERC20(bought).approve(msg.sender, given);
+    }
+}
+
+/// @title An executor that is its own hot key, and goes on in the midst of an execution
+contract NestingExecutor {
+    address private immutable MODULE;
+    bytes private inner;
+    bytes public answer;
+
+    constructor(address module) {
+        MODULE = module;
+    }
+
+    function run(bytes calldata outer, bytes calldata inner_) external {
+        inner = inner_;
+        (bool done,) = MODULE.call(outer);
+        require(done, "the outer call");
+    }
+
+    function execute(address, address token, uint256 drawn, uint256, bytes calldata) external returns (uint256) {
+        (, answer) = MODULE.call(inner);
+        IERC20(token).approve(msg.sender, drawn);
+        return drawn;
+    }
+}
