@@ -37,6 +37,16 @@ class ChangeKind(IntEnum):
     UNPIN = 3
     OPERATOR = 4
     EXECUTOR = 5
+    UNIT = 6
+    LOSS_BAND = 7
+    AGREEMENT = 8
+    MAX_LOSS = 9
+    MAX_TURNOVER = 10
+    FEED = 11
+    POOL = 12
+    HELD_AT_LEAST = 13
+    HELD_AT_MOST = 14
+    DEPOSIT = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

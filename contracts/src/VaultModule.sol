@@ -130,6 +130,8 @@ contract VaultModule is VaultSettings {
         uint256 today = block.timestamp / 1 days;
         uint256 sent = amount + (deposits.day == today ? deposits.sent : 0);
         if (sent > deposits.cap) revert DepositAboveCap(sent, deposits.cap);
+        // at most the cap, which has 96 bits
+        // forge-lint: disable-next-line(unsafe-typecast)
         (deposits.day, deposits.sent) = (uint64(today), uint96(sent));
         uint256 before = IERC20(token).balanceOf(safe);
         _transfer(safe, token, exchange, amount);

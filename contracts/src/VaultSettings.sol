@@ -173,6 +173,8 @@ abstract contract VaultSettings is IVaultModule {
             inventory.maxTurnover = uint128(change.value);
         } else if (change.kind == ChangeKind.Feed) {
             (address feed, uint256 maxAge) = _unpacked(change.value);
+            // well-formed, so at most 32 bits
+            // forge-lint: disable-next-line(unsafe-typecast)
             (market.feed, market.maxAge) = (IPriceFeed(feed), uint32(maxAge));
             market.decimals = feed == address(0) ? 0 : _decimalsOf(feed) + _decimalsOf(change.subject);
         } else if (change.kind == ChangeKind.Pool) {
@@ -183,6 +185,8 @@ abstract contract VaultSettings is IVaultModule {
             market.heldAtMost = uint128(change.value);
         } else {
             (address token, uint256 cap) = _unpacked(change.value);
+            // of 256 bits 160 are gone
+            // forge-lint: disable-next-line(unsafe-typecast)
             _deposits[safe][change.subject][token].cap = uint96(cap);
         }
     }
@@ -297,6 +301,8 @@ abstract contract VaultSettings is IVaultModule {
 
     /// @dev An address, and what stands above its bits.
     function _unpacked(uint256 value) private pure returns (address subject, uint256 rest) {
+        // cutting is what this does
+        // forge-lint: disable-next-line(unsafe-typecast)
         return (address(uint160(value)), value >> ADDRESS_BITS);
     }
 }

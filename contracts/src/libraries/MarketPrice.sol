@@ -47,10 +47,14 @@ library MarketPrice {
     function _byFeed(Market storage market, address token, uint256 decimals) private view returns (uint256) {
         if (address(market.feed) == address(0)) revert IVaultModule.NoFeed(token);
         (, int256 answer,, uint256 updatedAt,) = market.feed.latestRoundData();
+        // above zero, so that the cast does nothing
+        // forge-lint: disable-next-line(unsafe-typecast)
         if (answer <= 0 || uint256(answer) > MAX_ANSWER || updatedAt > block.timestamp) {
             revert IVaultModule.FeedUnusable(token, answer, updatedAt);
         }
         if (block.timestamp - updatedAt > market.maxAge) revert IVaultModule.FeedStale(token, updatedAt);
+        // above zero
+        // forge-lint: disable-next-line(unsafe-typecast)
         return Math.mulDiv(uint256(answer), 10 ** decimals * ONE, 10 ** uint256(market.decimals));
     }
 
