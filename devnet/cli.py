@@ -131,7 +131,9 @@ def _program() -> str:
 
 @devnet.command()
 @click.option("--duration", default=300.0, show_default=True, help="Seconds; in lockstep of chain time.")
-@click.option("--nodes", default=3, show_default=True, help="How many operators take part: 1 to 3.")
+@click.option(
+    "--nodes", default=3, show_default=True, help="How many operators take part, 1 to 5; the reach of five differs."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the report to this file (JSON).")
 @click.option("--seed", default=1, show_default=True, help="What the actors do follows from it.")
 @click.option("--plain", is_flag=True, help="Lines in place of the live screen.")

@@ -39,6 +39,7 @@ from protocol.units import (
     StakeUnits,
     TokenAmount,
     UnixSeconds,
+    Wei,
     address_from_hex,
     address_to_hex,
 )
@@ -49,6 +50,7 @@ _HOT_KEY: Final = "(address,uint48,uint48,uint48,uint48)"
 _EPOCH: Final = "(bytes32,uint96,uint32,bool)"
 _ENTRY: Final = "(address,uint96)"
 _CUT: Final = "(uint256,uint256,uint256)"
+_VAULT: Final = "(address,uint88,bool,address,bool,uint64)"
 _OFFENCE: Final = "(address,uint96,address,uint48,uint8)"
 _REPORT: Final = "report((uint8,address,bytes,bytes,bytes,bytes))"
 
@@ -252,6 +254,37 @@ def offence_query(contracts: NetworkContracts, offence_id: Hash32) -> Query[Offe
         )
 
     return Query(contracts.court, encode_call("offenceAt(bytes32)", offence_id), read)
+
+
+class VaultRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A vault as the module has it; see IVaultModule.sol."""
+
+    operator: Address
+    bid_cap: Wei
+    is_paused: bool
+    executor: Address
+    is_opened: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its hot key can execute anything."""
+        return self.is_opened and not self.is_paused and self.executor != ZERO_ADDRESS
+
+
+def vault_query(module: Address, safe: Address) -> Query[VaultRecord]:
+    """A Safe's vault."""
+
+    def read(answer: bytes) -> VaultRecord:
+        operator, bid_cap, is_paused, executor, is_opened, _ = _struct(_VAULT, answer)
+        return VaultRecord(
+            operator=address_from_hex(operator),
+            bid_cap=bid_cap,
+            is_paused=is_paused,
+            executor=address_from_hex(executor),
+            is_opened=is_opened,
+        )
+
+    return Query(module, encode_call("vaultOf(address)", address_to_hex(safe)), read)
 
 
 # Transactions

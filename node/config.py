@@ -16,7 +16,7 @@ from node.pipeline.events import TokenVerdict
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import PoolFamily
 from node.pipeline.settings import Bounds, ProfitToken, RiskLimits, RouterKind
-from protocol.units import Address, BlockNumber, ChainId
+from protocol.units import Address, BasisPoints, BlockNumber, ChainId
 
 
 class Mode(StrEnum):
@@ -175,6 +175,12 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where peers reach us, as multiaddresses."""
     bootstrap: tuple[str, ...] = ()
     """Peers to dial at first, as multiaddresses that end in /p2p/ and the peer's id."""
+    finder_share: BasisPoints = BasisPoints(5_000)
+    """Of the net profit of a find that is handed over, what we ask for."""
+    finder_floor: BasisPoints = BasisPoints(2_500)
+    """Of the find's gross profit: below that it is not executed for us."""
+    takes_orders: bool = True
+    """Whether others' orders are executed in our blocks."""
 
 
 class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,6 +102,13 @@ class NetworkPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """When its last heartbeat came; 0 if none did."""
     head: int
     capabilities: int
+    value_limit: str
+    """Wei that is handed to it at once, at most."""
+    given: int
+    """Orders that it was given, of these accepted, of these paid for on the chain, and accepted but not executed."""
+    accepted: int
+    paid: int
+    broken: int
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

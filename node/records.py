@@ -164,6 +164,44 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     """The order's hash; of membership the epoch as a word."""
 
 
+class OrderTold(Record, frozen=True, kw_only=True, tag="order_told"):
+    """An order that we gave (`role` finder) or were given (leader), and its answer."""
+
+    order_hash: Hash32
+    role: str
+    peer: Address
+    """The other side's account."""
+    target_block: BlockNumber
+    primary_key: Hash32
+    answer: str
+    """`accept`, `have`, `decline`, `silent`."""
+    detail: str
+    """Why it was declined, or why there was no answer."""
+    lack: str
+    """What we lacked to execute it ourselves."""
+    is_backup: bool
+    """Whether the same was given to the leader of the block before."""
+    took_ns: int
+    at: UnixNanoseconds
+
+
+class NetworkAlertTold(Record, frozen=True, kw_only=True, tag="network_alert_told"):
+    """An alert of the network, by us or by another operator, and what our own recomputation says of it."""
+
+    alert_id: Hash32
+    alert_kind: str
+    subject: Hash32
+    severity: str
+    evidence: bytes
+    block: BlockNumber
+    block_hash: Hash32
+    operator: Address
+    """Who told it."""
+    verdict: str
+    """`confirmed` or `refuted`."""
+    at: UnixNanoseconds
+
+
 AnyRecord: TypeAlias = (
     OpportunityFound
     | OpportunityDropped
@@ -175,6 +213,8 @@ AnyRecord: TypeAlias = (
     | OutcomeRetracted
     | AlertRaised
     | PaymentMade
+    | OrderTold
+    | NetworkAlertTold
 )
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -29,6 +29,7 @@ from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_led
 from devnet.demo.network_contracts import networks
 from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
 from devnet.demo.operators import EVERYTHING, STYLES, prepare_node
+from devnet.demo.reach import OPERATORS, interrupt, limit, websocket_of
 from devnet.demo.report import Report
 from devnet.demo.summary import NodeOutcome, Outcome, available_wei, earned, ledger_differences, make_report, net_usd
 from devnet.demo.view import DemoView, NodeView, Screen
@@ -112,6 +113,7 @@ class _Demo:
         self._rpc = RpcClient(running.record.rpc_url)
         self._watch = ChainWatch(self._rpc, running.manifest, [node.prepared.operator for node in nodes])
         self._parts: dict[str, asyncio.Task[Any]] = {}
+        self._beside: list[asyncio.Task[None]] = []
         self._outcomes: list[NodeOutcome] = []
         self._pending = self._pending_at_start = 0
         self._rate: tuple[float, int] = (0.0, 0)
@@ -136,6 +138,7 @@ class _Demo:
                         running.manifest,
                         root / operator.name,
                         network.get(operator.name),
+                        websocket_of(operator.name, running.record.ws_url) if options.nodes == OPERATORS else "",
                     )
                 except ConfigError as error:
                     raise ConfigInvalid(str(error)) from error
@@ -147,7 +150,7 @@ class _Demo:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._parts.values():
+        for task in (*self._parts.values(), *self._beside):
             task.cancel()
         await asyncio.gather(*self._parts.values(), *(node.stop() for node in self._nodes), return_exceptions=True)
         await self._rpc.__aexit__()
@@ -161,6 +164,9 @@ class _Demo:
         }
         if self._running.actors is not None:
             self._parts["actors"] = asyncio.create_task(self._running.actors.run())
+        if self._options.nodes == OPERATORS:
+            async with RpcClient(self._running.record.admin_url) as admin, RpcClient(self._running.anvil.url) as chain:
+                await limit(self._running.manifest.operators, chain, admin)
         if self._options.lockstep:
             await self._begin()  # no block is made before the nodes have joined
         for node in self._nodes:
@@ -170,6 +176,10 @@ class _Demo:
         if not self._options.lockstep:
             await self._begin()
         self._began = time.monotonic()
+        if self._options.nodes == OPERATORS and not self._options.lockstep:
+            builders = tuple(self._running.record.builder_urls)
+            interrupting = interrupt(self._running.manifest.operators, builders, self._running.record.admin_url)
+            self._beside.append(asyncio.create_task(interrupting))
         if not await self._until(self._is_over, float("inf"), "running"):
             return False
         await self._freeze()

@@ -37,12 +37,17 @@ from node.config import (
     VaultConfig,
 )
 from node.config_template import write_commented
+from node.engine.anti_slashing import begin_journal
+from node.engine.network.part import JOURNAL
+from node.engine.network.wiring import machine_name
+from node.engine.signing_journal import Owner
 from node.identity import write_identity
 from node.keyfile import Password, write_keystore
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import PoolFamily
 from node.pipeline.settings import ProfitToken, RiskLimits, RouterKind
-from protocol.units import Address, ChainId, TokenAmount, Wei
+from protocol.signing import Domain
+from protocol.units import Address, BlockNumber, ChainId, TokenAmount, Wei
 
 _CHEAP_SCRYPT: Final = 2**12
 """The keys are public anyway."""
@@ -86,6 +91,16 @@ STYLES: Final = {
         ("WETH", "USDC", "USDT"),
         Wei(3 * 10**14),
     ),
+    "west": Style(
+        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
+        ("WETH", "USDC", "USDT", "DAI", "WBTC"),
+        Wei(10**14),
+    ),
+    "centre": Style(
+        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
+        ("WETH", "USDC", "USDT", "DAI", "WBTC"),
+        Wei(10**14),
+    ),
 }
 
 
@@ -111,6 +126,7 @@ def prepare_node(
     manifest: Manifest,
     folder: Path,
     network: NetworkConfig | None = None,
+    websocket: str = "",
 ) -> PreparedNode:
     """Write configuration, keystores, identity and password into a new `folder`. Raises what `node.config_file` raises.
 
@@ -128,17 +144,35 @@ def prepare_node(
         vaults.append(VaultConfig(safe=_raw(vault.safe), keystore=keystore))
     if network is not None:
         write_identity(network.identity, account(operator.peer).secret)
-    config = replace(node_config(operator.name, style, record, manifest, folder, tuple(vaults)), network=network)
+        _begin_journal(operator, network, manifest, folder / "data")
+    config = replace(
+        node_config(operator.name, style, record, manifest, folder, tuple(vaults), websocket), network=network
+    )
     config_path = folder / "hftnode.toml"
     write_commented(config, config_path)
     return PreparedNode(operator, config, config_path, password_path)
 
 
+def _begin_journal(operator: Operator, network: NetworkConfig, manifest: Manifest, data_folder: Path) -> None:
+    """Say that the operator's key has signed nothing yet, as nobody has since the world was made."""
+    data_folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    domain = Domain(ChainId(manifest.chain_id), network.staking)
+    hot_key = _raw(account(operator.vaults[0].hot_key).address)
+    owner = Owner(domain.separator, hot_key, machine_name())
+    begin_journal(data_folder / JOURNAL, owner, BlockNumber(manifest.block_number))
+
+
 def node_config(
-    name: str, style: Style, record: RunRecord, manifest: Manifest, folder: Path, vaults: tuple[VaultConfig, ...]
+    name: str,
+    style: Style,
+    record: RunRecord,
+    manifest: Manifest,
+    folder: Path,
+    vaults: tuple[VaultConfig, ...],
+    websocket: str = "",
 ) -> Config:
     """Return the configuration of an operator's node on a running devnet, with its files in `folder`."""
-    contracts = manifest.contracts
+    contracts, websocket = manifest.contracts, websocket or record.ws_url
     return Config(
         name=name,
         mode=Mode.LIVE,
@@ -146,7 +180,7 @@ def node_config(
         chain=ChainConfig(
             id=ChainId(record.chain_id),
             block_seconds=record.block_time_seconds,
-            rpcs=(RpcConfig(http=record.rpc_url, websocket=record.ws_url),),
+            rpcs=(RpcConfig(http=record.rpc_url, websocket=websocket),),
         ),
         protocols=ProtocolsConfig(
             multicall3=_raw(contracts["multicall3"]),

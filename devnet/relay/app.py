@@ -70,6 +70,7 @@ def wire(config: RelayConfig, chain: Chain, building: RpcClient, reading: RpcCli
         submit_private=partial(intake.submit, public=False),
         withdraw_private=mempool.withdraw,
         in_turn=intake.in_turn,
+        shuns=lambda builder, senders: faults.shuns(builder, senders, clock.now()),
     )
     endpoints = BuilderEndpoints(flashbots, intake=intake, faults=faults, clock=clock)
     producer = Producer(

@@ -31,7 +31,7 @@ from devnet.relay.lockstep_driver import LockstepDriver
 from devnet.relay.producer import Producer, ReorgRefused
 
 _MAX_WARP_SECONDS: Final = 10 * 365 * 86_400.0
-_FAULT_FIELDS: Final = frozenset(("endpoint", "kind", "count", "seconds", "lie", "depth"))
+_FAULT_FIELDS: Final = frozenset(("endpoint", "kind", "count", "seconds", "lie", "depth", "senders"))
 
 Method = Callable[[Call], Awaitable[Any]]
 
@@ -155,6 +155,7 @@ class ControlRpc:
                 seconds=None if seconds is None else parameters.seconds(seconds, "seconds", _MAX_WARP_SECONDS),
                 lie=lie if lie == "" else parameters.text(lie, "lie"),
                 depth=parameters.integer(wanted.get("depth", 0), "depth"),
+                senders=[parameters.address(one) for one in wanted.get("senders", [])],
             )
         except FaultRefused as error:
             raise InvalidParams(str(error)) from error

@@ -6,6 +6,7 @@ refuse      any       answers every call with an error
 garbage     any       answers with bytes that are not JSON
 lie         public    `head`: tells a wrong block number; `balance`: tells wrong balances
 lie         builder   accepts bundles and never includes one
+shun        builder   `senders`: takes no bundle with a transaction of one of these accounts
 leak        builder   shows the transactions of bundles on the public socket
 stale_head  public    stays at the head of the moment at which the fault begins, silently
 reorg       public    `depth` blocks are replaced after the next block; `count` times
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -33,12 +34,15 @@ class FaultKind(Enum):
     GARBAGE = "garbage"
     LIE = "lie"
     LEAK = "leak"
+    SHUN = "shun"
     STALE_HEAD = "stale_head"
     REORG = "reorg"
 
 
-_ON_PUBLIC: Final = frozenset(FaultKind) - {FaultKind.LEAK}
-_ON_BUILDER: Final = frozenset((FaultKind.HANG, FaultKind.REFUSE, FaultKind.GARBAGE, FaultKind.LIE, FaultKind.LEAK))
+_ON_PUBLIC: Final = frozenset(FaultKind) - {FaultKind.LEAK, FaultKind.SHUN}
+_ON_BUILDER: Final = frozenset(
+    (FaultKind.HANG, FaultKind.REFUSE, FaultKind.GARBAGE, FaultKind.LIE, FaultKind.LEAK, FaultKind.SHUN)
+)
 LIES: Final = ("head", "balance")
 
 
@@ -59,6 +63,8 @@ class Fault:
     depth: int = 0
     block: int = 0
     """For `stale_head`: the head at which the endpoint stays."""
+    senders: frozenset[str] = frozenset()
+    """For `shun`: whose transactions, lower-case hex."""
     used: int = 0
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -80,6 +86,7 @@ class Fault:
             "until": self.until,
             "lie": self.lie,
             "depth": self.depth,
+            "senders": sorted(self.senders),
             "used": self.used,
         }
 
@@ -104,6 +111,7 @@ class Faults:
         seconds: float | None = None,
         lie: str = "",
         depth: int = 0,
+        senders: Iterable[str] = (),
     ) -> Fault:
         """Put a fault in force at devnet time `now` and head `block`. Raises `FaultRefused`."""
         checked = self._check(endpoint, kind)
@@ -113,12 +121,15 @@ class Faults:
                 raise FaultRefused("a reorg needs a depth of at least 1")
         if checked is FaultKind.LIE and endpoint == PUBLIC and lie not in LIES:
             raise FaultRefused(f"a lie on the public endpoint is one of {', '.join(LIES)}")
+        shunned = frozenset(sender.lower() for sender in senders)
+        if (checked is FaultKind.SHUN) != bool(shunned):
+            raise FaultRefused("senders are whom a shun is about, and no other fault")
         if len(self._known) >= MAX_FAULTS:
             self._known = {fault.identifier: fault for fault in self.active(now)}
         if len(self._known) >= MAX_FAULTS:
             raise FaultRefused(f"at most {MAX_FAULTS} faults at a time: clear some")
         until = None if seconds is None else now + seconds
-        fault = Fault(next(self._ids), endpoint, checked, count, until, lie, depth, block)
+        fault = Fault(next(self._ids), endpoint, checked, count, until, lie, depth, block, shunned)
         self._known[fault.identifier] = fault
         return fault
 
@@ -140,6 +151,16 @@ class Faults:
             if fault.endpoint == endpoint and fault.kind is kind:
                 return fault
         return None
+
+    def shuns(self, endpoint: str, senders: Iterable[str], now: float) -> bool:
+        """Whether a builder takes nothing of one of these accounts; counts it as used."""
+        given = frozenset(senders)
+        for fault in self.active(now):
+            if fault.endpoint == endpoint and fault.kind is FaultKind.SHUN and fault.senders & given:
+                fault.used += 1
+                self.used[f"{endpoint}.shun"] += 1
+                return True
+        return False
 
     def strike(self, endpoint: str, kind: FaultKind, now: float) -> Fault | None:
         """Return the oldest fault of that kind in force and count one use of it."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -80,14 +80,15 @@ class FlashbotsApi:
         submit_private: Callable[[bytes], Awaitable[bytes]],
         withdraw_private: Callable[[bytes], bool],
         in_turn: InTurn = _at_once,
+        shuns: Callable[[str, Collection[str]], bool] = lambda _builder, _senders: False,
         pool: BundlePool | None = None,
     ) -> None:
         """`submit_private` takes raw bytes into the mempool unseen and returns the hash, or raises `Refused`.
 
         `withdraw_private` takes a transaction out of the mempool by hash and tells whether it was there. `in_turn`
-        does something now, or later and returns None.
+        does something now, or later and returns None. `shuns`: whether a builder takes nothing of such senders.
         """
-        self._in_turn = in_turn
+        self._in_turn, self._shuns = in_turn, shuns
         self._chain = chain
         self._rpc = rpc
         self._builders = {builder.name: builder for builder in builders}
@@ -199,7 +200,8 @@ class FlashbotsApi:
     async def _send_bundle(self, request: _Request) -> dict[str, str]:
         head, now = self._chain.head.number, self._now()
         bundle = read_bundle(request.params, Submission(head, self._rules, request.signer, 0, now))
-        if refuses(self._seed, request.builder, bundle.hash):
+        senders = {transaction.sender for transaction in bundle.transactions}
+        if self._shuns(request.builder.name, senders) or refuses(self._seed, request.builder, bundle.hash):
             raise BundleRefused(BundleFault.BUILDER_REFUSES, request.builder.name)
         self._in_turn(partial(self._admit, request.builder.name, bundle))
         return {"bundleHash": "0x" + bundle.hash.hex()}

@@ -22,7 +22,7 @@ from devnet.relay.faults import PUBLIC, Fault, FaultKind, Faults
 from devnet.relay.intake import Ticket, current_ticket
 from devnet.relay.jsonrpc import InvalidRequest, JsonRpcError, LimitExceeded
 from devnet.relay.subscriptions import Subscriptions
-from devnet.relay.websocket import Dispatch, WebSocketSession
+from devnet.relay.websocket import HALF, Dispatch, WebSocketSession
 
 PARTICIPANT_HEADER: Final = "X-Devnet-Participant"
 SEQUENCE_HEADER: Final = "X-Devnet-Sequence"
@@ -63,6 +63,7 @@ class Server:
         """Listen. Raises `PortTaken`, or `DevnetError` for a host that is not ours."""
         app = web.Application(client_max_size=self._limits.body_bytes)
         app.router.add_get("/", self._get)
+        app.router.add_get(HALF, self._get)
         app.router.add_post("/", self._post_public)
         app.router.add_post("/admin", self._post_admin)
         app.router.add_post("/builder/{name}", self._post_builder)

@@ -79,12 +79,14 @@ def _alternatives(value: Any, read: Callable[[Any], str]) -> frozenset[str] | No
 class Listener:
     """One WebSocket connection: messages wait here, at most `bound`; who is slower than that is disconnected."""
 
-    def __init__(self, bound: int, disconnect: Callable[[], None]) -> None:
+    def __init__(self, bound: int, disconnect: Callable[[], None], *, sees_half: bool = False) -> None:
+        """`sees_half`: of pending transactions it is told of those with an even hash alone."""
         self.outbox: asyncio.Queue[bytes] = asyncio.Queue(bound)
         self._bound = bound
         self._disconnect = disconnect
         self.subscriptions: dict[str, tuple[Channel, LogFilter | None]] = {}
         self.too_slow = False
+        self.sees_half = sees_half
 
     def send(self, message: bytes) -> bool:
         """Queue a message; False, and the connection is cut, where the listener is too slow."""
@@ -144,10 +146,12 @@ class Subscriptions:
     def announce_pending(self, pooled: PooledTransaction) -> None:
         """Tell of a public transaction that was admitted."""
         self.counts["announced"] += 1
+        is_hidden = bool(pooled.transaction.hash[-1] & 1)
         if self._by_channel[Channel.PENDING_HASHES]:
-            self._tell(Channel.PENDING_HASHES, orjson.dumps("0x" + pooled.transaction.hash.hex()))
+            body = orjson.dumps("0x" + pooled.transaction.hash.hex())
+            self._tell(Channel.PENDING_HASHES, body, from_half=is_hidden)
         if self._by_channel[Channel.PENDING_BODIES]:
-            self._tell(Channel.PENDING_BODIES, orjson.dumps(to_rpc(pooled.transaction)))
+            self._tell(Channel.PENDING_BODIES, orjson.dumps(to_rpc(pooled.transaction)), from_half=is_hidden)
 
     def announce_head(self, header: dict[str, Any], logs: Sequence[dict[str, Any]]) -> None:
         """Tell of a block, then of its logs."""
@@ -172,9 +176,11 @@ class Subscriptions:
         """Tell that a stage of lockstep has opened."""
         self._tell(Channel.STAGES, orjson.dumps({"block": block, "stage": stage}))
 
-    def _tell(self, channel: Channel, body: bytes) -> None:
+    def _tell(self, channel: Channel, body: bytes, *, from_half: bool = False) -> None:
+        """Tell all that listen; `from_half`: but those who see half of the mempool."""
         for identifier, (listener, _) in tuple(self._by_channel[channel].items()):
-            self._send(listener, identifier, body)
+            if not (from_half and listener.sees_half):
+                self._send(listener, identifier, body)
 
     def _send(self, listener: Listener, identifier: str, body: bytes) -> None:
         message = b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":%b}}' % (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
@@ -14,6 +14,8 @@ from devnet.relay.faults import PUBLIC
 from devnet.relay.jsonrpc import Call
 from devnet.relay.subscriptions import Listener, Subscriptions
 
+HALF: Final = "/half"
+"""Where a WebSocket sees half of the public mempool."""
 Dispatch = Callable[[Call, Listener | None], Awaitable[Any]]
 """Answers a public call; the listener is the WebSocket it came on, None over HTTP."""
 Misbehave = Callable[[str], Awaitable[tuple[int, bytes] | None]]
@@ -37,7 +39,7 @@ class WebSocketSession:
         self._subscriptions = subscriptions
         self._dispatch = dispatch
         self._misbehave = misbehave
-        self._listener = Listener(limits.messages_waiting, self._cut)
+        self._listener = Listener(limits.messages_waiting, self._cut, sees_half=request.path == HALF)
         self._places = asyncio.Semaphore(limits.calls_per_websocket)
         self._order = asyncio.Lock()
         self._calls: set[asyncio.Task[None]] = set()

@@ -169,6 +169,14 @@ class AntiSlashingStore:
         return Record(kind, block, UnixNanoseconds(self._now_ns()))
 
 
+def begin_journal(path: Path, owner: Owner, head: BlockNumber, now_ns: Callable[[], int] = time.time_ns) -> None:
+    """Write the journal of a key that was drawn just now and has signed nothing: its store is believed from the start.
+
+    For any other key this would be a lie that costs stake. Raises JournalFailed.
+    """
+    Journal(path, owner, [Record(RecordKind.HEAD, head, UnixNanoseconds(now_ns()))]).close()
+
+
 class SlashableSigner:
     """Signs accepts and attestations, each only after the store has it on disk."""
 

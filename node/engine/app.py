@@ -155,10 +155,19 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         feed = ChainFeed(config, endpoints, clock, hooks)
         core.resync = feed.resync
         if network is not None:
-            network.tell = core.tell
+            _connect(network, core, relays)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
+
+
+def _connect(network: NetworkPart, core: EngineCore, relays: Relays) -> None:
+    orders = network.orders
+    network.tell = orders.tell = network.alerts.tell = core.tell
+    network.feed = orders.feed = core.feed
+    network.relays_usable = lambda: relays.usable
+    core.hand_over, core.answer_order = orders.hand_over, orders.answer
+    core.is_forbidden = orders.refused.__contains__
 
 
 async def _open(engine: Engine, process: Process) -> None:

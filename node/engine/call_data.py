@@ -14,13 +14,14 @@ from governance.executor import (
     ConcentratedLoan,
     Hop,
     Loan,
+    OrderToExecute,
     PairHop,
     PairVenue,
     Plan,
     encode_execution,
 )
 from node.pipeline.amm.units import TokenAmount
-from node.pipeline.plans import Bid, FlashLoan, LenderKind, LiquidationStep, Step
+from node.pipeline.plans import Bid, FlashLoan, LenderKind, LiquidationStep, NetworkOrder, Step
 from node.pipeline.pools import AT_BALANCER_V2, PoolFamily
 from protocol.errors import InvalidField
 from protocol.units import Address, BlockNumber
@@ -49,6 +50,7 @@ class VaultCallData:
         minimum_profit: TokenAmount,
         bid: Bid,
         deadline_block: BlockNumber,
+        order: NetworkOrder | None = None,
     ) -> bytes:
         """Return `VaultModule.execute` with its plan. Raises InvalidField for what the contract would always refuse."""
         plan = Plan(
@@ -57,6 +59,7 @@ class VaultCallData:
             builder_payment=bid.coinbase_wei,
             loan=_loan(loan),
             hops=tuple([_hop(step) for step in steps]),
+            network=None if order is None else OrderToExecute(order.order, order.signature, order.entry),
         )
         drawn = Amount(loan.amount if loan.lender.kind is LenderKind.VAULT else 0)
         return encode_execution(self._safes[sender], profit_token, drawn, plan)

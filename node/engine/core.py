@@ -30,7 +30,7 @@ from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
 from node.records import AlertRaised, AnyRecord, BundleSimulatedRecord, OpportunityDropped
-from protocol.units import Address, BlockNumber, UnixNanoseconds, Wei
+from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, Wei
 
 MAX_UNDER_WAY: Final = 256
 """Requests to relays and simulations at once; more are dropped and counted."""
@@ -70,6 +70,10 @@ class EngineCore:
         """Of the last header seen: what is for it or an earlier one is late."""
         self.resync: Callable[[ResyncPools | ResyncLoans], None] = lambda _: None
         """The chain reader's, set where both are wired."""
+        self.hand_over: Callable[[events.HandOver], None] = lambda _: None
+        self.answer_order: Callable[[events.AnswerOrder], None] = lambda _: None
+        self.is_forbidden: Callable[[Hash32], bool] = lambda _: False
+        """The network's, likewise: an order that must not be executed, because its accept was not signed."""
         self._signers, self._relays, self._record, self._now = dict(signers), relays, record, now
         self._simulator, self._in_order, self._event_log = simulator, in_order, log
         self._stopped_by_spool = False
@@ -86,6 +90,8 @@ class EngineCore:
             events.ResyncPools: self._resync,
             events.ResyncLoans: self._resync,
             events.RaiseAlert: self._alert,
+            events.HandOver: lambda effect, _: self.hand_over(effect),
+            events.AnswerOrder: lambda effect, _: self.answer_order(effect),
         }
 
     def feed(self, event: Event, arrived: int | None = None) -> None:
@@ -191,6 +197,10 @@ class EngineCore:
     def _sign_and_send(self, effect: events.SignAndSubmit, begun: int) -> None:
         plan = effect.plan
         if self._is_late(plan):
+            return
+        if any(one.order is not None and self.is_forbidden(one.order.order_hash) for one in plan.opportunities):
+            self.counts["orders_forbidden"] += 1
+            self._unsent.refused(plan.opportunities, Reason.SIGNING_REFUSED)
             return
         signer = self._signers.get(plan.executions[0].sender)
         if signer is None:

@@ -7,6 +7,7 @@ wrongly (another bundle's hash, no JSON, too much of it) counts as an error of i
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -25,6 +26,9 @@ from protocol.units import Hash32
 ANSWER_SECONDS: Final = 2.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
 CONNECTIONS_PER_RELAY: Final = 32
+REMEMBERED_ANSWERS: Final = 12
+ENOUGH_ANSWERS: Final = 6
+"""A relay that took nothing of so many is of no use to us."""
 _ERROR_CHARACTERS: Final = 300
 
 
@@ -50,6 +54,7 @@ class Relays:
     ) -> None:
         self.states: dict[str, str] = {relay.name: "not asked yet" for relay in relays}
         """By name: `ok`, or what was wrong at the last request."""
+        self._lately: dict[str, deque[bool]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
         self._relays, self._clock, self._turns = tuple(relays), clock, turns
         self._seconds = answer_seconds
         self._http: aiohttp.ClientSession | None = None
@@ -64,6 +69,11 @@ class Relays:
     ) -> None:
         if self._http is not None:
             await self._http.close()
+
+    @property
+    def usable(self) -> int:
+        """How many relays took something lately, or have not been asked enough to tell."""
+        return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in self._lately.values())
 
     async def warm(self, identity: SigningKey) -> None:
         """Open a connection to each relay before the first bundle needs it, by withdrawing what was never sent."""
@@ -104,6 +114,7 @@ class Relays:
             error = f"unreachable: {str(fault)[:_ERROR_CHARACTERS] or type(fault).__name__}"
         took = int((self._clock.monotonic() - begun) * 1e9)
         self.states[relay.name] = error or "ok"
+        self._lately[relay.name].append(not error)
         return RelayAnswered(bundle_hash=name, relay=relay.name, error=error, took_ns=took)
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:

@@ -62,6 +62,7 @@ class BundleBuilder:
             minimum_profit=minimum,
             bid=bid,
             deadline_block=opportunity.target_block,
+            **({} if opportunity.order is None else {"order": opportunity.order}),
         )
         return Execution(
             opportunity=opportunity,

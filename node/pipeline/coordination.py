@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.pipeline import order_answers, orders_out
 from node.pipeline.bids import bid_for
 from node.pipeline.bundle import Costs, costs_of
 from node.pipeline.events import (
@@ -24,21 +25,29 @@ from protocol.units import BlockNumber, Hash32, Wei
 
 
 def take(state: PipelineState, find: Find) -> list[Effect]:
+    """Give a find to who can use it, where we lack something; else send it on its way, or record why not."""
+    lack = orders_out.lack_of(state.network)
+    given = None if lack is None else orders_out.hand_over(state, find, lack)
+    return take_alone(state, find) if given is None else given
+
+
+def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     """Send a find on its way, or record why not."""
     leaving = state.schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
         return _stand_by(state, find, leaving)
     bid = _bid_of(state, find)
     costs = costs_of(find, bid, state.schedule.base_fee)
-    verdict = state.gate.check(_question(state, find, bid, costs, len(leaving)), state.now)
+    verdict = state.gate.check(question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
     sender = state.schedule.sender_for(costs.hot_key_most, leaving, state.treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
-        return drop(state, find, Reason.TREASURY_EMPTY)
+        given = orders_out.hand_over(state, find, orders_out.Lack.TREASURY)
+        return drop(state, find, Reason.TREASURY_EMPTY) if given is None else given
     placed = Placed(find, bid, costs, price, sender)
-    return _on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+    return on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
 
 
 def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
@@ -50,7 +59,7 @@ def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Ef
         return []
     bid = _bid_of(state, find)
     costs = costs_of(find, bid, schedule.base_fee)
-    verdict = state.gate.check(_question(state, find, bid, costs, len(better)), state.now)
+    verdict = state.gate.check(question(state, find, bid, costs, len(better)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
     sender = schedule.sender_beside(costs.hot_key_most, better[0], state.treasury)
@@ -58,15 +67,16 @@ def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Ef
     if sender is None or price is None:
         return drop(state, find, Reason.CONFLICTS_WITH_BETTER)
     placed = Placed(find, bid, costs, price, sender, teaches=False)
-    return _on_its_way(state, placed, schedule.stand_by(placed, state.treasury))
+    return on_its_way(state, placed, schedule.stand_by(placed, state.treasury))
 
 
-def _on_its_way(state: PipelineState, placed: Placed, changes: Changes) -> list[Effect]:
+def on_its_way(state: PipelineState, placed: Placed, changes: Changes) -> list[Effect]:
     """Reserve and record what the schedule took."""
     effects: list[Effect] = [RecordOpportunity(placed.find.opportunity)]
     for gone in changes.gone:
         _release(state, gone)
         if gone.id != placed.id:
+            effects += order_answers.given_up(state, gone.id)
             effects += drop(state, gone.find, Reason.CONFLICTS_WITH_BETTER)
     _reserve(state, placed)
     return [*effects, *sent(state, changes.plans), *changes.cancels]
@@ -103,7 +113,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     if reason is None and not _profits_suffice(plan, event):
         reason = Reason.SIMULATION_DIFFERS
     if reason is None:
-        return [SignAndSubmit(plan)]
+        answers = [answer for one in plan.opportunities for answer in order_answers.accepted(state, one.id)]
+        return [*answers, SignAndSubmit(plan)]
     if len(plan.executions) > 1:
         # The finds go out alone as well, each after its own simulation.
         state.count(reason)
@@ -117,14 +128,15 @@ def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> li
     effects: list[Effect] = []
     for gone in changes.gone:
         _release(state, gone)
-        effects += drop(state, gone.find, reason)
+        effects += [*order_answers.given_up(state, gone.id), *drop(state, gone.find, reason)]
     effects += [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in changes.cancels]
     return [*effects, *sent(state, changes.plans)]
 
 
-def _question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: int) -> Question:
+def question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: int) -> Question:
+    """What the gate judges of a find."""
     head = state.blocks.head
-    pools = (*find.pools, *find.victim_pools)
+    pools = [pool for pool in (*find.pools, *find.victim_pools) if pool >= 0]  # an order's may be none of ours
     trusted = not [pool for pool in pools if not state.market.is_eligible(pool)]
     quarantined = not trusted and any(state.market.is_quarantined(pool) for pool in pools)
     return Question(

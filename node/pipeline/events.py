@@ -15,11 +15,14 @@ import msgspec
 from node.pipeline.amm.units import Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount, TokenDelta
 from node.pipeline.lending.aave_book import AaveBook, LoanLog
 from node.pipeline.lending.aave_v3 import Position
+from node.pipeline.network_view import NetworkView
 from node.pipeline.plans import BundlePlan, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from node.pipeline.reasons import Reason
 from protocol.ethereum.transactions import SignedTransaction
-from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, UnixSeconds, Wei
+from protocol.kinds import DeclineReason
+from protocol.statements import Order
+from protocol.units import Address, BlockNumber, Gas, Hash32, SignatureBytes, UnixNanoseconds, UnixSeconds, Wei
 
 # What a block changes in a pool, as its logs tell it. In the order of the logs; a pool may occur more than once.
 
@@ -238,6 +241,40 @@ class KillSwitchSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     why: str
 
 
+class NetworkRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The network as it is after the last block."""
+
+    view: NetworkView
+
+
+class OrderAnswer(StrEnum):
+    """What became of an order that we gave."""
+
+    ACCEPT = "accept"
+    HAVE = "have"
+    DECLINE = "decline"
+    SILENT = "silent"
+
+
+class OrderAnswered(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The leader's answer to an order of ours, or that none came in time."""
+
+    opportunity_id: Hash32
+    answer: OrderAnswer
+    now: UnixNanoseconds
+
+
+class OrderArrived(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Another operator's order, its signature and its box checked; answer by an `AnswerOrder` of the same number."""
+
+    number: int
+    order: Order
+    order_hash: Hash32
+    signature: SignatureBytes
+    route: bytes
+    now: UnixNanoseconds
+
+
 class TimePassed(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The node's clock, at least every second."""
 
@@ -260,6 +297,9 @@ Event: TypeAlias = (
     | LenderRead
     | LoansRead
     | KillSwitchSet
+    | NetworkRead
+    | OrderAnswered
+    | OrderArrived
     | TimePassed
 )
 
@@ -314,6 +354,37 @@ class ResyncLoans(msgspec.Struct, frozen=True, gc=False, tag=True):
     why: str
 
 
+class HandOver(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the network: sign this order, seal it with its route to its leader, and ask."""
+
+    opportunity: Opportunity
+    order: Order
+    route: bytes
+    lack: str
+    """What we lack to execute it ourselves."""
+    is_backup: bool
+    """Whether the same was given to the leader of the block before."""
+
+
+class OrderVerdict(StrEnum):
+    """What we say to an order."""
+
+    ACCEPT = "accept"
+    HAVE = "have"
+    DECLINE = "decline"
+
+
+class AnswerOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the network: answer an `OrderArrived`. An accept is signed by the store only; where that refuses, the order
+    must not be executed. `reason` of a decline."""
+
+    number: int
+    order: Order
+    order_hash: Hash32
+    verdict: OrderVerdict
+    reason: DeclineReason | None = None
+
+
 class AlertKind(StrEnum):
     """What an operator should look at."""
 
@@ -342,5 +413,7 @@ Effect: TypeAlias = (
     | RecordDrop
     | ResyncPools
     | ResyncLoans
+    | HandOver
+    | AnswerOrder
     | RaiseAlert
 )

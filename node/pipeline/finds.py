@@ -46,6 +46,13 @@ class Find(msgspec.Struct, frozen=True, gc=False):
         return self.route.surplus_wei
 
 
+class Given(msgspec.Struct, frozen=True, gc=False):
+    """A find that was handed over, and whether its leader has accepted."""
+
+    find: Find
+    accepted: bool = False
+
+
 def find_of(
     search: Search,
     route: Route,

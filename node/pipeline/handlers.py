@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.pipeline import coordination
+from node.pipeline import coordination, order_answers, orders_out
 from node.pipeline.detectors.liquidation import is_feed
 from node.pipeline.events import (
     AlertKind,
@@ -15,6 +15,8 @@ from node.pipeline.events import (
     KillSwitchSet,
     LenderRead,
     LoansRead,
+    NetworkRead,
+    OrderAnswered,
     PendingGone,
     PendingTransactionSeen,
     PoolDiscovered,
@@ -79,6 +81,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
         state.count(Reason.VICTIM_GONE, expired)
     state.market.reindex()
     _begin_block(state, event)
+    effects += order_answers.begin_block(state, event.number)
     effects += _cap_alert(state)
     target = BlockNumber(event.number + 1)
     finds = state.cyclic.at_block_start(target, event.now)
@@ -162,7 +165,8 @@ def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effec
         return []
     opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
     families = [step.family for step in opportunity.steps]
-    state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
+    if opportunity.order is None:  # the ledger's part would be learnt as the route's
+        state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
     if placed.teaches:
         state.bids.won(opportunity.kind, placed.find.surplus, placed.bid.share_bucket)
     state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=True)
@@ -228,6 +232,19 @@ def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:
     return effects
 
 
+def network_read(state: PipelineState, event: NetworkRead) -> list[Effect]:
+    """Take the network in as it is now."""
+    state.network = event.view
+    return []
+
+
+def order_answered(state: PipelineState, event: OrderAnswered) -> list[Effect]:
+    """Leave an accepted order to its leader; execute any other find here, if that is possible."""
+    state.now = event.now
+    find = orders_out.answered(state, event)
+    return [] if find is None else coordination.take_alone(state, find)
+
+
 def time_passed(state: PipelineState, event: TimePassed) -> list[Effect]:
     """Move the clock."""
     state.now = event.now
@@ -276,6 +293,7 @@ def _begin_block(state: PipelineState, head: BlockArrived) -> None:
     state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
     state.schedule.start(BlockNumber(head.number + 1), base_fee)
     state.waiting.clear()
+    orders_out.begin_block(state)
 
 
 def _cap_alert(state: PipelineState) -> list[Effect]:

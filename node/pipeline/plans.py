@@ -17,7 +17,8 @@ from node.pipeline.amm.units import FeePips, TokenAmount
 from node.pipeline.pools import PoolFamily, PoolId
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.kinds import OpportunityKind
-from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, Wei
+from protocol.statements import Order
+from protocol.units import Address, BlockNumber, Gas, Hash32, SignatureBytes, UnixNanoseconds, Wei
 
 _Slot = TypeVar("_Slot")
 
@@ -101,6 +102,15 @@ Step = SwapStep | LiquidationStep
 """A leg of a route."""
 
 
+class NetworkOrder(msgspec.Struct, frozen=True, gc=False):
+    """Another operator's order that an opportunity executes: signed by its finder; `entry` is ours in the epoch."""
+
+    order: Order
+    order_hash: Hash32
+    signature: SignatureBytes
+    entry: int
+
+
 class Opportunity(msgspec.Struct, frozen=True, gc=False):
     """A find: what, where, what it brings before gas and bid, and until when.
 
@@ -119,6 +129,8 @@ class Opportunity(msgspec.Struct, frozen=True, gc=False):
     gas: Gas
     victims: tuple[SignedTransaction, ...]
     seen_at: UnixNanoseconds
+    order: NetworkOrder | None = None
+    """None for a find of our own; else the profit is what is left after the finder's part and the fee."""
 
 
 class Bid(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.events import BundleSimulated, SimulateBundle
-from node.pipeline.plans import Bid, FlashLoan, Step
+from node.pipeline.plans import Bid, FlashLoan, NetworkOrder, Step
 from protocol.units import Address, BlockNumber
 
 
@@ -24,10 +24,11 @@ class CallDataBuilder(Protocol):
         minimum_profit: TokenAmount,
         bid: Bid,
         deadline_block: BlockNumber,
+        order: NetworkOrder | None = None,
     ) -> bytes:
         """Return the call data of one execution by `sender`, valid up to and including `deadline_block`.
 
-        `minimum_profit` is what must be left after the coinbase payment.
+        `minimum_profit` is what must be left after the coinbase payment; of an `order` also after the finder's part.
         """
 
 

@@ -73,6 +73,12 @@ class Reason(StrEnum):
         "More pending swaps than the overlay holds; the oldest left.",
         "Raise max_pending_swaps, at the cost of memory.",
     )
+    ABOVE_VALUE_LIMIT = (
+        "above_value_limit",
+        Stage.SUBMISSION,
+        "We lack something for this find, and it is worth more than is handed to the leader of its block at once.",
+        "None: the limit follows from how the leader has dealt with what it was handed.",
+    )
     NOT_PROFITABLE = (
         "not_profitable",
         Stage.DETECTION,

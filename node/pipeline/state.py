@@ -8,10 +8,12 @@ from node.pipeline.bundle import BundleBuilder
 from node.pipeline.detectors.backrun import BackrunDetector
 from node.pipeline.detectors.cyclic_arbitrage import CyclicArbitrageDetector
 from node.pipeline.detectors.liquidation import LiquidationDetector
-from node.pipeline.events import TreasuryRead
+from node.pipeline.events import OrderArrived, TreasuryRead
+from node.pipeline.finds import Given
 from node.pipeline.lenders import LenderBook
 from node.pipeline.loans import Loans
 from node.pipeline.market import Market
+from node.pipeline.network_view import NetworkView
 from node.pipeline.pending import PendingBook
 from node.pipeline.pending_answers import PendingAnswers
 from node.pipeline.plans import BundlePlan
@@ -22,7 +24,7 @@ from node.pipeline.risk import RiskGate
 from node.pipeline.schedule import Placed, Schedule
 from node.pipeline.search import Search
 from node.pipeline.settings import PipelineSettings, RouterKind
-from protocol.units import Address, Hash32, UnixNanoseconds
+from protocol.units import Address, Hash32, LegKey, UnixNanoseconds
 
 MAX_OUTSTANDING = 4_096
 """Sent executions whose outcome is not known yet; the oldest is forgotten, and its reservation stays for the day."""
@@ -53,6 +55,18 @@ class PipelineState:
         """Plans that wait for their simulation."""
         self.outstanding: dict[Hash32, Placed] = {}
         """Executions that were sent, by opportunity, until their outcome is known."""
+        self.network: NetworkView | None = None
+        """None for a node that belongs to no network, and until it is read."""
+        self.given: dict[Hash32, Given] = {}
+        """Finds handed over for the next block, by opportunity."""
+        self.given_keys: set[LegKey] = set()
+        self.given_now: set[Hash32] = set()
+        self.given_before: set[Hash32] = set()
+        """What was given for this block and the last one, whatever the block: by that a backup is told."""
+        self.orders_waiting: dict[Hash32, OrderArrived] = {}
+        """Others' orders that wait for their simulation, by order hash."""
+        self.taken_keys: set[LegKey] = set()
+        """Primary keys of orders that were taken for the next block."""
         self.dropped: dict[Reason, int] = {}
         """How often each reason occurred, also where there was no opportunity yet to record."""
         self.cycles_capped = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from node.pipeline import events, handlers
+from node.pipeline import events, handlers, orders_in
 from node.pipeline.events import Effect, Event
 from node.pipeline.state import PipelineState
 
@@ -25,6 +25,9 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.LenderRead: handlers.lender_read,
     events.LoansRead: handlers.loans_read,
     events.KillSwitchSet: handlers.kill_switch_set,
+    events.NetworkRead: handlers.network_read,
+    events.OrderAnswered: handlers.order_answered,
+    events.OrderArrived: orders_in.arrived,
     events.TimePassed: handlers.time_passed,
 }
 

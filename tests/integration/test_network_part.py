@@ -40,9 +40,9 @@ from protocol.units import BlockNumber, PeerIdHash, UnixMilliseconds, address_fr
 from tests.chain import Chain
 from tests.protocol_factories import hash_of
 
-pytestmark = pytest.mark.anvil
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
 
-SECONDS = 40.0
+SECONDS = 100.0
 
 
 def prepared(anvil: Anvil, world: World, root: Path) -> list[PreparedNode]:

@@ -64,6 +64,18 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             void INTEGER NOT NULL DEFAULT 0) STRICT""",
         "CREATE INDEX payments_by_block_hash ON payments (block_hash)",
     ),
+    (
+        """CREATE TABLE orders (
+            sequence INTEGER PRIMARY KEY, order_hash BLOB NOT NULL, role TEXT NOT NULL, peer BLOB NOT NULL,
+            target_block INTEGER NOT NULL, primary_key BLOB NOT NULL, answer TEXT NOT NULL, detail TEXT NOT NULL,
+            lack TEXT NOT NULL, is_backup INTEGER NOT NULL, took_ns INTEGER NOT NULL, at INTEGER NOT NULL) STRICT""",
+        "CREATE INDEX orders_by_hash ON orders (order_hash)",
+        """CREATE TABLE network_alerts (
+            sequence INTEGER PRIMARY KEY, alert_id BLOB NOT NULL, kind TEXT NOT NULL, subject BLOB NOT NULL,
+            severity TEXT NOT NULL, evidence BLOB NOT NULL, block INTEGER NOT NULL, block_hash BLOB NOT NULL,
+            operator BLOB NOT NULL, verdict TEXT NOT NULL, at INTEGER NOT NULL) STRICT""",
+        "CREATE INDEX network_alerts_by_id ON network_alerts (alert_id)",
+    ),
 )
 
 

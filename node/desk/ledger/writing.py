@@ -15,8 +15,10 @@ from node.records import (
     BundleSimulatedRecord,
     ExecutionLandedRecord,
     ExecutionMissedRecord,
+    NetworkAlertTold,
     OpportunityDropped,
     OpportunityFound,
+    OrderTold,
     OutcomeRetracted,
     PaymentMade,
     RelayAnswered,
@@ -48,13 +50,34 @@ async def write_record(db: aiosqlite.Connection, sequence: int, record: AnyRecor
             await _void(db, "block_hash = ? AND missed IS NULL", record.block_hash)
             await _void_payments(db, record.block_hash)
             await tally(db, "retracted", "blocks")
-        case PaymentMade():
-            await _paid(db, sequence, record)
+        case PaymentMade() | OrderTold() | NetworkAlertTold():
+            await _network(db, sequence, record)
         case AlertRaised():
             await db.execute(
                 "INSERT INTO alerts VALUES (?, ?, ?, ?)", (sequence, record.kind, record.detail, record.at)
             )
             await tally(db, "alert", record.kind)
+
+
+async def _network(db: aiosqlite.Connection, sequence: int, record: PaymentMade | OrderTold | NetworkAlertTold) -> None:
+    """Write what a record of the network tells."""
+    match record:
+        case PaymentMade():
+            await _paid(db, sequence, record)
+        case NetworkAlertTold():
+            await db.execute(
+                "INSERT INTO network_alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (sequence, record.alert_id, record.alert_kind, record.subject, record.severity, record.evidence,
+                 record.block, record.block_hash, record.operator, record.verdict, record.at),
+            )  # fmt: skip
+            await tally(db, "network_alert", f"{record.alert_kind} {record.verdict}")
+        case OrderTold():
+            await db.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (sequence, record.order_hash, record.role, record.peer, record.target_block, record.primary_key,
+                 record.answer, record.detail, record.lack, record.is_backup, record.took_ns, record.at),
+            )  # fmt: skip
+            await tally(db, "order", f"{record.role} {record.answer}")
 
 
 async def tally(db: aiosqlite.Connection, what: str, name: str, count: int = 1) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from node.engine.network.registry import Registry
+from node.engine.network.trust import Trust
 from node.link import NetworkPeer, SentryStatus
 from protocol.kinds import Capability
 from protocol.messages import Envelope, Heartbeat
@@ -47,12 +48,12 @@ class PeerDirectory:
         told = self._heard.get(account)
         return told is not None and now - told.at <= SILENT_MS and capability in told.capabilities
 
-    def seen(self, sentry: SentryStatus | None) -> list[NetworkPeer]:
+    def seen(self, sentry: SentryStatus | None, trust: Trust) -> list[NetworkPeer]:
         """Every operator with what is known of it."""
         connected = {} if sentry is None else {peer.operator: peer for peer in sentry.peers}
         peers = []
         for account, record in self._registry.operators.items():
-            told, there = self._heard.get(account), connected.get(account)
+            told, there, known = self._heard.get(account), connected.get(account), trust.of(account)
             peers.append(
                 NetworkPeer(
                     operator=account,
@@ -62,6 +63,11 @@ class PeerDirectory:
                     heard_at=UnixMilliseconds(0) if told is None else told.at,
                     head=0 if told is None else told.block,
                     capabilities=0 if told is None else int(told.capabilities),
+                    value_limit=str(known.limit),
+                    given=known.given,
+                    accepted=known.accepted,
+                    paid=known.paid,
+                    broken=known.broken,
                 )
             )
         return peers

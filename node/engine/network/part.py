@@ -16,28 +16,50 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from governance.network import vault_query
 from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
+from node.engine.network.alerts import Alerts
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
+from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.trust import Trust
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
 from node.errors import NodeError
 from node.link import GossipHeard, NetworkStatus, PeerAsks
+from node.pipeline.events import Event, NetworkRead
+from node.pipeline.network_view import NetworkView
 from node.records import AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
 from protocol.kinds import Capability
-from protocol.messages import Envelope, Heartbeat, Payload, SealingKeyRequest
-from protocol.units import ZERO_ADDRESS, BlockNumber, Hash32, PeerIdHash, UnixMilliseconds
+from protocol.messages import Envelope, Heartbeat, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
+from protocol.units import ZERO_ADDRESS, Address, BasisPoints, BlockNumber, Hash32, PeerIdHash, UnixMilliseconds
 
 JOURNAL: Final = "signed.journal"
+TURNS_AHEAD: Final = 4
+_EXECUTES: Final = Capability.ACCEPTS_ORDERS | Capability.EXECUTOR_LIVE
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 Answerer = Callable[[PeerIdHash, DirectMessage], "DirectMessage | None"]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What this operator takes part with: its vault, and on which conditions it hands over and executes."""
+
+    vault_module: Address
+    safe: Address
+    """Of the registered hot key."""
+    finder_bps: BasisPoints
+    finder_floor_bps: BasisPoints
+    takes_orders: bool
+    relays: int
 
 
 class NetworkPart:
@@ -49,18 +71,32 @@ class NetworkPart:
         keys: NetworkKeys,
         membership: Membership,
         directory: PeerDirectory,
+        sentry: SentryLink,
+        orders: OrderDesk,
+        alerts: Alerts,
+        terms: Terms,
         journal: Path,
         owner: Owner,
         now_ms: Callable[[], UnixMilliseconds],
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.registry, self.keys, self.membership, self.directory = registry, keys, membership, directory
-        self.sentry: SentryLink | None = None
+        self.sentry = sentry
         self.on_envelope: dict[type, Callable[[Envelope], None]] = {}
         """Who takes payloads of a type, beside the directory."""
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         """Puts a record into the ledger; set where both are wired."""
         self._journal, self._owner, self._now_ms = journal, owner, now_ms
+        self.terms, self.orders, self.alerts, self.trust = terms, orders, alerts, Trust()
+        alerts.publish = self.publish
+        self.on_envelope[SecurityAlert] = alerts.heard
+        orders.on_given = lambda leader, order_hash, target, accepted: self.trust.given(
+            leader, order_hash, target, accepted=accepted
+        )
+        self.feed: Callable[[Event], None] = lambda _: None
+        """Steps the pipeline; set where both are wired, as `relays_usable`."""
+        self.relays_usable: Callable[[], int] = lambda: terms.relays
+        self._is_live = False
         self._store: AntiSlashingStore | None = None
         self._latest: Header | None = None
         self._news = asyncio.Event()
@@ -89,20 +125,20 @@ class NetworkPart:
         self.counts["followed"] += 1
         self._follow_store(header.number)
         self.directory.follow(header.number)
+        await self._tell_pipeline(header)
         for made in (*self._finder_payments(), *await self.membership.settled()):
             self.tell(made)
-        if self.sentry is None:
-            return
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
+        await self.alerts.follow(header)
+        await self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
         if self.keys.account in self.registry.operators:
             await self.publish(self._heartbeat(header))
 
     async def publish(self, payload: Payload) -> None:
         """Say something to the network, signed."""
-        if self.sentry is not None:
-            envelope = self.keys.envelope(payload)
-            await self.sentry.publish(encode_envelope(envelope, self.keys.domain.separator))
+        envelope = self.keys.envelope(payload)
+        await self.sentry.publish(encode_envelope(envelope, self.keys.domain.separator))
 
     def heard(self, message: GossipHeard) -> None:
         """An envelope that the sentry accepted; it is judged by who it is of, once more, from our own registry."""
@@ -130,6 +166,8 @@ class NetworkPart:
         self.counts[f"asked {type(message).__name__}"] += 1
         if isinstance(message, SealingKeyRequest):
             return self._sealing_key(message.target_block)
+        if isinstance(message, SealedOrder) and self.terms.takes_orders:
+            return await self.orders.asked(PeerIdHash(Hash32(question.peer_id_hash)), message)
         return None
 
     def status(self) -> NetworkStatus:
@@ -141,21 +179,22 @@ class NetworkPart:
         parts: list[tuple[str, Mapping[str, int]]] = [
             ("registry", registry.counts),
             ("membership", self.membership.counts),
+            ("orders", self.orders.counts),
+            ("alerts", self.alerts.counts),
+            ("sentry", self.sentry.counts),
         ]
-        if self.sentry is not None:
-            parts.append(("sentry", self.sentry.counts))
-            if self.sentry.status is not None:
-                parts.append(("gossip", self.sentry.status.counts))
+        if self.sentry.status is not None:
+            parts.append(("gossip", self.sentry.status.counts))
         for name, own in parts:
             counts |= {f"{name} {what}": count for what, count in own.items()}
         return NetworkStatus(
             account=self.keys.account,
-            is_connected=self.sentry is not None and self.sentry.is_connected,
+            is_connected=self.sentry.is_connected,
             operators=len(registry.operators),
             next_leader=b"" if turn is None else turn.operator,
             is_paused=registry.is_paused,
             may_sign=self.keys.slashable is not None,
-            peers=self.directory.seen(None if self.sentry is None else self.sentry.status),
+            peers=self.directory.seen(self.sentry.status, self.trust),
             counts=counts,
         )
 
@@ -163,6 +202,42 @@ class NetworkPart:
         """Let go of the store."""
         if self._store is not None:
             self._store.close()
+
+    async def _tell_pipeline(self, header: Header) -> None:
+        """Tell the pipeline whose turn the coming blocks are, and what we can do ourselves."""
+        terms, registry = self.terms, self.registry
+        try:
+            (vault,) = await registry.ask([vault_query(terms.vault_module, terms.safe)], header)
+        except RpcError as error:
+            self.counts["unread"] += 1
+            _LOG.warning("the vault cannot be read at block %d: %s", header.number, error)
+            return
+        self._is_live = vault.is_live
+        blocks = [BlockNumber(header.number + ahead) for ahead in range(1, TURNS_AHEAD + 1)]
+        turns = {block: turn for block in blocks if (turn := registry.leader(block)) is not None}
+        now = self._now_ms()
+        view = NetworkView(
+            account=self.keys.account,
+            hot_key=self.keys.hot_key,
+            pay_to=terms.safe,
+            turns=turns,
+            takes_orders=frozenset(
+                account for account in registry.operators if self.directory.offers(account, _EXECUTES, now)
+            ),
+            value_limits=self.trust.limits(registry.operators),
+            is_paused=registry.is_paused,
+            fee_bps=registry.fee_bps,
+            finder_bps=terms.finder_bps,
+            finder_floor_bps=terms.finder_floor_bps,
+            relays=terms.relays,
+            relays_usable=self.relays_usable(),
+            executor_live=vault.is_live,
+        )
+        self.feed(NetworkRead(view))
+
+    def _coming_leaders(self, head: BlockNumber) -> set[Address]:
+        turns = (self.registry.leader(BlockNumber(head + ahead)) for ahead in range(1, TURNS_AHEAD + 1))
+        return {turn.operator for turn in turns if turn is not None}
 
     def _follow_store(self, head: BlockNumber) -> None:
         if self._store is not None:
@@ -180,6 +255,10 @@ class NetworkPart:
 
     def _finder_payments(self) -> list[PaymentMade]:
         """What came in because others executed orders of ours."""
+        self.trust.begin(self.registry.head.number if self.registry.head is not None else BlockNumber(0))
+        for executed in self.registry.executed:
+            if executed.finder == self.keys.account:
+                self.trust.paid(executed.executor, executed.order_hash)
         return [
             PaymentMade(
                 what="finder_paid",
@@ -202,7 +281,11 @@ class NetworkPart:
             self._store.hear(envelope.sequence, self.keys.first_sequence)
 
     def _heartbeat(self, header: Header) -> Heartbeat:
-        able = Capability.ATTESTS_ALERTS if self.keys.slashable is not None else Capability(0)
+        able = Capability(0)
+        if self.keys.slashable is not None:
+            able = Capability.ATTESTS_ALERTS
+            if self.terms.takes_orders and self._is_live and self.relays_usable() > 0:
+                able |= _EXECUTES
         return Heartbeat(block_number=header.number, block_hash=Hash32(header.hash), capabilities=int(able))
 
     def _sealing_key(self, target: BlockNumber) -> DirectMessage | None:

@@ -40,6 +40,7 @@ from protocol.leaders import EpochTable, Leaders, Turn
 from protocol.units import (
     ADDRESS_BYTES,
     Address,
+    BasisPoints,
     BlockNumber,
     EpochNumber,
     Hash32,
@@ -105,6 +106,7 @@ class Registry:
         """Who has checked in for the epochs that are known."""
         self.rolled: frozenset[EpochNumber] = frozenset()
         self.is_paused = False
+        self.fee_bps = BasisPoints(0)
         self.head: Header | None = None
         self.executed: list[ExecutedOrder] = []
         """Network executions that the last call of `follow` found; each is told once while its block stands."""
@@ -131,7 +133,7 @@ class Registry:
         if is_stale or contracts.ledger in by_contract or self._begins_epoch(header):
             await self._read_epochs(header)
         if is_stale or self.is_paused or contracts.brake in by_contract:
-            (self.is_paused,) = await self._ask([paused_query(contracts)], header)
+            (self.is_paused,) = await self.ask([paused_query(contracts)], header)
         self.head, self._is_stale = header, False
         self._next = BlockNumber(max(self._next, header.number - REREAD_BLOCKS))
 
@@ -204,10 +206,13 @@ class Registry:
         return told
 
     async def _read_operators(self, header: Header) -> None:
+        wanted = (Parameter.MIN_STAKE, Parameter.PROTOCOL_FEE_BPS)
         queries = [operator_query(self.contracts, account) for account in self._accounts]
-        minimum, *records = await self._ask([parameter_query(self.contracts, Parameter.MIN_STAKE), *queries], header)
+        parameters = [parameter_query(self.contracts, parameter) for parameter in wanted]
+        minimum, fee, *records = await self.ask([*parameters, *queries], header)
+        self.fee_bps = BasisPoints(fee)
         keys = list(self.keys)
-        periods = await self._ask([hot_key_query(self.contracts, key) for key in keys], header)
+        periods = await self.ask([hot_key_query(self.contracts, key) for key in keys], header)
         self.keys = {key: period for key, period in zip(keys, periods, strict=True) if any(period.operator)}
         enough = sorted((one for one in records if one.active >= minimum), key=lambda one: -one.active)
         self.operators = {one.account: one for one in enough[:MAX_OPERATORS]}
@@ -219,17 +224,17 @@ class Registry:
     async def _read_epochs(self, header: Header) -> None:
         contracts = self.contracts
         if self.leaders is None:
-            (rules,) = await self._ask([epoch_rules_query(contracts)], header)
+            (rules,) = await self.ask([epoch_rules_query(contracts)], header)
             self.leaders = Leaders(rules)
         current = self.leaders.rules.epoch_of(header.number)
         epochs = [current, EpochNumber(current + 1)]
-        records = await self._ask([epoch_query(contracts, epoch) for epoch in epochs], header)
+        records = await self.ask([epoch_query(contracts, epoch) for epoch in epochs], header)
         wanted = [
             entry_query(contracts, epoch, index)
             for epoch, record in zip(epochs, records, strict=True)
             for index in range(record.entries)
         ]
-        entries = iter(await self._ask(wanted, header))
+        entries = iter(await self.ask(wanted, header))
         rolled = []
         self.checked_in = {}
         for epoch, record in zip(epochs, records, strict=True):
@@ -240,8 +245,8 @@ class Registry:
                 self.leaders.put(EpochTable(epoch, record.seed, own))
         self.rolled = frozenset(rolled)
 
-    async def _ask(self, queries: list[Query[Any]], header: Header) -> list[Any]:
-        """Return the answers. Raises RpcError, also for a contract that does not answer as ours do."""
+    async def ask(self, queries: list[Query[Any]], header: Header) -> list[Any]:
+        """Return the answers after a block. Raises RpcError, also for a contract that does not answer as ours do."""
         if not queries:
             return []
         self.counts["read"] += len(queries)

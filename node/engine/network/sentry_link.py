@@ -42,13 +42,20 @@ Heard = Callable[[GossipHeard], None]
 Asked = Callable[[PeerAsks], Awaitable[DirectMessage | None]]
 
 
+async def _no_answer(_: PeerAsks) -> DirectMessage | None:
+    return None
+
+
 class SentryLink:
     """See the module. `status`: what the sentry told last; `counts`: what was published, asked, and not answered."""
 
-    def __init__(self, clock: Clock, heard: Heard, asked: Asked) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.counts: Counter[str] = Counter()
         self.status: SentryStatus | None = None
-        self._clock, self._heard, self._asked = clock, heard, asked
+        self.heard: Heard = lambda _: None
+        self.asked: Asked = _no_answer
+        """What takes gossip, and what answers peers; set where all is wired."""
+        self._clock = clock
         self._link: Link | None = None
         self._snapshot: RegistrySnapshot | None = None
         self._numbers = count(1)
@@ -115,7 +122,7 @@ class SentryLink:
     async def _take(self, message: AnyLinkMessage) -> None:
         match message:
             case GossipHeard():
-                self._heard(message)
+                self.heard(message)
             case PeerAnswered():
                 waiting = self._waiting.get(message.number)
                 if waiting is not None and not waiting.done():
@@ -138,7 +145,7 @@ class SentryLink:
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, question: PeerAsks) -> None:
-        answer = await self._asked(question)
+        answer = await self.asked(question)
         await self._tell(AnswerPeer(number=question.number, answer=b"" if answer is None else encode_direct(answer)))
 
     async def _tell(self, message: AnyLinkMessage) -> bool:

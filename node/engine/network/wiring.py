@@ -15,10 +15,12 @@ from node.clock import Clock
 from node.config import Config, Mode, NetworkConfig
 from node.engine.endpoints import Endpoints
 from node.engine.multicall import Multicall
+from node.engine.network.alerts import Alerts
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
-from node.engine.network.part import JOURNAL, NetworkPart
+from node.engine.network.orders import OrderDesk
+from node.engine.network.part import JOURNAL, NetworkPart, Terms
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.rpc_types import Data
@@ -37,6 +39,7 @@ from protocol.units import (
     Hash32,
     PeerIdHash,
     UnixMilliseconds,
+    UnixNanoseconds,
     address_from_hex,
     address_to_hex,
 )
@@ -61,24 +64,34 @@ async def network_part(
     if peer_id_hash(identity) != record.peer_id_hash:
         raise SetupError(f"network.identity: {network.identity} is not the peer that is registered: `hftnode join`")
     domain = Domain(config.chain.id, network.staking)
-    keys = _keys(config, password, record, domain, peer_id_hash(identity))
+    keys, safe = _keys(config, password, record, domain, peer_id_hash(identity))
     registry = Registry(endpoints, Multicall(endpoints, config.protocols.multicall3), contracts, network.from_block)
+    sentry = SentryLink(clock)
+    orders = OrderDesk(keys, registry, sentry, clock, lambda: UnixNanoseconds(time.time_ns()))
+    routers = [router.address for router in config.protocols.routers]
+    alerts = Alerts(endpoints, keys, routers, lambda: UnixNanoseconds(time.time_ns()))
     part = NetworkPart(
         registry,
         keys,
         Membership(endpoints, registry, keys.key, config.chain.id),
         PeerDirectory(registry),
+        sentry,
+        orders,
+        alerts,
+        _terms(config, network, safe),
         config.data_folder / JOURNAL,
-        Owner(domain.separator, keys.hot_key, _machine()),
+        Owner(domain.separator, keys.hot_key, machine_name()),
         _now_ms,
     )
-    part.sentry = SentryLink(clock, part.heard, part.asked)
+    sentry.heard, sentry.asked = part.heard, part.asked
     config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        async with LinkServer(config.engine_socket, "engine", part.sentry.handle, clock):
+        async with LinkServer(config.engine_socket, "engine", sentry.handle, clock):
             yield part
     finally:
-        await part.sentry.close()
+        await orders.close()
+        await alerts.close()
+        await sentry.close()
         part.close()
 
 
@@ -108,13 +121,15 @@ async def _registered(endpoints: Endpoints, contracts: NetworkContracts, network
     return record
 
 
-def _keys(config: Config, password: Password, record: OperatorRecord, domain: Domain, peer: PeerIdHash) -> NetworkKeys:
-    """Return the registered hot key out of the keystores of the vaults. Raises SetupError if it is not there."""
+def _keys(
+    config: Config, password: Password, record: OperatorRecord, domain: Domain, peer: PeerIdHash
+) -> tuple[NetworkKeys, Address]:
+    """Return the registered hot key out of the keystores, and its Safe. Raises SetupError if it is not there."""
     for vault in config.execution.vaults:
         secret = read_keystore(vault.keystore, password)
         if address_from_hex(SigningKey(secret).address) == record.hot_key:
             boot_id = BootId(int.from_bytes(os.urandom(_BOOT_ID_BYTES), "big"))
-            return NetworkKeys(domain, record.account, peer, secret, boot_id, _now_ms)
+            return NetworkKeys(domain, record.account, peer, secret, boot_id, _now_ms), vault.safe
     raise SetupError(
         f"the registered hot key {address_to_hex(Address(record.hot_key))} is in no keystore of [[execution.vaults]]"
     )
@@ -130,7 +145,18 @@ def _identity(path: Path) -> bytes:
     return seed
 
 
-def _machine() -> Hash32:
+def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
+    return Terms(
+        vault_module=config.execution.vault_module,
+        safe=safe,
+        finder_bps=network.finder_share,
+        finder_floor_bps=network.finder_floor,
+        takes_orders=network.takes_orders,
+        relays=len(config.relays),
+    )
+
+
+def machine_name() -> Hash32:
     """Name this machine: a signing journal that was carried to another one is not believed."""
     try:
         name = _MACHINE_ID.read_bytes()

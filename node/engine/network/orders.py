@@ -1,0 +1,312 @@
+"""Orders on their way: ours sealed to the leader of their block and asked within 250 ms, others' opened and answered.
+
+    pipeline ──HandOver──▶ sign, seal, ask ──▶ OrderAnswered ──▶ pipeline
+    peer ──sealed order──▶ open, check ──OrderArrived──▶ pipeline ──AnswerOrder──▶ sign by the store ──▶ peer
+
+What a leader accepts it is held to: each accept that we see is remembered, and two that contradict each other become
+evidence (`on_evidence`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from node.clock import Clock, within
+from node.engine.anti_slashing import SlashableRefused
+from node.engine.network.keys import NetworkKeys
+from node.engine.network.registry import Registry
+from node.engine.network.sentry_link import SentryLink
+from node.engine.signing_journal import JournalError
+from node.pipeline.events import (
+    AnswerOrder,
+    Event,
+    HandOver,
+    OrderAnswer,
+    OrderAnswered,
+    OrderArrived,
+    OrderVerdict,
+)
+from node.records import AnyRecord, OrderTold
+from protocol.codec import DirectMessage
+from protocol.errors import BadSignature, InvalidField, RemoteProtocolError, TooLarge
+from protocol.evidence import Evidence
+from protocol.kinds import DeclineReason
+from protocol.messages import (
+    Decline,
+    Have,
+    OrderHandover,
+    SealedOrder,
+    SealingKeyRequest,
+    SignedAccept,
+    SignedSealingKey,
+)
+from protocol.sealing import KEY_BYTES, SealingSecret, open_sealed, seal
+from protocol.signing import digest, verify
+from protocol.slashing import Watch
+from protocol.statements import Accept, Order, SealingKey
+from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanoseconds
+
+ANSWER_SECONDS: Final = 0.25
+KEY_SECONDS: Final = 0.5
+DECIDE_SECONDS: Final = 0.22
+"""Of the answer's time, what we take ourselves."""
+MAX_UNDER_WAY: Final = 64
+MAX_KEYS: Final = 4_096
+MAX_WATCHED: Final = 16_384
+_LOG: Final = logging.getLogger("hftnode.engine.network")
+
+
+class OrderDesk:
+    """See the module. `feed` steps the pipeline, `tell` writes to the ledger. `refused`: orders that must not run."""
+
+    def __init__(
+        self,
+        keys: NetworkKeys,
+        registry: Registry,
+        sentry: SentryLink,
+        clock: Clock,
+        now: Callable[[], UnixNanoseconds],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.refused: dict[Hash32, None] = {}
+        self.feed: Callable[[Event], None] = lambda _: None
+        self.tell: Callable[[AnyRecord], object] = lambda _: None
+        self.on_given: Callable[[Address, Hash32, BlockNumber, bool], None] = lambda *_: None
+        self.on_evidence: Callable[[Evidence], None] = lambda _: None
+        self._keys, self._registry, self._sentry, self._clock, self._now = keys, registry, sentry, clock, now
+        self._sealing: dict[Address, SealingKey] = {}
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[DirectMessage]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = Watch(MAX_WATCHED)
+
+    # As finder
+
+    def hand_over(self, effect: HandOver) -> None:
+        """Start to ask the leader; the pipeline hears the answer, or that there is none."""
+        if len(self._tasks) >= MAX_UNDER_WAY:
+            self.counts["not given: too many"] += 1
+            self._answered(effect, OrderAnswer.SILENT)
+            return
+        task = asyncio.create_task(self._give(effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def fetch_keys(self, leaders: set[Address], target: BlockNumber) -> None:
+        """Ask those whose turn comes for their sealing keys, before an order has to wait for one."""
+        missing = [one for one in leaders if one != self._keys.account and self._known_key(one, target) is None]
+        await asyncio.gather(*(self._sealing_key(one, target) for one in missing))
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _give(self, effect: HandOver) -> None:
+        order, begun = effect.order, time.perf_counter_ns()
+        order_hash = digest(self._keys.domain, order)
+        answer, said = OrderAnswer.SILENT, ""
+        try:
+            answer, said = await self._asked_leader(effect, order_hash)
+        finally:
+            self.counts[f"given {answer.value}"] += 1
+            self.on_given(order.executor, order_hash, order.target_block, answer is OrderAnswer.ACCEPT)
+            self.tell(
+                OrderTold(
+                    order_hash=order_hash,
+                    role="finder",
+                    peer=order.executor,
+                    target_block=order.target_block,
+                    primary_key=order.primary_key,
+                    answer=answer.value,
+                    detail=said,
+                    lack=effect.lack,
+                    is_backup=effect.is_backup,
+                    took_ns=time.perf_counter_ns() - begun,
+                    at=self._now(),
+                )
+            )
+            self._answered(effect, answer)
+
+    async def _asked_leader(self, effect: HandOver, order_hash: Hash32) -> tuple[OrderAnswer, str]:
+        order = effect.order
+        record = self._registry.operators.get(order.executor)
+        sealing = await self._sealing_key(order.executor, order.target_block)
+        if record is None or sealing is None:
+            return OrderAnswer.SILENT, "no sealing key"
+        try:
+            handover = OrderHandover(order=order, signature=self._keys.order(order), route=effect.route)
+            sealed = seal(self._keys.domain, handover, sealing, SealingSecret(os.urandom(KEY_BYTES)))
+        except (InvalidField, TooLarge) as error:
+            return OrderAnswer.SILENT, str(error)
+        answer = await self._sentry.ask(record.peer_id_hash, sealed, ANSWER_SECONDS)
+        if isinstance(answer, SignedAccept):
+            return (OrderAnswer.ACCEPT, "") if self._is_bound(answer, order, order_hash) else (OrderAnswer.SILENT, "")
+        if isinstance(answer, Have) and answer.order_hash == order_hash:
+            return OrderAnswer.HAVE, ""
+        if isinstance(answer, Decline):
+            return OrderAnswer.DECLINE, answer.reason.name.lower()
+        return OrderAnswer.SILENT, "no answer"
+
+    def _is_bound(self, answer: SignedAccept, order: Order, order_hash: Hash32) -> bool:
+        """Whether an accept is of this order and signed by the leader's key in force; then it is remembered."""
+        accept = answer.accept
+        key = self._registry.key_of(order.executor, accept.block_number, accept.timestamp)
+        named = (order_hash, order.primary_key, order.target_block)
+        if key is None or (accept.order_hash, accept.primary_key, accept.target_block) != named:
+            self.counts["accepts that bind nobody"] += 1
+            return False
+        try:
+            verify(self._keys.domain, accept, answer.signature, key)
+        except BadSignature:
+            self.counts["accepts that bind nobody"] += 1
+            return False
+        self.see_accept(order.executor, answer)
+        return True
+
+    def see_accept(self, operator: Address, answer: SignedAccept) -> None:
+        """Remember a verified accept; with another answer to its slot it is evidence."""
+        evidence = self._watch.see(operator, answer)
+        if evidence is not None:
+            self.counts["double accepts seen"] += 1
+            self.on_evidence(evidence)
+
+    def _answered(self, effect: HandOver, answer: OrderAnswer) -> None:
+        self.feed(OrderAnswered(effect.opportunity.id, answer, self._now()))
+
+    def _known_key(self, operator: Address, target: BlockNumber) -> SealingKey | None:
+        known = self._sealing.get(operator)
+        return known if known is not None and known.from_block <= target <= known.until_block else None
+
+    async def _sealing_key(self, operator: Address, target: BlockNumber) -> SealingKey | None:
+        known, record = self._known_key(operator, target), self._registry.operators.get(operator)
+        if known is not None or record is None or self._registry.head is None:
+            return known
+        question = SealingKeyRequest(target_block=target)
+        told = await self._sentry.ask(record.peer_id_hash, question, KEY_SECONDS)
+        head = self._registry.head
+        key = self._registry.key_of(operator, head.number, head.timestamp)
+        if not isinstance(told, SignedSealingKey) or key is None or told.sealing_key.operator != operator:
+            return None
+        try:
+            verify(self._keys.domain, told.sealing_key, told.signature, key)
+        except BadSignature:
+            self.counts["sealing keys refused"] += 1
+            return None
+        if len(self._sealing) >= MAX_KEYS:
+            self._sealing.clear()
+        self._sealing[operator] = told.sealing_key
+        return self._known_key(operator, target)
+
+    # As leader
+
+    async def asked(self, peer: PeerIdHash, sealed: SealedOrder) -> DirectMessage | None:
+        """Answer a sealed order within the time that its finder waits; nothing to who is no operator."""
+        leaders, finder = self._registry.leaders, self._registry.by_peer.get(peer)
+        if leaders is None or finder is None:
+            return None
+        secret = self._keys.sealing_secret(leaders.rules.first_block(leaders.rules.epoch_of(sealed.target_block)))
+        try:
+            handover = open_sealed(self._keys.domain, sealed, secret)
+            order_hash = digest(self._keys.domain, handover.order)
+            self._check(handover, finder)
+        except (RemoteProtocolError, InvalidField):
+            self.counts["boxes refused"] += 1
+            return None
+        return await self._decided(handover, order_hash, finder)
+
+    def answer(self, effect: AnswerOrder) -> None:
+        """Send the pipeline's answer. An accept that the store refuses becomes a decline, and must not be executed."""
+        waiting = self._waiting.get(effect.number)
+        message = self._message(effect, is_awaited=waiting is not None and not waiting.done())
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    async def _decided(self, handover: OrderHandover, order_hash: Hash32, finder: Address) -> DirectMessage:
+        number, begun = next(self._numbers), time.perf_counter_ns()
+        decided = self._waiting[number] = asyncio.get_running_loop().create_future()
+        order = handover.order
+        self.feed(OrderArrived(number, order, order_hash, handover.signature, handover.route, self._now()))
+        try:
+            message: DirectMessage = await within(self._clock, DECIDE_SECONDS, decided)
+        except TimeoutError:
+            self._forbid(order_hash)
+            message = Decline(order_hash=order_hash, reason=DeclineReason.BUSY)
+        finally:
+            self._waiting.pop(number, None)
+        said = message.reason.name.lower() if isinstance(message, Decline) else ""
+        answer = {SignedAccept: "accept", Have: "have"}.get(type(message), "decline")
+        self.counts[f"received {answer}"] += 1
+        self.tell(
+            OrderTold(
+                order_hash=order_hash,
+                role="leader",
+                peer=finder,
+                target_block=order.target_block,
+                primary_key=order.primary_key,
+                answer=answer,
+                detail=said,
+                lack="",
+                is_backup=False,
+                took_ns=time.perf_counter_ns() - begun,
+                at=self._now(),
+            )
+        )
+        return message
+
+    def _message(self, effect: AnswerOrder, *, is_awaited: bool) -> DirectMessage:
+        if effect.verdict is OrderVerdict.HAVE:
+            return Have(order_hash=effect.order_hash)
+        if effect.verdict is OrderVerdict.DECLINE:
+            return Decline(order_hash=effect.order_hash, reason=effect.reason or DeclineReason.INVALID)
+        accept = self._accept(effect) if is_awaited else None
+        if accept is None:
+            self._forbid(effect.order_hash)
+            return Decline(order_hash=effect.order_hash, reason=DeclineReason.CONFLICT)
+        return accept
+
+    def _accept(self, effect: AnswerOrder) -> SignedAccept | None:
+        """Return our promise, after it is on disk; None where the store does not let us make it."""
+        head, slashable = self._registry.head, self._keys.slashable
+        if head is None or slashable is None:
+            return None
+        accept = Accept(
+            order_hash=effect.order_hash,
+            primary_key=effect.order.primary_key,
+            target_block=effect.order.target_block,
+            block_number=head.number,
+            timestamp=head.timestamp,
+        )
+        try:
+            signed = slashable.accept(accept)
+        except SlashableRefused as error:
+            self.counts["accepts not signed"] += 1
+            _LOG.warning("an order is not accepted: %s", error)
+            return None
+        except JournalError as error:
+            self.counts["accepts not signed"] += 1
+            _LOG.error("an order is not accepted: %s", error)
+            return None
+        self.see_accept(self._keys.account, signed)
+        return signed
+
+    def _forbid(self, order_hash: Hash32) -> None:
+        self.refused[order_hash] = None
+        while len(self.refused) > MAX_KEYS:
+            del self.refused[next(iter(self.refused))]
+
+    def _check(self, handover: OrderHandover, finder: Address) -> None:
+        """Raise BadSignature unless the order is of who sent it, signed by its key in force now."""
+        head = self._registry.head
+        key = None if head is None else self._registry.key_of(finder, head.number, head.timestamp)
+        if key is None or handover.order.finder != finder:
+            raise BadSignature("not of the operator whose peer sent it", "order.finder")
+        verify(self._keys.domain, handover.order, handover.signature, key)

@@ -1,0 +1,38 @@
+"""The network as the pipeline sees it: whose turn the next blocks are, who takes orders, what this node can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from protocol.leaders import Turn
+from protocol.units import Address, BasisPoints, BlockNumber, Wei
+
+MAX_GIVEN = 32
+"""Orders that one block may bring; further finds go their own way."""
+MAX_TAKEN = 64
+"""Others' orders that are looked at for one block; more are declined as too many."""
+
+
+class NetworkView(msgspec.Struct, frozen=True):
+    """Read anew at each block. `value_limits`: the most, in wei, that is handed to a leader at once."""
+
+    account: Address
+    hot_key: Address
+    """The registered one; alone executes others' orders."""
+    pay_to: Address
+    """Our Safe, to which finders' shares go."""
+    turns: Mapping[BlockNumber, Turn]
+    """Of the blocks after the head, as far as they are known."""
+    takes_orders: frozenset[Address]
+    value_limits: Mapping[Address, Wei]
+    is_paused: bool
+    fee_bps: BasisPoints
+    """Of the net profit in the wrapped coin, to the protocol."""
+    finder_bps: BasisPoints
+    finder_floor_bps: BasisPoints
+    """Of the find's gross profit: what we get at least, or it is not executed."""
+    relays: int
+    relays_usable: int
+    executor_live: bool

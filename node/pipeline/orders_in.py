@@ -1,0 +1,213 @@
+"""Orders that others send us for a block of ours: judged by their profit for us, beside our own finds.
+
+An order becomes a find whose route is given; it takes the place of what it conflicts with only where it brings more.
+It is accepted once its simulation was clean: the accept binds, by our stake. Its transaction is the registered key's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from node.pipeline import coordination
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.bids import bid_for
+from node.pipeline.bundle import costs_of
+from node.pipeline.events import AnswerOrder, Effect, OrderArrived, OrderVerdict
+from node.pipeline.finds import Find
+from node.pipeline.gas import gas_limit
+from node.pipeline.lenders import flash_loan
+from node.pipeline.network_view import MAX_TAKEN, NetworkView
+from node.pipeline.order_answers import accepted, declined
+from node.pipeline.plans import NetworkOrder, Opportunity, SwapStep
+from node.pipeline.pools import PoolFamily, PoolSpec
+from node.pipeline.risk import Rejected
+from node.pipeline.schedule import Placed
+from node.pipeline.search import Route as SearchRoute
+from node.pipeline.state import PipelineState
+from protocol.conflicts import Occasion, leg_key
+from protocol.errors import ProtocolError
+from protocol.ethereum.transactions import SignedTransaction, decode_transaction
+from protocol.kinds import DeclineReason, OpportunityKind
+from protocol.routes import Route, decode_route
+from protocol.units import BASIS_POINTS_ONE, ChainId, Gas, Hash32, Wei
+
+ORDER_GAS = 190_000
+"""What opening and settling add to an execution."""
+_LEG_SLACK = 10
+"""Basis points that a leg may give less than the finder computed."""
+
+
+def arrived(state: PipelineState, event: OrderArrived) -> list[Effect]:
+    """Place an order that is worth it; the answer follows its simulation. Anything else is answered at once."""
+    view = state.network
+    refusal = _refusal(state, view, event)
+    if refusal is not None or view is None:
+        return [declined(event, refusal or DeclineReason.NOT_LEADER)]
+    try:
+        route = decode_route(event.route)
+        victims = tuple([decode_transaction(raw) for raw in route.transactions])
+    except ProtocolError:
+        return [declined(event, DeclineReason.INVALID)]
+    if not _names_its_leg(state, event, route, victims):
+        return [declined(event, DeclineReason.INVALID)]
+    find = _find_of(state, view, event, route, victims)
+    if isinstance(find, DeclineReason):
+        return [declined(event, find)]
+    if _is_known(state, find):
+        return [AnswerOrder(event.number, event.order, event.order_hash, OrderVerdict.HAVE)]
+    return _place(state, view, event, find)
+
+
+def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived) -> DeclineReason | None:
+    order, head = event.order, state.blocks.head
+    if view is None or head is None:
+        return DeclineReason.NOT_LEADER
+    if view.is_paused or state.gate.kill_switch or not view.executor_live:
+        return DeclineReason.PAUSED
+    if order.target_block <= head.number:
+        return DeclineReason.TOO_LATE
+    turn = view.turns.get(order.target_block)
+    if order.target_block != head.number + 1 or turn is None or turn.operator != view.account:
+        return DeclineReason.NOT_LEADER
+    if order.executor != view.account:
+        return DeclineReason.INVALID
+    if order.primary_key in state.taken_keys:
+        return DeclineReason.CONFLICT
+    return DeclineReason.BUSY if len(state.orders_waiting) >= MAX_TAKEN else None
+
+
+def _names_its_leg(
+    state: PipelineState, event: OrderArrived, route: Route, victims: tuple[SignedTransaction, ...]
+) -> bool:
+    """Whether the order's primary key is one of its route's legs, behind its trigger."""
+    trigger = Hash32(victims[0].hash) if victims else None
+    occasion = Occasion(ChainId(state.settings.chain_id), event.order.target_block, trigger)
+    return event.order.primary_key in {leg_key(occasion, swap.leg) for swap in route.swaps}
+
+
+def _find_of(
+    state: PipelineState, view: NetworkView, event: OrderArrived, route: Route, victims: tuple[SignedTransaction, ...]
+) -> Find | DeclineReason:
+    order, settings = event.order, state.settings
+    ranks = [place for place, token in enumerate(settings.profit_tokens) if token.address == order.profit_token]
+    price = state.search.prices[ranks[0]] if ranks else None
+    steps = _steps(route, settings.traded)
+    if price is None or not ranks or steps is None or not _is_cycle(steps, order.profit_token):
+        return DeclineReason.INVALID
+    specs = [_spec_of(step) for step in steps]
+    amount = steps[0].amount_in
+    lender = state.lenders.lender_for(order.profit_token, amount, specs)
+    if lender is None:
+        return DeclineReason.UNPROFITABLE
+    loan = flash_loan(lender, amount)
+    net = steps[-1].amount_out - amount - loan.fee
+    ours = TokenAmount(net - _dues(view, event, net, settings.wrapped_coin))
+    if ours <= 0:
+        return DeclineReason.UNPROFITABLE
+    gas = Gas(state.search.gas.expected(lender.kind, [step.family for step in steps]) + ORDER_GAS)
+    ours_wei = price.wei_down(ours)
+    opportunity = Opportunity(
+        id=event.order_hash,
+        kind=OpportunityKind.BACKRUN if victims else OpportunityKind.CYCLIC_ARBITRAGE,
+        target_block=order.target_block,
+        steps=steps,
+        loan=loan,
+        profit_token=order.profit_token,
+        gross_profit=ours,
+        gross_profit_wei=ours_wei,
+        gas=gas,
+        victims=victims,
+        seen_at=event.now,
+        order=NetworkOrder(order, event.order_hash, event.signature, view.turns[order.target_block].entry),
+    )
+    amounts = (amount, *[step.amount_out for step in steps])
+    surplus = Wei(ours_wei - gas * state.search.base_fee)
+    found = SearchRoute((), ranks[0], amounts, loan, ours, ours_wei, gas, surplus)
+    pools = tuple([_pool_number(state, step) for step in steps])
+    return Find(opportunity, found, pools, pools if victims else ())
+
+
+def _dues(view: NetworkView, event: OrderArrived, net: int, coin: bytes) -> int:
+    """What the ledger will pull: the finder's part, rounded up, and the fee, which takes nothing of it."""
+    order = event.order
+    paid = max(-(-net * order.finder_bps // BASIS_POINTS_ONE), order.min_finder_wei)
+    fee = min(net * view.fee_bps // BASIS_POINTS_ONE, max(0, net - paid)) if order.profit_token == coin else 0
+    return paid + fee
+
+
+def _steps(route: Route, traded: Collection[PoolFamily]) -> tuple[SwapStep, ...] | None:
+    """The route's swaps in our own types; None with a family that our executor has no venue for."""
+    steps = []
+    for swap in route.swaps:
+        try:
+            family = PoolFamily(swap.family)
+        except ValueError:
+            return None
+        if family not in traded:
+            return None
+        least = swap.amount_out - swap.amount_out * _LEG_SLACK // BASIS_POINTS_ONE
+        ends = (swap.token_in, swap.token_out, swap.index_in, swap.index_out)
+        amounts = (TokenAmount(swap.amount_in), TokenAmount(swap.amount_out), TokenAmount(least))
+        steps.append(SwapStep(swap.pool_id, family, swap.pool, *ends, swap.fee_pips, *amounts))
+    return tuple(steps)
+
+
+def _is_cycle(steps: tuple[SwapStep, ...], token: bytes) -> bool:
+    """Whether each swap takes what the one before gives, from the profit token back to it."""
+    held, amount = token, steps[0].amount_in
+    for step in steps:
+        if step.token_in != held or step.amount_in != amount or amount <= 0:
+            return False
+        held, amount = step.token_out, step.amount_out
+    return held == token
+
+
+def _spec_of(step: SwapStep) -> PoolSpec:
+    tokens = (step.token_in, step.token_out) if step.index_in < step.index_out else (step.token_out, step.token_in)
+    return PoolSpec(step.pool_id, step.family, step.address, tokens, step.fee_pips)
+
+
+def _pool_number(state: PipelineState, step: SwapStep) -> int:
+    """The pool's number in our market; of one that we do not follow a negative one of its own."""
+    known = state.market.number_of(step.pool_id)
+    return -1 - int.from_bytes(step.pool_id[-7:], "big") if known is None else known
+
+
+def _is_known(state: PipelineState, find: Find) -> bool:
+    """Whether the same route behind the same victims is on its way as our own find."""
+    pools, victims = find.pools, [victim.hash for victim in find.opportunity.victims]
+    return any(
+        placed.find.opportunity.order is None
+        and placed.find.pools == pools
+        and [victim.hash for victim in placed.find.opportunity.victims] == victims
+        for placed in state.outstanding.values()
+        if placed.find.opportunity.target_block == find.opportunity.target_block
+    )
+
+
+def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: Find) -> list[Effect]:
+    schedule, opportunity = state.schedule, find.opportunity
+    leaving = schedule.in_conflict_with(find)
+    if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
+        return [declined(event, DeclineReason.CONFLICT)]
+    bucket = state.bids.choose(opportunity.kind, find.surplus)
+    share = state.bids.share(bucket, opportunity.id)
+    cap = state.settings.limits.max_bid
+    bid = bid_for(bucket, share, find.surplus, opportunity.gas, gas_limit(opportunity.gas), in_coin=False, cap=cap)
+    costs = costs_of(find, bid, schedule.base_fee)
+    verdict = state.gate.check(coordination.question(state, find, bid, costs, len(leaving)), state.now)
+    if isinstance(verdict, Rejected):
+        state.count(verdict.reason)
+        return [declined(event, DeclineReason.UNPROFITABLE)]
+    treasury = {view.hot_key: state.treasury[view.hot_key]} if view.hot_key in state.treasury else {}
+    sender = schedule.sender_for(costs.hot_key_most, leaving, treasury)
+    price = state.search.prices[find.route.rank]
+    if sender is None or price is None:
+        return [declined(event, DeclineReason.BUSY)]
+    state.taken_keys.add(event.order.primary_key)
+    placed = Placed(find, bid, costs, price, sender, teaches=False)
+    effects = coordination.on_its_way(state, placed, schedule.place(placed, leaving, state.treasury))
+    state.orders_waiting[opportunity.id] = msgspec.structs.replace(event, route=b"")
+    return effects if state.settings.simulate else [*accepted(state, opportunity.id), *effects]

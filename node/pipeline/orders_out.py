@@ -1,0 +1,139 @@
+"""Finds that this node cannot use alone: each becomes an order for the leader of its block, or goes its own way.
+
+What is missing decides (`Lack`). The pipeline makes order and route; signing, sealing and asking are the engine's.
+Until the answer comes the find waits; after an accept it is the leader's; after anything else it is executed here, if
+that is possible. What its block missed is found anew at the next one, and goes to that block's leader: the backup.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from node.pipeline.events import Effect, HandOver, OrderAnswer, OrderAnswered
+from node.pipeline.finds import Find, Given
+from node.pipeline.network_view import MAX_GIVEN, NetworkView
+from node.pipeline.plans import SwapStep
+from node.pipeline.reasons import Reason
+from node.pipeline.state import PipelineState
+from protocol.conflicts import Occasion, leg_key, primary_leg
+from protocol.ethereum.keccak import keccak256
+from protocol.routes import Route, RouteSwap, encode_route
+from protocol.statements import Order
+from protocol.units import BASIS_POINTS_ONE, ChainId, Hash32, LegKey, TokenAmount, Wei
+
+
+class Lack(StrEnum):
+    """What a node lacks to execute a find itself."""
+
+    REACH = "reach"
+    TREASURY = "treasury"
+    EXECUTOR = "executor"
+
+
+def lack_of(view: NetworkView | None) -> Lack | None:
+    """What this node lacks for any find, if something."""
+    if view is None:
+        return None
+    if not view.executor_live:
+        return Lack.EXECUTOR
+    return Lack.REACH if view.relays_usable < view.relays else None
+
+
+def hand_over(state: PipelineState, find: Find, lack: Lack) -> list[Effect] | None:
+    """Give a find to the leader of its block; None where it cannot be given, and must go its own way."""
+    view, opportunity = state.network, find.opportunity
+    if opportunity.id in state.given:
+        return []
+    if (
+        view is None
+        or opportunity.order is not None
+        or not all(isinstance(step, SwapStep) for step in opportunity.steps)
+    ):
+        return None  # an order's route is swaps alone
+    turn = view.turns.get(opportunity.target_block)
+    if turn is None or turn.operator == view.account or turn.operator not in view.takes_orders or view.is_paused:
+        return None
+    if find.surplus > view.value_limits.get(turn.operator, Wei(0)):
+        state.count(Reason.ABOVE_VALUE_LIMIT)
+        return None
+    primary = _primary_key(state, find)
+    if primary in state.given_keys or len(state.given) >= MAX_GIVEN:
+        return None
+    route = encode_route(_route_of(find))
+    floor = opportunity.gross_profit * view.finder_floor_bps // BASIS_POINTS_ONE
+    order = Order(
+        finder=view.account,
+        executor=turn.operator,
+        target_block=opportunity.target_block,
+        finder_bps=view.finder_bps,
+        min_finder_wei=TokenAmount(max(1, floor)),
+        profit_token=opportunity.profit_token,
+        pay_to=view.pay_to,
+        primary_key=primary,
+        route_commit=Hash32(keccak256(route)),
+    )
+    state.given[opportunity.id] = Given(find)
+    state.given_keys.add(primary)
+    occasion = _occasion(find)
+    is_backup = occasion in state.given_before
+    state.given_now.add(occasion)
+    return [HandOver(opportunity, order, route, lack.value, is_backup)]
+
+
+def answered(state: PipelineState, event: OrderAnswered) -> Find | None:
+    """Take the leader's answer in; return the find where it is ours again."""
+    given = state.given.get(event.opportunity_id)
+    if given is None or given.accepted:
+        return None
+    if event.answer is OrderAnswer.ACCEPT:
+        state.given[event.opportunity_id] = Given(given.find, accepted=True)
+        return None
+    del state.given[event.opportunity_id]  # its leg stays given: nobody else is asked for it in this block
+    return given.find
+
+
+def begin_block(state: PipelineState) -> None:
+    """What was given for the last block is over; what it was stays known for one more, to tell a backup."""
+    state.given.clear()
+    state.given_keys.clear()
+    state.given_before, state.given_now = state.given_now, set()
+
+
+def _occasion(find: Find) -> Hash32:
+    """The same opportunity, whatever its block: its pools behind its victims."""
+    steps = b"".join([step.pool_id + step.token_in for step in find.opportunity.steps])
+    return Hash32(keccak256(steps + b"".join([victim.hash for victim in find.opportunity.victims])))
+
+
+def _primary_key(state: PipelineState, find: Find) -> LegKey:
+    opportunity = find.opportunity
+    trigger = Hash32(opportunity.victims[0].hash) if opportunity.victims else None
+    legs = [swap.leg for swap in _route_of(find).swaps]
+    trigger_pool = state.market.specs[find.victim_pools[0]].id if find.victim_pools else None
+    occasion = Occasion(ChainId(state.settings.chain_id), opportunity.target_block, trigger)
+    return leg_key(occasion, primary_leg(legs, trigger_pool))
+
+
+def _route_of(find: Find) -> Route:
+    opportunity = find.opportunity
+    return Route(
+        transactions=tuple([victim.raw for victim in opportunity.victims]),
+        swaps=tuple(
+            [
+                RouteSwap(
+                    family=step.family.value,
+                    pool_id=step.pool_id,
+                    pool=step.address,
+                    token_in=step.token_in,
+                    token_out=step.token_out,
+                    index_in=step.index_in,
+                    index_out=step.index_out,
+                    fee_pips=step.fee_pips,
+                    amount_in=TokenAmount(step.amount_in),
+                    amount_out=TokenAmount(step.amount_out),
+                )
+                for step in opportunity.steps
+                if isinstance(step, SwapStep)
+            ]
+        ),
+    )

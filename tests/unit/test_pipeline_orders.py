@@ -1,0 +1,292 @@
+"""Orders between two pipelines: what one cannot use alone becomes the other's execution, or comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.market_generator import HEAD, NOW, GeneratedMarket
+from node.pipeline.events import (
+    AnswerOrder,
+    BundleSimulated,
+    Effect,
+    HandOver,
+    NetworkRead,
+    OrderAnswer,
+    OrderAnswered,
+    OrderArrived,
+    OrderVerdict,
+    RecordDrop,
+    SignAndSubmit,
+    SimulateBundle,
+    TreasuryRead,
+)
+from node.pipeline.network_view import MAX_GIVEN, NetworkView
+from node.pipeline.pools import PoolFamily
+from node.pipeline.reasons import Reason
+from node.pipeline.state import PipelineState
+from node.pipeline.step import step
+from protocol.kinds import DeclineReason
+from protocol.leaders import Turn
+from protocol.routes import decode_route, encode_route
+from protocol.signing import digest, sign
+from protocol.units import Address, BasisPoints, BlockNumber, Gas, UnixNanoseconds, Wei
+from tests import pipeline_scene as scene
+from tests.protocol_factories import DEVNET, KEYS, hash_of
+
+FINDER, LEADER, THIRD = (Address(bytes([place]) * 20) for place in (0xF1, 0x1E, 0x03))
+TARGET = BlockNumber(HEAD + 1)
+
+
+def view(account: Address, **changes: Any) -> NetworkView:
+    """What an operator knows of the network: the next block is the leader's."""
+    known = NetworkView(
+        account=account,
+        hot_key=scene.ALICE,
+        pay_to=Address(b"\x5a" * 20),
+        turns={TARGET: Turn(2, LEADER), BlockNumber(TARGET + 1): Turn(0, THIRD)},
+        takes_orders=frozenset({LEADER, THIRD}),
+        value_limits={LEADER: Wei(10**20), THIRD: Wei(10**20)},
+        is_paused=False,
+        fee_bps=BasisPoints(100),
+        finder_bps=BasisPoints(5_000),
+        finder_floor_bps=BasisPoints(2_500),
+        relays=2,
+        relays_usable=1 if account == FINDER else 2,
+        executor_live=True,
+    )
+    return msgspec.structs.replace(known, **changes)
+
+
+def member(account: Address, market: GeneratedMarket, *, simulate: bool = False, **changes: Any) -> PipelineState:
+    """A pipeline that belongs to the network."""
+    state = scene.pipeline(market, scene.settings(market, simulate=simulate))
+    assert step(state, NetworkRead(view(account, **changes))) == ()
+    return state
+
+
+def swap(market: GeneratedMarket, part: float = 0.05, place: int = 0, trader: str = "carol") -> Any:
+    """A pending swap that leaves something behind it."""
+    spec, pool = scene.pools_of_family(market, PoolFamily.UNISWAP_V2)[place]
+    return scene.seen(scene.swap_of(spec, pool, part=part, trader=trader))
+
+
+def given(effects: tuple[Effect, ...]) -> HandOver:
+    (effect,) = (one for one in effects if isinstance(one, HandOver))
+    return effect
+
+
+def arriving(effect: HandOver, number: int = 7, **changes: Any) -> OrderArrived:
+    """The order as the leader's engine passes it on."""
+    event = OrderArrived(
+        number=number,
+        order=effect.order,
+        order_hash=digest(DEVNET, effect.order),
+        signature=sign(DEVNET, effect.order, KEYS["alice"]),
+        route=effect.route,
+        now=UnixNanoseconds(NOW),
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+def answer_in(effects: tuple[Effect, ...]) -> tuple[OrderVerdict, DeclineReason | None]:
+    (effect,) = (one for one in effects if isinstance(one, AnswerOrder))
+    return effect.verdict, effect.reason
+
+
+@pytest.fixture(scope="module")
+def market() -> GeneratedMarket:
+    return scene.small_market()
+
+
+@pytest.fixture(scope="module")
+def order(market: GeneratedMarket) -> HandOver:
+    """What a finder hands over behind one swap."""
+    return given(step(member(FINDER, market), swap(market)))
+
+
+def test_who_reaches_only_some_builders_hands_its_find_to_the_leader(order: HandOver) -> None:
+    assert order.lack == "reach"
+    assert not order.is_backup
+    assert (order.order.finder, order.order.executor, order.order.target_block) == (FINDER, LEADER, TARGET)
+    assert order.order.finder_bps == 5_000
+    assert order.order.min_finder_wei == order.opportunity.gross_profit * 2_500 // 10_000
+    route = decode_route(order.route)
+    assert [swap.pool_id for swap in route.swaps] == [step.pool_id for step in order.opportunity.steps]
+    assert list(route.transactions) == [victim.raw for victim in order.opportunity.victims]
+    assert encode_route(route) == order.route
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"relays_usable": 2},
+        {"turns": {}},
+        {"turns": {TARGET: Turn(0, FINDER)}},
+        {"takes_orders": frozenset({THIRD})},
+        {"is_paused": True},
+        {"value_limits": {}},
+    ],
+)
+def test_a_find_that_nobody_can_be_given_goes_its_own_way(market: GeneratedMarket, changes: dict[str, Any]) -> None:
+    effects = step(member(FINDER, market, **changes), swap(market))
+
+    assert len(scene.plans(effects)) == 1
+
+
+def test_a_find_above_the_leaders_limit_is_counted_and_stays(market: GeneratedMarket) -> None:
+    state = member(FINDER, market, value_limits={LEADER: Wei(1)})
+
+    assert scene.plans(step(state, swap(market)))
+    assert state.dropped[Reason.ABOVE_VALUE_LIMIT] == 1
+
+
+def test_without_money_for_gas_everything_is_handed_over_and_what_comes_back_is_dropped(
+    market: GeneratedMarket,
+) -> None:
+    state = member(FINDER, market, relays_usable=2)
+    step(state, TreasuryRead(scene.ALICE, Wei(0), 0))
+    effect = given(step(state, swap(market)))
+    assert effect.lack == "treasury"
+    assert step(state, swap(market)) == (), "the same find is not given twice"
+
+    refused = OrderAnswered(effect.opportunity.id, OrderAnswer.DECLINE, UnixNanoseconds(NOW))
+    (dropped,) = step(state, refused)
+
+    assert isinstance(dropped, RecordDrop)
+    assert dropped.reason is Reason.TREASURY_EMPTY
+    assert step(state, refused) == (), "an answer counts once"
+
+
+def test_with_a_stopped_executor_finds_are_handed_over(market: GeneratedMarket) -> None:
+    state = member(FINDER, market, relays_usable=2, executor_live=False)
+
+    assert given(step(state, swap(market))).lack == "executor"
+
+
+def test_an_accepted_find_is_the_leaders_and_any_other_answer_gives_it_back(market: GeneratedMarket) -> None:
+    for answer in OrderAnswer:
+        state = member(FINDER, market)
+        effect = given(step(state, swap(market)))
+        effects = step(state, OrderAnswered(effect.opportunity.id, answer, UnixNanoseconds(NOW)))
+        assert len(scene.plans(effects)) == (0 if answer is OrderAnswer.ACCEPT else 1), answer
+
+
+def test_what_the_leaders_block_missed_goes_to_the_next_leader_as_a_backup(market: GeneratedMarket) -> None:
+    state = member(FINDER, market)
+    effect = given(step(state, swap(market)))
+    step(state, OrderAnswered(effect.opportunity.id, OrderAnswer.ACCEPT, UnixNanoseconds(NOW)))
+
+    again = given(step(state, scene.block()))
+
+    assert again.is_backup
+    assert (again.order.executor, again.order.target_block) == (THIRD, TARGET + 1)
+    assert again.order.primary_key != effect.order.primary_key
+
+
+def test_the_leader_executes_an_order_and_keeps_what_is_left(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market)
+    effects = step(state, arriving(order))
+
+    assert answer_in(effects) == (OrderVerdict.ACCEPT, None)
+    (plan,) = scene.plans(effects)
+    (execution,) = plan.executions
+    opportunity = execution.opportunity
+    assert opportunity.order is not None
+    assert opportunity.order.entry == 2
+    assert [victim.raw for victim in plan.victims] == [victim.raw for victim in order.opportunity.victims]
+    net = opportunity.steps[-1].amount_out - opportunity.steps[0].amount_in - opportunity.loan.fee
+    paid = max(-(-net * 5_000 // 10_000), order.order.min_finder_wei)
+    fee = net // 100 if opportunity.profit_token == market.profit_tokens[0] else 0
+    assert opportunity.gross_profit == net - paid - fee
+    assert "order" in execution.call_data.decode()
+    assert isinstance(effects[0], AnswerOrder), "the accept is on disk before anything is signed"
+
+
+def test_an_order_is_accepted_after_a_clean_simulation_only(market: GeneratedMarket, order: HandOver) -> None:
+    for failure, verdict in ((None, OrderVerdict.ACCEPT), (Reason.SIMULATION_REVERTED, OrderVerdict.DECLINE)):
+        state = member(LEADER, market, simulate=True)
+        effects = step(state, arriving(order))
+        (asked,) = (effect for effect in effects if isinstance(effect, SimulateBundle))
+        assert not any(isinstance(effect, AnswerOrder) for effect in effects)
+        profits = tuple(execution.minimum_profit for execution in asked.plan.executions)
+        simulated = BundleSimulated(asked.plan.id, failure, profits, Gas(1), UnixNanoseconds(NOW))
+        effects = step(state, simulated)
+        assert answer_in(effects)[0] is verdict
+        assert any(isinstance(effect, SignAndSubmit) for effect in effects) == (failure is None)
+        assert not state.orders_waiting
+
+
+def test_an_order_that_waits_when_its_block_comes_was_too_late(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market, simulate=True)
+    step(state, arriving(order))
+
+    assert answer_in(step(state, scene.block())) == (OrderVerdict.DECLINE, DeclineReason.TOO_LATE)
+
+
+def test_one_leg_is_promised_once(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market)
+    step(state, arriving(order))
+
+    assert answer_in(step(state, arriving(order, 8))) == (OrderVerdict.DECLINE, DeclineReason.CONFLICT)
+
+
+def test_what_the_leader_has_itself_it_says_it_has(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market)
+    assert scene.plans(step(state, swap(market)))
+
+    verdict, reason = answer_in(step(state, arriving(order)))
+
+    assert (verdict, reason) in {(OrderVerdict.HAVE, None), (OrderVerdict.DECLINE, DeclineReason.CONFLICT)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"turns": {}}, DeclineReason.NOT_LEADER),
+        ({"turns": {TARGET: Turn(0, THIRD)}}, DeclineReason.NOT_LEADER),
+        ({"is_paused": True}, DeclineReason.PAUSED),
+        ({"executor_live": False}, DeclineReason.PAUSED),
+        ({"hot_key": THIRD}, DeclineReason.BUSY),
+    ],
+)
+def test_a_leader_that_cannot_says_why(
+    market: GeneratedMarket, order: HandOver, changes: dict[str, Any], reason: DeclineReason
+) -> None:
+    assert answer_in(step(member(LEADER, market, **changes), arriving(order))) == (OrderVerdict.DECLINE, reason)
+
+
+def test_orders_that_cannot_be_meant_are_invalid(market: GeneratedMarket, order: HandOver) -> None:
+    replace = msgspec.structs.replace
+    route = decode_route(order.route)
+    first, *rest = route.swaps
+    broken = [
+        {"route": b"no route"},
+        {"route": encode_route(replace(route, transactions=(b"no transaction",)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, family="nobody's"), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, amount_out=1), *rest)))},
+        {"order": replace(order.order, primary_key=hash_of("another leg"))},
+        {"order": replace(order.order, executor=THIRD)},
+        {"order": replace(order.order, profit_token=THIRD)},
+    ]
+    for changes in broken:
+        state = member(LEADER, market)
+        expected = (OrderVerdict.DECLINE, DeclineReason.INVALID)
+        assert answer_in(step(state, arriving(order, **changes))) == expected, changes
+    late = replace(order.order, target_block=HEAD)
+    assert answer_in(step(member(LEADER, market), arriving(order, order=late)))[1] is DeclineReason.TOO_LATE
+    greedy = replace(order.order, min_finder_wei=10**30)
+    assert answer_in(step(member(LEADER, market), arriving(order, order=greedy)))[1] is DeclineReason.UNPROFITABLE
+
+
+def test_a_leader_without_a_network_leads_nothing(market: GeneratedMarket, order: HandOver) -> None:
+    assert answer_in(step(scene.pipeline(market), arriving(order)))[1] is DeclineReason.NOT_LEADER
+
+
+def test_a_block_brings_no_more_orders_than_the_bound(market: GeneratedMarket) -> None:
+    state = member(FINDER, market)
+    state.given.update({hash_of(f"given {place}"): None for place in range(MAX_GIVEN)})  # type: ignore[misc]
+
+    assert scene.plans(step(state, swap(market)))
