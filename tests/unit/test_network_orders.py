@@ -96,7 +96,8 @@ class Wire:
     async def ask(self, peer: PeerIdHash, question: DirectMessage, _seconds: float) -> DirectMessage | None:
         self.asked.append(question)
         answer = self.answer(peer, question)
-        return await answer if asyncio.iscoroutine(answer) else answer
+        message: DirectMessage | None = await answer if asyncio.iscoroutine(answer) else answer
+        return message
 
 
 @dataclass
@@ -163,7 +164,7 @@ def accepting(bob: Desk, verdict: OrderVerdict = OrderVerdict.ACCEPT, reason: De
 
 def effect(**changes: Any) -> HandOver:
     order = make.order(target_block=TARGET, route_commit=Hash32(keccak256(ROUTE)), **changes)
-    opportunity = msgspec.defstruct("Found", [("id", bytes, b"opportunity")])()
+    opportunity: Any = msgspec.defstruct("Found", [("id", bytes, b"opportunity")])()
     return HandOver(opportunity, order, ROUTE, "reach", is_backup=False)
 
 

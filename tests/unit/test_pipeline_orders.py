@@ -262,7 +262,7 @@ def test_orders_that_cannot_be_meant_are_invalid(market: GeneratedMarket, order:
     replace = msgspec.structs.replace
     route = decode_route(order.route)
     first, *rest = route.swaps
-    broken = [
+    broken: list[dict[str, Any]] = [
         {"route": b"no route"},
         {"route": encode_route(replace(route, transactions=(b"no transaction",)))},
         {"route": encode_route(replace(route, swaps=(replace(first, family="nobody's"), *rest)))},
