@@ -16,12 +16,12 @@ from node.pipeline.events import (
 )
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
+from node.pipeline.placed import Changes, Placed
 from node.pipeline.plans import Bid, BundlePlan
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
-from node.pipeline.schedule import Changes, Placed
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
-from protocol.units import BlockNumber, Hash32, Wei
+from protocol.units import BlockNumber, Hash32, UnixSeconds, Wei
 
 
 def take(state: PipelineState, find: Find) -> list[Effect]:
@@ -35,13 +35,13 @@ def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     """Send a find on its way, or record why not."""
     leaving = state.schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
-        return _stand_by(state, find, leaving)
+        return _beside_better(state, find, leaving)
     bid = _bid_of(state, find)
     costs = costs_of(find, bid, state.schedule.base_fee)
     verdict = state.gate.check(question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = state.schedule.sender_for(costs.hot_key_most, leaving, state.treasury)
+    sender = state.schedule.sender_for(find, costs.hot_key_most, leaving, state.treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         given = orders_out.hand_over(state, find, orders_out.Lack.TREASURY)
@@ -50,19 +50,45 @@ def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     return on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
 
 
-def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
-    """Send a find for the case that the better ones fail, or record why not."""
-    name, schedule = find.opportunity.id, state.schedule
-    if any(placed.id == name for placed in better) or schedule.is_standing_by(name):
+def _beside_better(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
+    """Send what is left of a find behind the better ones; if nothing is, the find for the case that those fail."""
+    name = find.opportunity.id
+    if any(placed.id == name for placed in better) or state.schedule.is_standing_by(name):
         # The find itself is on its way: counted, but a drop would be told of what may land.
         state.count(Reason.CONFLICTS_WITH_BETTER)
         return []
+    return _follow(state, find, better) or _stand_by(state, find, better)
+
+
+def _follow(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
+    """Send what is left of a find once the better ones are executed; nothing if nothing is, or no key has room."""
+    head, schedule = state.blocks.head, state.schedule
+    if head is None:
+        return []
+    timestamp = UnixSeconds(head.timestamp + 1)
+    left = state.residuals.behind(find, [placed.find for placed in better], timestamp, state.now)
+    price = None if left is None else state.search.prices[left.route.rank]
+    if left is None or price is None or any(placed not in better for placed in schedule.in_conflict_with(left)):
+        return []
+    bid = _bid_of(state, left)
+    costs = costs_of(left, bid, schedule.base_fee)
+    if isinstance(state.gate.check(question(state, left, bid, costs, 0), state.now), Rejected):
+        return []
+    behind = tuple([placed.id for placed in better])
+    wanted = Placed(left, bid, costs, price, better[0].sender, teaches=False, behind=behind)
+    placed = None if left.opportunity.id in behind else schedule.with_key_behind(wanted, better, state.treasury)
+    return [] if placed is None else on_its_way(state, placed, schedule.place(placed, (), state.treasury))
+
+
+def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
+    """Send a find for the case that the better ones fail, or record why not."""
+    schedule = state.schedule
     bid = _bid_of(state, find)
     costs = costs_of(find, bid, schedule.base_fee)
     verdict = state.gate.check(question(state, find, bid, costs, len(better)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = schedule.sender_beside(costs.hot_key_most, better[0], state.treasury)
+    sender = schedule.sender_beside(find, costs.hot_key_most, better[0], state.treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         return drop(state, find, Reason.CONFLICTS_WITH_BETTER)

@@ -10,6 +10,7 @@ from node.pipeline.pending import PendingSwap
 from node.pipeline.plans import Opportunity
 from node.pipeline.search import Route, Search
 from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.transactions import SignedTransaction
 from protocol.kinds import OpportunityKind
 from protocol.units import Address, BlockNumber, Gas, Hash32, UnixNanoseconds, Wei
 
@@ -19,14 +20,21 @@ _SWAP_GAS = 90_000
 
 
 class Find(msgspec.Struct, frozen=True, gc=False):
-    """An opportunity with the numbers of the pools on its route, and of those that its victims swap through."""
+    """An opportunity with the numbers of the pools on its route, and of those that each victim swaps through."""
 
     opportunity: Opportunity
     route: Route
     pools: tuple[int, ...]
-    victim_pools: tuple[int, ...]
+    moved: tuple[tuple[int, ...], ...]
     borrower: Address | None = None
     """Whose loan a liquidation takes; of two that take the same only one can be."""
+
+    @property
+    def victim_pools(self) -> tuple[int, ...]:
+        """The pools that any victim swaps through."""
+        if len(self.moved) == 1:
+            return self.moved[0]
+        return tuple(dict.fromkeys([pool for pools in self.moved for pool in pools]))
 
     @property
     def victims_gas(self) -> Gas:
@@ -82,33 +90,37 @@ def find_of(
         victims=transactions,
         seen_at=seen_at,
     )
-    if len(victims) == 1:
-        victim_pools = victims[0].pools
-    else:
-        victim_pools = tuple(dict.fromkeys([pool for pending in victims for pool in pending.pools]))
-    return Find(opportunity, route, pools, victim_pools)
+    return Find(opportunity, route, pools, tuple([pending.pools for pending in victims]))
 
 
 def conflict(one: Find, other: Find) -> bool:
-    """Whether two finds cannot both be taken: a pool on one's route is on the other's, or is moved by its victims; or
-    both liquidate the same borrower.
-
-    Behind the same victims only the routes count; with different victims over one pool neither saw what it would meet.
+    """Whether two finds cannot both be taken: a pool on one's route is on the other's, or is moved by a victim that
+    only the other stands behind; or both liquidate the same borrower. Where both have such victims over one pool,
+    neither saw what it would meet.
     """
     if not _disjoint(one.pools, other.pools) or (one.borrower is not None and one.borrower == other.borrower):
         return True
-    if _same_victims(one, other):
-        return False
-    return not (
-        _disjoint(one.pools, other.victim_pools)
-        and _disjoint(other.pools, one.victim_pools)
-        and _disjoint(one.victim_pools, other.victim_pools)
-    )
+    mine, theirs = moved_besides(one, other), moved_besides(other, one)
+    return not (_disjoint(one.pools, theirs) and _disjoint(other.pools, mine) and _disjoint(mine, theirs))
 
 
-def _same_victims(one: Find, other: Find) -> bool:
-    mine, theirs = one.opportunity.victims, other.opportunity.victims
-    return len(mine) == len(theirs) and all(a.hash == b.hash for a, b in zip(mine, theirs, strict=True))
+def share_victim(one: Find, other: Find) -> bool:
+    """Whether both stand behind one transaction: a block has it once, so that both have to be in one bundle."""
+    theirs = other.opportunity.victims
+    return bool(theirs) and any(_is_among(victim, theirs) for victim in one.opportunity.victims)
+
+
+def moved_besides(find: Find, other: Find) -> tuple[int, ...]:
+    """The pools that victims move which the other find does not stand behind."""
+    theirs, victims = other.opportunity.victims, find.opportunity.victims
+    if not theirs:
+        return find.victim_pools
+    alone = [pools for victim, pools in zip(victims, find.moved, strict=True) if not _is_among(victim, theirs)]
+    return tuple([pool for pools in alone for pool in pools])
+
+
+def _is_among(victim: SignedTransaction, others: tuple[SignedTransaction, ...]) -> bool:
+    return any(victim.hash == other.hash for other in others)
 
 
 def _disjoint(some: tuple[int, ...], others: tuple[int, ...]) -> bool:

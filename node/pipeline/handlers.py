@@ -32,9 +32,9 @@ from node.pipeline.finds import Find
 from node.pipeline.packing import pack
 from node.pipeline.pending import PendingSwap, routed_swaps
 from node.pipeline.pending_answers import PendingAnswer, answer_of
+from node.pipeline.placed import Placed
 from node.pipeline.prices import reference_price
 from node.pipeline.reasons import Reason
-from node.pipeline.schedule import Placed
 from node.pipeline.state import PipelineState
 from protocol.units import BASIS_POINTS_ONE, BlockNumber, UnixSeconds
 
@@ -87,8 +87,8 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     finds = state.cyclic.at_block_start(target, event.now)
     for pending in list(state.book)[-REEVALUATED_PER_BLOCK:]:
         found = state.backruns.behind(pending, target, UnixSeconds(event.timestamp + 1), event.now)
-        if isinstance(found, Find):
-            finds.append(found)
+        if not isinstance(found, Reason):
+            finds += found
     finds += _liquidations(state, target, UnixSeconds(event.timestamp + 1))
     unique = {find.opportunity.id: find for find in finds}
     taken, left = pack(list(unique.values()))
@@ -133,7 +133,7 @@ def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Ef
     if isinstance(found, Reason):
         state.count(found)
         return []
-    return coordination.take(state, found)
+    return [effect for find in found for effect in coordination.take(state, find)]
 
 
 def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:

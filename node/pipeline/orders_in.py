@@ -20,10 +20,10 @@ from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
 from node.pipeline.network_view import MAX_TAKEN, NetworkView
 from node.pipeline.order_answers import accepted, declined
+from node.pipeline.placed import Placed
 from node.pipeline.plans import NetworkOrder, Opportunity, SwapStep
 from node.pipeline.pools import PoolFamily, PoolSpec
 from node.pipeline.risk import Rejected
-from node.pipeline.schedule import Placed
 from node.pipeline.search import Route as SearchRoute
 from node.pipeline.state import PipelineState
 from protocol.conflicts import Occasion, leg_key
@@ -126,7 +126,7 @@ def _find_of(
     surplus = Wei(ours_wei - gas * state.search.base_fee)
     found = SearchRoute((), ranks[0], amounts, loan, ours, ours_wei, gas, surplus)
     pools = tuple([_pool_number(state, step) for step in steps])
-    return Find(opportunity, found, pools, pools if victims else ())
+    return Find(opportunity, found, pools, tuple([pools for _ in victims]))
 
 
 def _dues(view: NetworkView, event: OrderArrived, net: int, coin: bytes) -> int:
@@ -202,7 +202,7 @@ def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: F
         state.count(verdict.reason)
         return [declined(event, DeclineReason.UNPROFITABLE)]
     treasury = {view.hot_key: state.treasury[view.hot_key]} if view.hot_key in state.treasury else {}
-    sender = schedule.sender_for(costs.hot_key_most, leaving, treasury)
+    sender = schedule.sender_for(find, costs.hot_key_most, leaving, treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         return [declined(event, DeclineReason.BUSY)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, StateUnpredictable
+from node.pipeline.amm.units import TokenAmount
 from node.pipeline.decoders import RoutedSwap
 from node.pipeline.kernels import RATE
 from node.pipeline.market import Market
@@ -76,6 +77,18 @@ class Overlay:
             self.states = states
             return Reason.VICTIM_WOULD_REVERT
         return None
+
+    def execute(self, edges: Sequence[int], amount: TokenAmount) -> bool:
+        """Lay an execution of ours over: an amount in, and on along the edges; False if a pool would revert."""
+        try:
+            for number in edges:
+                edge = self._market.edges[number]
+                state = self._known(edge.pool)
+                self.states[edge.pool], moved = swap_exact_in(state, edge.index_in, edge.index_out, amount)
+                amount = moved.amount_out
+        except AmmError:
+            return False
+        return True
 
     def _moved(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
         return self._forward(swap, edges, held) if swap.exact_in else self._backward(swap, edges)

@@ -85,6 +85,10 @@ class PendingBook:
         for pool in pending.pools:
             self._by_pool.setdefault(pool, {})[pending.transaction.hash] = pending
 
+    def get(self, transaction_hash: bytes) -> PendingSwap | None:
+        """The one with this hash; None if it is not there."""
+        return self._by_hash.get(transaction_hash)
+
     def remove(self, transaction_hash: bytes) -> bool:
         """Forget it; False if it was not there."""
         pending = self._by_hash.pop(transaction_hash, None)

@@ -3,9 +3,11 @@
 A hot key has one next nonce, and a builder refuses a bundle that does not begin with it. So each find gets a key of its
 own as long as there are keys. Finds that share one go together into one bundle with rising nonces, and besides each
 goes alone with the first nonce, in case the bundle loses one of its parts to somebody else. A single bundle bids less
-per gas than the joint one, so that the builder takes the joint one where it can.
+per gas than the joint one, so that the builder takes the joint one where it can. Finds behind one transaction share a
+key always: a block has it once, so that two bundles with it exclude each other.
 
-A find that conflicts with better ones is not given up: it stands by as a bundle of its own, on a free key or with the
+A find that conflicts with better ones is not given up. What is left of it behind them goes out at a lower price than
+theirs, on another key. Where nothing is left, it stands by as a bundle of its own, on a free key or with the
 nonce of what it conflicts with, at a lower price than that. The builder takes it where the better one fails; if both
 run, the minimum profit of each still holds. A bundle is sent again only where its last bid became too high. What a
 bundle pays per gas counts over all its gas, the victims' included: that is how builders rank.
@@ -18,11 +20,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from node.pipeline.bids import bid_wei
-from node.pipeline.bundle import BundleBuilder, Costs, costs_of
+from node.pipeline.bundle import BundleBuilder, costs_of
 from node.pipeline.events import CancelBundle, TreasuryRead
-from node.pipeline.finds import Find, conflict
+from node.pipeline.finds import Find, conflict, share_victim
+from node.pipeline.placed import Changes, Placed, Price, disturbs, joint_price, lower, lowered
 from node.pipeline.plans import Bid, BundlePlan, Execution
-from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Address, BlockNumber, Hash32, Wei
@@ -32,45 +34,6 @@ _BELOW_PERCENT = 90
 """A bundle that has to come after others bids at most so much of their price per gas …"""
 _ROOM_PERCENT = 80
 """… and where it has to be lowered, it is lowered to so much, so that the next find does not lower it again."""
-
-
-class Placed(msgspec.Struct, frozen=True, gc=False):
-    """A find that is on its way, with its own bid and what was reserved for it.
-
-    `teaches`: whether its outcome says something about the bid; not if it only stands by for a better one of ours.
-    """
-
-    find: Find
-    bid: Bid
-    costs: Costs
-    price: ReferencePrice
-    sender: Address
-    teaches: bool = True
-
-    @property
-    def id(self) -> Hash32:
-        """The opportunity's id."""
-        return self.find.opportunity.id
-
-
-class Changes(msgspec.Struct, frozen=True):
-    """What follows from a change of the schedule: plans to send, the most urgent first, bundles to cancel, and the
-    finds that are not on their way any more.
-    """
-
-    plans: list[BundlePlan]
-    cancels: list[CancelBundle]
-    gone: list[Placed]
-
-
-class _Price(msgspec.Struct, frozen=True, gc=False):
-    """What a bundle pays for its gas, the victims' included."""
-
-    wei: int
-    gas: int
-
-    def for_gas(self, gas: int) -> int:
-        return self.wei * gas // self.gas
 
 
 class Schedule:
@@ -99,34 +62,77 @@ class Schedule:
         self._joint.clear()
 
     def in_conflict_with(self, find: Find) -> list[Placed]:
-        """What would have to make way for this find."""
-        return [placed for placed in self._placed if conflict(find, placed.find)]
+        """What would have to make way for this find.
+
+        What shares a victim with it has to be in one bundle, and so on one key: what does on further keys conflicts.
+        """
+        keys = self._keys_of_company(find)
+        return [
+            placed
+            for placed in self._placed
+            if conflict(find, placed.find) or (placed.sender in keys[1:] and share_victim(find, placed.find))
+        ]
+
+    def _keys_of_company(self, find: Find, leaving: Sequence[Placed] = ()) -> list[Address]:
+        """The hot keys whose finds share a victim with this one and do not conflict with it, the most worth first."""
+        worth: dict[Address, int] = {}
+        for placed in self._placed:
+            if placed not in leaving and share_victim(find, placed.find) and not conflict(find, placed.find):
+                worth[placed.sender] = worth.get(placed.sender, 0) + placed.find.surplus
+        return sorted(worth, key=lambda sender: -worth[sender])
 
     def is_standing_by(self, opportunity_id: Hash32) -> bool:
         """Whether the find is on its way for the case that a better one fails."""
         return any(placed.id == opportunity_id for placed in self._standing_by)
 
     def sender_for(
-        self, cost: Wei, leaving: Sequence[Placed], treasury: Mapping[Address, TreasuryRead]
+        self, find: Find, cost: Wei, leaving: Sequence[Placed], treasury: Mapping[Address, TreasuryRead]
     ) -> Address | None:
-        """The hot key with the fewest and least finds that can pay for one more; None if there is none."""
+        """The hot key with the fewest and least finds that can pay for one more; None if there is none. Where a find
+        shares a victim with others, it is theirs.
+        """
+        company = self._keys_of_company(find, leaving)
         staying = [placed for placed in self._placed if placed not in leaving]
         best: tuple[int, int, Address] | None = None
         for sender, read in treasury.items():
+            if company and sender != company[0]:
+                continue
             own = [placed for placed in staying if placed.sender == sender]
             load = len(own), sum([placed.find.surplus for placed in own])
             if self._committed(sender, own) + cost <= read.balance and (best is None or load < best[:2]):
                 best = *load, sender
         return None if best is None else best[2]
 
-    def sender_beside(self, cost: Wei, rival: Placed, treasury: Mapping[Address, TreasuryRead]) -> Address | None:
+    def sender_beside(
+        self, find: Find, cost: Wei, rival: Placed, treasury: Mapping[Address, TreasuryRead]
+    ) -> Address | None:
         """The hot key for a find that stands by: a free one, else that of the find which it conflicts with."""
-        free = self.sender_for(cost, (), treasury)
+        free = self.sender_for(find, cost, (), treasury)
         if free is not None and not any(placed.sender == free for placed in self._placed) and self._has_room(free):
             return free
         own = [placed for placed in self._placed if placed.sender == rival.sender]
         affordable = self._committed(rival.sender, own) + cost <= treasury[rival.sender].balance
         return rival.sender if affordable and self._has_room(rival.sender) else None
+
+    def with_key_behind(
+        self, new: Placed, better: Sequence[Placed], treasury: Mapping[Address, TreasuryRead]
+    ) -> Placed | None:
+        """The find on a hot key from which it comes after what it was computed behind; None if there is none.
+
+        With a victim in common that is the better one's own key, in one bundle, if the other victims do not disturb
+        that one. Else a key without any of them, on which what it goes with pays less per gas than they do.
+        """
+        shared = {placed.sender for placed in self._placed if share_victim(new.find, placed.find)}
+        taken = {placed.sender for placed in better}
+        for sender in sorted(treasury, key=self._load):
+            own = [placed for placed in self._placed if placed.sender == sender]
+            if shared - {sender} or (sender in taken and (not shared or disturbs(new, own))):
+                continue
+            placed = msgspec.structs.replace(new, sender=sender)
+            affordable = self._committed(sender, own) + new.costs.hot_key_most <= treasury[sender].balance
+            if affordable and self._comes_after([*own, placed], placed):
+                return placed
+        return None
 
     def place(self, new: Placed, leaving: Sequence[Placed], treasury: Mapping[Address, TreasuryRead]) -> Changes:
         """Take a find; those that make way stand by, as far as there is room. The new find's own plan comes first."""
@@ -169,6 +175,10 @@ class Schedule:
 
     # Who is where
 
+    def _load(self, sender: Address) -> tuple[int, int]:
+        own = [placed.find.surplus for placed in self._placed if placed.sender == sender]
+        return len(own), sum(own)
+
     def _committed(self, sender: Address, own: Sequence[Placed]) -> int:
         """Wei that a key may have to pay for what is on its way; what stands by counts too."""
         beside = [placed for placed in self._standing_by if placed.sender == sender]
@@ -198,33 +208,57 @@ class Schedule:
         own = [placed for placed in self._placed if placed.sender == sender]
         plans: list[BundlePlan] = []
         if len(own) == 1:
-            plans = self._single(own[0], nonce, None)
+            plans = self._single(own[0], nonce, self._price_before(own[0]))
         elif own:
-            joint = [self._execution(placed, placed.bid, nonce + place) for place, placed in enumerate(own)]
-            price = _joint_price(own)
+            together = self._together(own)
+            price = joint_price(together)
             own.sort(key=lambda placed: placed is not first)
-            singles = [self._single(placed, nonce, price) for placed in own]
-            self._joint.add(sender)
-            plan = self._builder.plan(joint, _joint_key(sender, self.target_block))
-            plans = [*singles[0], plan, *(single for several in singles[1:] for single in several)]
+            singles = [self._single(placed, nonce, lower(price, self._price_before(placed))) for placed in own]
+            joint = self._joint_plan(sender, together, nonce)
+            plans = [*singles[0], *joint, *(single for several in singles[1:] for single in several)]
         for placed in self._standing_by:
             if placed.sender == sender:
                 plans += self._single(placed, nonce, self._price_ahead_of(placed))
         return plans
 
-    def _price_ahead_of(self, standing_by: Placed) -> _Price | None:
+    def _together(self, own: Sequence[Placed]) -> list[Placed]:
+        """What goes jointly: not a find with which the bundle would come before what that was computed behind."""
+        together = list(own)
+        while early := [one for one in together if one.behind and not self._comes_after(together, one)]:
+            together.remove(early[0])
+        return together
+
+    def _comes_after(self, several: Sequence[Placed], follower: Placed) -> bool:
+        """Whether these in one bundle pay less per gas than what the follower was computed behind on other keys."""
+        others = [one for one in self._placed if one.id in follower.behind and one.sender != follower.sender]
+        ahead, joint = self._lowest_price(others), joint_price(several)
+        return ahead is None or joint.wei * 100 <= ahead.for_gas(joint.gas) * _BELOW_PERCENT
+
+    def _joint_plan(self, sender: Address, together: Sequence[Placed], nonce: int) -> list[BundlePlan]:
+        if len(together) < 2:
+            return []
+        joint = [self._execution(placed, placed.bid, nonce + place) for place, placed in enumerate(together)]
+        self._joint.add(sender)
+        return [self._builder.plan(joint, _joint_key(sender, self.target_block))]
+
+    def _price_ahead_of(self, standing_by: Placed) -> Price | None:
         """The lowest price among the bundles that should be taken before: on its key, and against it."""
-        lowest: _Price | None = None
-        for placed in self._placed:
-            if placed.sender != standing_by.sender and not conflict(placed.find, standing_by.find):
-                continue
+        key, find = standing_by.sender, standing_by.find
+        return self._lowest_price([one for one in self._placed if one.sender == key or conflict(one.find, find)])
+
+    def _price_before(self, placed: Placed) -> Price | None:
+        """The lowest price of what a find was computed behind."""
+        return self._lowest_price([one for one in self._placed if one.id in placed.behind]) if placed.behind else None
+
+    def _lowest_price(self, several: Sequence[Placed]) -> Price | None:
+        lowest: Price | None = None
+        for placed in several:
             sent = self._singles.get(placed.id)
             bid = bid_wei(placed.bid if sent is None else sent[1], placed.find.opportunity.gas)
-            if lowest is None or bid * lowest.gas < lowest.wei * placed.find.gas_in_bundle:
-                lowest = _Price(bid, placed.find.gas_in_bundle)
+            lowest = lower(Price(bid, placed.find.gas_in_bundle), lowest)
         return lowest
 
-    def _single(self, placed: Placed, nonce: int, behind: _Price | None) -> list[BundlePlan]:
+    def _single(self, placed: Placed, nonce: int, behind: Price | None) -> list[BundlePlan]:
         """The find's own bundle, if it has to be sent; `behind`: the price that it has to stay below."""
         sent = self._singles.get(placed.id)
         bid = placed.bid
@@ -233,7 +267,7 @@ class Schedule:
                 bid = sent[1]
             ahead = behind.for_gas(placed.find.gas_in_bundle)
             if bid_wei(bid, placed.find.opportunity.gas) > ahead * _BELOW_PERCENT // 100:
-                bid = _lowered(placed, ahead * _ROOM_PERCENT // 100)
+                bid = lowered(placed, ahead * _ROOM_PERCENT // 100)
         if sent == (nonce, bid):
             return []
         self._singles[placed.id] = (nonce, bid)
@@ -252,26 +286,14 @@ class Schedule:
 
     def _joint_cancels(self, sender: Address) -> list[CancelBundle]:
         """The joint bundle of a key, if nothing is joint there any more."""
-        if sender not in self._joint or sum([placed.sender == sender for placed in self._placed]) > 1:
+        own = [placed for placed in self._placed if placed.sender == sender]
+        if sender not in self._joint or len(self._together(own)) > 1:
             return []
         self._joint.discard(sender)
         return [self._cancel(_joint_key(sender, self.target_block))]
 
     def _cancel(self, key: Hash32) -> CancelBundle:
         return CancelBundle(key, self.target_block, Reason.CONFLICTS_WITH_BETTER)
-
-
-def _joint_price(own: Sequence[Placed]) -> _Price:
-    """Of all finds on a key in one bundle; victims that several stand behind are in it once."""
-    victims = {tuple([one.hash for one in placed.find.opportunity.victims]): placed.find.victims_gas for placed in own}
-    gas = sum([placed.find.opportunity.gas for placed in own]) + sum(victims.values())
-    return _Price(sum([placed.costs.bid for placed in own]), gas)
-
-
-def _lowered(placed: Placed, most: int) -> Bid:
-    """The find's bid, lowered to so many wei."""
-    bid, gas = placed.bid, placed.find.opportunity.gas
-    return Bid(Wei(min(bid.priority_fee_per_gas, most // gas)), Wei(min(bid.coinbase_wei, most)), bid.share_bucket)
 
 
 def _joint_key(sender: Address, target_block: BlockNumber) -> Hash32:

@@ -8,6 +8,7 @@ from node.pipeline.bundle import BundleBuilder
 from node.pipeline.detectors.backrun import BackrunDetector
 from node.pipeline.detectors.cyclic_arbitrage import CyclicArbitrageDetector
 from node.pipeline.detectors.liquidation import LiquidationDetector
+from node.pipeline.detectors.residual import ResidualDetector
 from node.pipeline.events import OrderArrived, TreasuryRead
 from node.pipeline.finds import Given
 from node.pipeline.lenders import LenderBook
@@ -16,12 +17,13 @@ from node.pipeline.market import Market
 from node.pipeline.network_view import NetworkView
 from node.pipeline.pending import PendingBook
 from node.pipeline.pending_answers import PendingAnswers
+from node.pipeline.placed import Placed
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pool_lenders import PoolLenders
 from node.pipeline.ports import CallDataBuilder
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import RiskGate
-from node.pipeline.schedule import Placed, Schedule
+from node.pipeline.schedule import Schedule
 from node.pipeline.search import Search
 from node.pipeline.settings import PipelineSettings, RouterKind
 from protocol.units import Address, Hash32, LegKey, UnixNanoseconds
@@ -43,6 +45,7 @@ class PipelineState:
         self.search = Search(self.market, settings.profit_tokens, self.lenders, bounds)
         self.book = PendingBook(bounds.max_pending_swaps)
         self.backruns = BackrunDetector(self.market, self.search, self.book, settings)
+        self.residuals = ResidualDetector(self.market, self.search, self.book, settings)
         self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)
         self.loans = Loans(bounds.undo_blocks)
         self.answers = PendingAnswers()

@@ -298,7 +298,7 @@ def find(surplus: int, pools: list[int], victims: list[SignedTransaction], victi
         name, kind, HEAD, (), loan, ALICE, surplus, Wei(surplus), Gas(1), tuple(victims), UnixNanoseconds(NOW)
     )
     route = Route((), 0, (), loan, surplus, Wei(surplus), Gas(1), Wei(surplus))
-    return Find(opportunity, route, tuple(pools), tuple(victim_pools))
+    return Find(opportunity, route, tuple(pools), tuple([tuple(victim_pools) for _ in victims]))
 
 
 _VICTIMS = [pending((number, 0.01, 0, "c", number)) for number in range(3)]

@@ -13,9 +13,12 @@ from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.pending import PendingBook, PendingSwap
 from node.pipeline.reasons import Reason
-from node.pipeline.search import Search
+from node.pipeline.search import Route, Search
 from node.pipeline.settings import PipelineSettings
 from protocol.units import BlockNumber, UnixNanoseconds, UnixSeconds
+
+_COMPANY_PERCENT = 105
+"""Of what a swap alone brings, others beside it must bring: each is one more that somebody else may take."""
 
 
 class BackrunDetector:
@@ -26,8 +29,12 @@ class BackrunDetector:
 
     def behind(
         self, pending: PendingSwap, target_block: BlockNumber, timestamp: UnixSeconds, now: UnixNanoseconds
-    ) -> Find | Reason:
-        """The best find behind a pending swap for the next block, whose timestamp is at least `timestamp`."""
+    ) -> list[Find] | Reason:
+        """The best finds behind a pending swap for the next block, whose timestamp is at least `timestamp`.
+
+        More than one, over distinct pools, only where it moved several. Each goes through a pool that it moved: what
+        the others beside it left is found behind them.
+        """
         chain = self._book.with_predecessors(pending)
         if chain is None:
             return Reason.VICTIM_NONCE_GAP
@@ -39,7 +46,9 @@ class BackrunDetector:
         together = self._behind([*others, *chain], chain, target_block, timestamp, now)
         if isinstance(together, Reason):
             return alone
-        return together if isinstance(alone, Reason) or together.surplus > alone.surplus else alone
+        if isinstance(alone, Reason):
+            return together
+        return together if _worth(together) * 100 > _worth(alone) * _COMPANY_PERCENT else alone
 
     def _others(self, chain: Sequence[PendingSwap], pending: PendingSwap, room: int) -> list[PendingSwap]:
         """The latest others on the same pools that can stand at the head of a bundle, with their predecessors."""
@@ -64,7 +73,7 @@ class BackrunDetector:
         target_block: BlockNumber,
         timestamp: UnixSeconds,
         now: UnixNanoseconds,
-    ) -> Find | Reason:
+    ) -> list[Find] | Reason:
         """Lay the victims over in order; one that would revert is left out, unless it is required."""
         if not self._pays(required):
             return Reason.VICTIM_FEE_TOO_LOW
@@ -76,20 +85,46 @@ class BackrunDetector:
                 taken.append(victim)
             elif victim in required:
                 return reason
+        pending, edges = required[-1], self._market.edges
         with overlay as risen:
-            candidates = self._search.through(risen) if risen else []
-        if not candidates:
-            return Reason.NOT_PROFITABLE
-        route = self._search.exact(candidates, overlay)
-        if isinstance(route, Reason):
-            return route
-        return find_of(
-            self._search,
-            route,
-            tuple(self._market.edges[edge].pool for edge in route.edges),
-            taken,
-            chain_id=self._settings.chain_id,
-            target_block=target_block,
-            profit_token=self._settings.profit_tokens[route.rank].address,
-            seen_at=now,
-        )
+            routes = self._routes([edge for edge in risen if edges[edge].pool in pending.pools], overlay)
+        if isinstance(routes, Reason):
+            return routes
+        return [
+            find_of(
+                self._search,
+                route,
+                tuple([edges[edge].pool for edge in route.edges]),
+                taken,
+                chain_id=self._settings.chain_id,
+                target_block=target_block,
+                profit_token=self._settings.profit_tokens[route.rank].address,
+                seen_at=now,
+            )
+            for route in routes
+        ]
+
+    def _routes(self, risen: list[int], overlay: Overlay) -> list[Route] | Reason:
+        """The best route through a risen edge, and the best through one that is left when its pools are out."""
+        market, routes = self._market, list[Route]()
+        masked: list[tuple[int, bytes]] = []
+        try:
+            while risen:
+                candidates = self._search.through(risen)
+                route = self._search.exact(candidates, overlay) if candidates else Reason.NOT_PROFITABLE
+                if isinstance(route, Reason):
+                    return routes or route
+                routes.append(route)
+                taken = {market.edges[edge].pool for edge in route.edges}
+                risen = [edge for edge in risen if market.edges[edge].pool not in taken]
+                for pool in sorted(taken) if risen else ():
+                    masked.append((pool, market.saved_rows(pool)))
+                    market.clear_rows(pool)
+        finally:
+            for pool, rows in reversed(masked):
+                market.restore_rows(pool, rows)
+        return routes or Reason.NOT_PROFITABLE
+
+
+def _worth(finds: Sequence[Find]) -> int:
+    return sum([find.surplus for find in finds])

@@ -203,7 +203,7 @@ class LiquidationDetector:
             seen_at=now,
         )
         pools = tuple(self._market.edges[edge].pool for edge in route.edges)
-        return Find(opportunity, route, pools, (), borrower)
+        return Find(opportunity, route, pools, tuple([() for _ in victims]), borrower)
 
 
 def is_feed(book: AaveBook | None, address: str) -> bool:

@@ -1,0 +1,181 @@
+"""Finds that meet: behind one transaction, on one pool, behind each other's executions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.market_generator import NOW
+from devnet.actors import calls
+from node.pipeline.bids import bid_wei
+from node.pipeline.events import Effect
+from node.pipeline.finds import Find, conflict, share_victim
+from node.pipeline.overlay import Overlay
+from node.pipeline.placed import Placed
+from node.pipeline.plans import BundlePlan
+from node.pipeline.pools import PoolFamily, PoolSpec, quote_exact_in
+from node.pipeline.state import PipelineState
+from node.pipeline.step import step
+from protocol.units import Address, UnixSeconds, address_to_hex
+from tests.pipeline_scene import (
+    ALICE,
+    BOB,
+    block,
+    pipeline,
+    plans,
+    pools_of_family,
+    seen,
+    settings,
+    signed,
+    small_market,
+    swap_of,
+)
+
+MARKET = small_market()
+V2 = pools_of_family(MARKET, PoolFamily.UNISWAP_V2)
+KEYS = (ALICE, BOB, Address(b"\xc0" * 20))
+
+
+def with_keys() -> PipelineState:
+    return pipeline(MARKET, settings(MARKET, senders=KEYS), KEYS)
+
+
+def placed_in(state: PipelineState) -> list[Placed]:
+    return [one for one in state.outstanding.values() if not state.schedule.is_standing_by(one.id)]
+
+
+def price(plan: BundlePlan, finds: dict[bytes, Find]) -> float:
+    several = [finds[one.opportunity.id] for one in plan.executions]
+    bid = sum(bid_wei(one.bid, one.opportunity.gas) for one in plan.executions)
+    return bid / sum(one.gas_in_bundle for one in several)
+
+
+# One transaction, several finds
+
+
+def two_swaps_of_one_trader() -> Iterator[tuple[PipelineState, list[Effect]]]:
+    """A trader's second swap while the first still waits, on every pair of pools."""
+    for first in V2:
+        for second in V2:
+            if first is not second:
+                state = with_keys()
+                step(state, seen(swap_of(*first, part=0.2, trader="zoe"), account_nonce=0))
+                effects = step(state, seen(swap_of(*second, part=0.2, trader="zoe", nonce=1), account_nonce=0))
+                yield state, list(effects)
+
+
+def test_finds_behind_swaps_of_one_trader_go_into_one_bundle_which_has_each_swap_once() -> None:
+    seen_so = 0
+    for state, effects in two_swaps_of_one_trader():
+        placed = [one for one in placed_in(state) if one.find.opportunity.victims and not one.behind]
+        if len(placed) < 2:
+            continue
+        seen_so += 1
+        one, other = placed
+        assert share_victim(one.find, other.find)
+        assert one.sender == other.sender, "two bundles with one transaction exclude each other"
+        joint = max(plans(effects), key=lambda plan: len(plan.executions))
+        assert joint.executions[0].nonce + 1 == joint.executions[1].nonce
+        assert [victim.nonce for victim in joint.victims] == [0, 1]
+        assert len({victim.hash for victim in joint.victims}) == 2
+    assert seen_so >= 3
+
+
+def through_two(first: PoolSpec, second: PoolSpec) -> list[Address] | None:
+    """The path of a swap through both pools, if they have one token in common."""
+    common = set(first.tokens) & set(second.tokens)
+    if len(common) != 1:
+        return None
+    (middle,) = common
+    return [next(t for t in first.tokens if t != middle), middle, next(t for t in second.tokens if t != middle)]
+
+
+def test_behind_a_swap_through_two_pools_both_are_brought_back() -> None:
+    seen_so = 0
+    for first, state_of_first in V2:
+        for second, _ in V2:
+            path = through_two(first, second)
+            if path is None or first is second:
+                continue
+            reserve = state_of_first.reserve0 if path[0] == first.tokens[0] else state_of_first.reserve1  # type: ignore[union-attr]
+            words = [address_to_hex(token) for token in path]
+            data = calls.v2_exact_in(reserve // 4, 0, words, words[0], NOW // 10**9 + 600, odd=False)
+            state = with_keys()
+            effects = step(state, seen(signed(data, next(iter(state.settings.routers)), "zoe")))
+            finds = [one.find for one in placed_in(state) if one.find.opportunity.victims]
+            if len(finds) < 2:
+                continue
+            seen_so += 1
+            assert not set(finds[0].pools) & set(finds[1].pools)
+            assert not conflict(finds[0], finds[1])
+            joint = max(plans(effects), key=lambda plan: len(plan.executions))
+            assert (len(joint.victims), len(joint.executions)) == (1, 2)
+    assert seen_so >= 2
+
+
+# Behind our own executions
+
+
+def followers() -> Iterator[tuple[PipelineState, Placed, list[Placed], list[Effect]]]:
+    """Finds that were computed behind better ones, as they arise from ever more swaps."""
+    state = with_keys()
+    for number in range(4):
+        for spec, pool in V2:
+            effects = step(state, seen(swap_of(spec, pool, part=0.1 + number / 20, trader=f"{spec.id.hex()}{number}")))
+            new = {one.opportunity.id for plan in plans(effects) for one in plan.executions}
+            there = {one.id: one for one in placed_in(state)}
+            for placed in there.values():
+                if placed.behind and placed.id in new:
+                    better = [there[name] for name in placed.behind if name in there]
+                    if len(better) == len(placed.behind):
+                        yield state, placed, better, list(effects)
+
+
+def test_what_is_left_behind_a_better_find_is_exact_once_that_is_executed() -> None:
+    seen_so = 0
+    for state, left, better, _ in followers():
+        overlay, laid = Overlay(state.market), set[bytes]()
+        for placed in (*better, left):
+            for victim in placed.find.opportunity.victims:
+                pending = state.book.get(victim.hash)
+                assert pending is not None
+                if victim.hash not in laid:
+                    laid.add(victim.hash)
+                    assert overlay.apply(pending.swaps, UnixSeconds(block().timestamp)) is None
+            route = placed.find.route
+            for edge, amount, expected in zip(route.edges, route.amounts, route.amounts[1:], strict=False):
+                of = state.market.edges[edge]
+                pool_state = overlay.state(of.pool)
+                assert pool_state is not None
+                if placed is left:
+                    assert quote_exact_in(pool_state, of.index_in, of.index_out, amount) == expected
+            assert overlay.execute(route.edges, route.amounts[0])
+        seen_so += 1
+    assert seen_so >= 3
+
+
+def test_what_is_left_goes_on_another_key_and_pays_less_per_gas_than_the_better_ones() -> None:
+    seen_so = 0
+    for state, left, better, effects in followers():
+        finds: dict[bytes, Find] = {one.id: one.find for one in state.outstanding.values()}
+        if any(share_victim(left.find, one.find) for one in better):
+            continue
+        assert left.sender not in {one.sender for one in better}
+        assert not left.teaches
+        least = min(bid_wei(one.bid, one.find.opportunity.gas) / one.find.gas_in_bundle for one in better)
+        own = [plan for plan in plans(effects) if any(one.opportunity.id == left.id for one in plan.executions)]
+        assert own
+        assert all(price(plan, finds) < least for plan in own)
+        seen_so += 1
+    assert seen_so >= 3
+
+
+def test_nothing_is_left_where_a_victim_is_gone_or_the_better_one_takes_all() -> None:
+    state = with_keys()
+    spec, pool = V2[0]
+    first = swap_of(spec, pool, part=0.3, trader="zoe")
+    step(state, seen(first))
+    (better,) = placed_in(state)
+    again = state.residuals.behind(better.find, [better.find], UnixSeconds(block().timestamp), state.now)
+    assert again is None or again.surplus < better.find.surplus // 10
+    state.book.remove(first.hash)
+    assert state.residuals.behind(better.find, [better.find], UnixSeconds(block().timestamp), state.now) is None
