@@ -149,7 +149,7 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     """Something else than an execution of ours moved our funds: a finder's share came in, or membership cost gas."""
 
     what: str
-    """`finder_paid`, `check_in`, `roll`."""
+    """`finder_paid`, `check_in`, `roll`, `report`."""
     transaction_hash: Hash32
     sender: Address
     """The hot key that paid the gas; of a finder's share zero: another's did."""
@@ -161,7 +161,7 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     gas_wei: Amount
     bid_wei: Amount
     subject: Hash32
-    """The order's hash; of membership the epoch as a word."""
+    """The order's hash, the epoch as a word, or the offence."""
 
 
 class OrderTold(Record, frozen=True, kw_only=True, tag="order_told"):

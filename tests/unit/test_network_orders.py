@@ -17,6 +17,7 @@ from node.engine.anti_slashing import AntiSlashingStore, begin_journal
 from node.engine.network import orders as orders_module
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.orders import MAX_UNDER_WAY, OrderDesk
+from node.engine.network.watcher import Promised
 from node.engine.signing_journal import Owner
 from node.pipeline.events import (
     AnswerOrder,
@@ -31,11 +32,9 @@ from node.records import AnyRecord, OrderTold
 from protocol import statements
 from protocol.codec import DirectMessage
 from protocol.ethereum.keccak import keccak256
-from protocol.evidence import Evidence
 from protocol.kinds import DeclineReason
 from protocol.leaders import EpochRules, Leaders
 from protocol.messages import Decline, SealedOrder, SealingKeyRequest, SignedAccept
-from protocol.slashing import proves
 from protocol.units import (
     Address,
     BlockNumber,
@@ -164,7 +163,9 @@ def accepting(bob: Desk, verdict: OrderVerdict = OrderVerdict.ACCEPT, reason: De
 
 def effect(**changes: Any) -> HandOver:
     order = make.order(target_block=TARGET, route_commit=Hash32(keccak256(ROUTE)), **changes)
-    opportunity: Any = msgspec.defstruct("Found", [("id", bytes, b"opportunity")])()
+    opportunity: Any = msgspec.defstruct(
+        "Found", [("id", bytes, b"opportunity"), ("kind", int, 2), ("gross_profit_wei", int, 7)]
+    )()
     return HandOver(opportunity, order, ROUTE, "reach", is_backup=False)
 
 
@@ -268,16 +269,15 @@ async def test_an_accept_with_a_wrong_signature_binds_nobody(alice: Desk, bob: D
     assert await given(alice, effect()) == [OrderAnswer.SILENT]
 
 
-async def test_two_accepts_of_one_leader_for_one_leg_are_evidence(alice: Desk, bob: Desk) -> None:
-    found: list[Evidence] = []
-    alice.desk.on_evidence = found.append
-    one, other = make.double_accept()
+async def test_what_a_leader_promised_is_told_to_whom_it_may_concern(alice: Desk, bob: Desk) -> None:
+    accepting(bob)
+    promised: list[Promised] = []
+    alice.desk.on_promise = promised.append
 
-    alice.desk.see_accept(BOB, one)
-    alice.desk.see_accept(BOB, other)
+    await given(alice, effect())
 
-    (evidence,) = found
-    assert proves(DEVNET, evidence, (BOB,), TIME)
+    (one,) = promised
+    assert (one.leader, one.signed.accept.target_block) == (BOB, TARGET)
 
 
 async def test_boxes_of_strangers_for_others_and_of_others_orders_are_not_answered(alice: Desk, bob: Desk) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from governance.network import check_in_call, roll_call
+from governance.network import check_in_call, report_call, roll_call
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.network.registry import Registry
@@ -24,6 +24,7 @@ from protocol.ethereum.block_header import header_rlp
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
+from protocol.evidence import Evidence
 from protocol.units import (
     HASH_BYTES,
     ZERO_ADDRESS,
@@ -40,6 +41,7 @@ from protocol.units import (
 
 CHECK_IN_GAS: Final = Gas(220_000)
 ROLL_GAS: Final = Gas(160_000)
+REPORT_GAS: Final = Gas(450_000)
 TIP: Final = Wei(10**9)
 """Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
 MAX_SENT: Final = 64
@@ -65,7 +67,7 @@ class Membership:
         self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
         self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
         self._awaited: EpochNumber | None = None
-        self._sent: dict[Hash32, tuple[str, EpochNumber]] = {}
+        self._sent: dict[Hash32, tuple[str, int]] = {}
 
     async def settled(self) -> list[PaymentMade]:
         """What those that were sent and are in a block have cost, each once; also of those that failed there."""
@@ -80,11 +82,11 @@ class Membership:
         made = []
         for sent, receipt in zip(list(self._sent), receipts, strict=True):
             if isinstance(receipt, _ReceiptJson):
-                what, epoch = self._sent.pop(sent)
-                made.append(self._payment(sent, what, epoch, receipt))
+                what, subject = self._sent.pop(sent)
+                made.append(self._payment(sent, what, subject, receipt))
         return made
 
-    def _payment(self, sent: Hash32, what: str, epoch: EpochNumber, receipt: _ReceiptJson) -> PaymentMade:
+    def _payment(self, sent: Hash32, what: str, subject: int, receipt: _ReceiptJson) -> PaymentMade:
         used, price = int(receipt.gas_used), int(receipt.effective_gas_price)
         return PaymentMade(
             what=what,
@@ -96,7 +98,7 @@ class Membership:
             block_hash=Hash32(bytes(receipt.block_hash)),
             gas_wei=str(used * price),
             bid_wei=str(used * min(self._tip, price)),
-            subject=Hash32(epoch.to_bytes(HASH_BYTES, "big")),
+            subject=Hash32(subject.to_bytes(HASH_BYTES, "big")),
         )
 
     async def attend(self, header: Header, account: Address) -> None:
@@ -135,7 +137,14 @@ class Membership:
                     return
                 await self._send("roll", epoch, data, ROLL_GAS, header)
 
-    async def _send(self, what: str, epoch: EpochNumber, data: bytes, gas: Gas, header: Header) -> None:
+    async def report(self, offence: Hash32, evidence: Evidence, header: Header) -> None:
+        """Hand evidence to the court."""
+        court = self._registry.contracts.court
+        await self._send("report", int.from_bytes(offence, "big"), report_call(evidence), REPORT_GAS, header, court)
+
+    async def _send(
+        self, what: str, subject: int, data: bytes, gas: Gas, header: Header, to: Address | None = None
+    ) -> None:
         at = {"blockHash": "0x" + header.hash.hex()}
         try:
             nonce = await self._endpoints.call(
@@ -147,7 +156,7 @@ class Membership:
                 max_priority_fee_per_gas=self._tip,
                 max_fee_per_gas=Wei(_BASE_FEES_AHEAD * header.base_fee + self._tip),
                 gas_limit=gas,
-                to=address_to_hex(self._registry.contracts.ledger),
+                to=address_to_hex(to or self._registry.contracts.ledger),
                 value=0,
                 data=data,
             )
@@ -157,7 +166,7 @@ class Membership:
             self._refused(error)
             return
         self.counts[what] += 1
-        self._sent[Hash32(keccak256(raw))] = what, epoch
+        self._sent[Hash32(keccak256(raw))] = what, subject
         while len(self._sent) > MAX_SENT:
             del self._sent[next(iter(self._sent))]
 

@@ -3,8 +3,7 @@
     pipeline ──HandOver──▶ sign, seal, ask ──▶ OrderAnswered ──▶ pipeline
     peer ──sealed order──▶ open, check ──OrderArrived──▶ pipeline ──AnswerOrder──▶ sign by the store ──▶ peer
 
-What a leader accepts it is held to: each accept that we see is remembered, and two that contradict each other become
-evidence (`on_evidence`).
+What a leader accepts it is held to: `on_promise` is told (`watcher`).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from node.engine.anti_slashing import SlashableRefused
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.watcher import Promised
 from node.engine.signing_journal import JournalError
 from node.pipeline.events import (
     AnswerOrder,
@@ -36,7 +36,6 @@ from node.pipeline.events import (
 from node.records import AnyRecord, OrderTold
 from protocol.codec import DirectMessage
 from protocol.errors import BadSignature, InvalidField, RemoteProtocolError, TooLarge
-from protocol.evidence import Evidence
 from protocol.kinds import DeclineReason
 from protocol.messages import (
     Decline,
@@ -49,7 +48,6 @@ from protocol.messages import (
 )
 from protocol.sealing import KEY_BYTES, SealingSecret, open_sealed, seal
 from protocol.signing import digest, verify
-from protocol.slashing import Watch
 from protocol.statements import Accept, Order, SealingKey
 from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanoseconds
 
@@ -59,7 +57,6 @@ DECIDE_SECONDS: Final = 0.22
 """Of the answer's time, what we take ourselves."""
 MAX_UNDER_WAY: Final = 64
 MAX_KEYS: Final = 4_096
-MAX_WATCHED: Final = 16_384
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
@@ -79,13 +76,12 @@ class OrderDesk:
         self.feed: Callable[[Event], None] = lambda _: None
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         self.on_given: Callable[[Address, Hash32, BlockNumber, bool], None] = lambda *_: None
-        self.on_evidence: Callable[[Evidence], None] = lambda _: None
+        self.on_promise: Callable[[Promised], None] = lambda _: None
         self._keys, self._registry, self._sentry, self._clock, self._now = keys, registry, sentry, clock, now
         self._sealing: dict[Address, SealingKey] = {}
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[DirectMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._watch = Watch(MAX_WATCHED)
 
     # As finder
 
@@ -149,7 +145,11 @@ class OrderDesk:
             return OrderAnswer.SILENT, str(error)
         answer = await self._sentry.ask(record.peer_id_hash, sealed, ANSWER_SECONDS)
         if isinstance(answer, SignedAccept):
-            return (OrderAnswer.ACCEPT, "") if self._is_bound(answer, order, order_hash) else (OrderAnswer.SILENT, "")
+            if not self._is_bound(answer, order, order_hash):
+                return OrderAnswer.SILENT, "its accept does not bind it"
+            found = effect.opportunity
+            self.on_promise(Promised(order.executor, answer, found.kind, found.gross_profit_wei))
+            return OrderAnswer.ACCEPT, ""
         if isinstance(answer, Have) and answer.order_hash == order_hash:
             return OrderAnswer.HAVE, ""
         if isinstance(answer, Decline):
@@ -157,7 +157,7 @@ class OrderDesk:
         return OrderAnswer.SILENT, "no answer"
 
     def _is_bound(self, answer: SignedAccept, order: Order, order_hash: Hash32) -> bool:
-        """Whether an accept is of this order and signed by the leader's key in force; then it is remembered."""
+        """Whether an accept is of this order and signed by the leader's key in force."""
         accept = answer.accept
         key = self._registry.key_of(order.executor, accept.block_number, accept.timestamp)
         named = (order_hash, order.primary_key, order.target_block)
@@ -169,15 +169,7 @@ class OrderDesk:
         except BadSignature:
             self.counts["accepts that bind nobody"] += 1
             return False
-        self.see_accept(order.executor, answer)
         return True
-
-    def see_accept(self, operator: Address, answer: SignedAccept) -> None:
-        """Remember a verified accept; with another answer to its slot it is evidence."""
-        evidence = self._watch.see(operator, answer)
-        if evidence is not None:
-            self.counts["double accepts seen"] += 1
-            self.on_evidence(evidence)
 
     def _answered(self, effect: HandOver, answer: OrderAnswer) -> None:
         self.feed(OrderAnswered(effect.opportunity.id, answer, self._now()))
@@ -295,7 +287,6 @@ class OrderDesk:
             self.counts["accepts not signed"] += 1
             _LOG.error("an order is not accepted: %s", error)
             return None
-        self.see_accept(self._keys.account, signed)
         return signed
 
     def _forbid(self, order_hash: Hash32) -> None:

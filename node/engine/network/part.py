@@ -29,6 +29,7 @@ from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.trust import Trust
+from node.engine.network.watcher import Watcher
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
 from node.errors import NodeError
@@ -39,7 +40,7 @@ from node.records import AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
 from protocol.kinds import Capability
-from protocol.messages import Envelope, Heartbeat, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
+from protocol.messages import Envelope, Heartbeat, Opportunity, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
 from protocol.units import ZERO_ADDRESS, Address, BasisPoints, BlockNumber, Hash32, PeerIdHash, UnixMilliseconds
 
 JOURNAL: Final = "signed.journal"
@@ -88,7 +89,10 @@ class NetworkPart:
         """Puts a record into the ledger; set where both are wired."""
         self._journal, self._owner, self._now_ms = journal, owner, now_ms
         self.terms, self.orders, self.alerts, self.trust = terms, orders, alerts, Trust()
-        alerts.publish = self.publish
+        self.watcher = Watcher(keys, registry, membership)
+        self.watcher.publish = alerts.publish = self.publish
+        orders.on_promise = self.watcher.got
+        self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
         orders.on_given = lambda leader, order_hash, target, accepted: self.trust.given(
             leader, order_hash, target, accepted=accepted
@@ -131,6 +135,7 @@ class NetworkPart:
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
         await self.alerts.follow(header)
+        await self.watcher.follow(header)
         await self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
         if self.keys.account in self.registry.operators:
             await self.publish(self._heartbeat(header))
@@ -181,6 +186,7 @@ class NetworkPart:
             ("membership", self.membership.counts),
             ("orders", self.orders.counts),
             ("alerts", self.alerts.counts),
+            ("accepts", self.watcher.counts),
             ("sentry", self.sentry.counts),
         ]
         if self.sentry.status is not None:

@@ -1,0 +1,142 @@
+"""Finds who promised one leg twice, and takes it to the court: with nobody's help, and nobody's word.
+
+A finder alone sees one accept of a leader. So once the target block is there, it reveals the accept that it got, as the
+payload of a gossiped opportunity (docs/protocol.md); every node remembers the verified accepts that it saw, and two
+that contradict each other are evidence. It is reported until the court has it.
+
+    revealed = salt ‖ leader's account ‖ words of the Accept ‖ its signature
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from governance.network import offence_query
+from node.engine.headers import Header
+from node.engine.network.keys import NetworkKeys
+from node.engine.network.membership import Membership
+from node.engine.network.registry import Registry
+from node.engine.rpc import RpcError
+from protocol.errors import BadSignature, ProtocolError
+from protocol.ethereum.keccak import keccak256
+from protocol.evidence import Evidence
+from protocol.kinds import OpportunityKind
+from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, SignedAccept
+from protocol.signing import verify
+from protocol.slashing import Watch, offence_id
+from protocol.statements import Accept
+from protocol.units import ADDRESS_BYTES, SIGNATURE_BYTES, Address, Hash32, SignatureBytes, Wei, profit_bucket_of
+
+MAX_WATCHED: Final = 16_384
+MAX_WAITING: Final = 256
+MAX_REPORTS: Final = 64
+ACCEPT_BYTES: Final = 160
+REVEALED_BYTES: Final = SALT_BYTES + ADDRESS_BYTES + ACCEPT_BYTES + SIGNATURE_BYTES
+_LOG: Final = logging.getLogger("hftnode.engine.network")
+
+
+class Promised(msgspec.Struct, frozen=True):
+    """An accept that we got, to be revealed when its block is there."""
+
+    leader: Address
+    signed: SignedAccept
+    kind: OpportunityKind
+    profit: Wei
+
+
+class Watcher:
+    """See the module. `counts`: accepts `seen`, `revealed`, `refused`; offences `found`, `reported`, `settled`."""
+
+    def __init__(self, keys: NetworkKeys, registry: Registry, membership: Membership) -> None:
+        self.counts: Counter[str] = Counter()
+        self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
+        self._keys, self._registry, self._membership = keys, registry, membership
+        self._watch = Watch(MAX_WATCHED)
+        self._promised: list[Promised] = []
+        self._evidence: dict[Hash32, Evidence] = {}
+
+    def got(self, promised: Promised) -> None:
+        """A leader has accepted an order of ours; its signature was checked."""
+        self._see(promised.leader, promised.signed)
+        self._promised.append(promised)
+        del self._promised[:-MAX_WAITING]
+
+    def heard(self, envelope: Envelope) -> None:
+        """Somebody reveals an accept that it got."""
+        told = envelope.payload
+        if not isinstance(told, Opportunity) or len(told.revealed) != REVEALED_BYTES:
+            return
+        leader = Address(told.revealed[SALT_BYTES : SALT_BYTES + ADDRESS_BYTES])
+        words = told.revealed[SALT_BYTES + ADDRESS_BYTES : -SIGNATURE_BYTES]
+        try:
+            accept = Accept(**Accept.LAYOUT.read(words, "accept"))
+            signed = SignedAccept(accept=accept, signature=SignatureBytes(told.revealed[-SIGNATURE_BYTES:]))
+            self._require_bound(leader, signed)
+        except ProtocolError:
+            self.counts["refused"] += 1
+            return
+        self._see(leader, signed)
+
+    async def follow(self, header: Header) -> None:
+        """Reveal what is over, and report what is not with the court yet."""
+        over = [one for one in self._promised if one.signed.accept.target_block <= header.number]
+        self._promised = [one for one in self._promised if one.signed.accept.target_block > header.number]
+        for one in over:
+            self.counts["revealed"] += 1
+            await self.publish(_revealed(one))
+        for name, evidence in list(self._evidence.items()):
+            await self._report(name, evidence, header)
+
+    async def _report(self, name: Hash32, evidence: Evidence, header: Header) -> None:
+        try:
+            (offence,) = await self._registry.ask([offence_query(self._registry.contracts, name)], header)
+        except RpcError as error:
+            _LOG.warning("the court cannot be asked: %s", error)
+            return
+        if offence.state:
+            self.counts["settled"] += 1
+            _LOG.warning("the court has the double accept of 0x%s", evidence.operator.hex())
+            del self._evidence[name]
+            return
+        self.counts["reported"] += 1
+        await self._membership.report(name, evidence, header)
+
+    def _see(self, operator: Address, signed: SignedAccept) -> None:
+        self.counts["seen"] += 1
+        evidence = self._watch.see(operator, signed)
+        if evidence is None or offence_id(evidence) in self._evidence or operator == self._keys.account:
+            return
+        self.counts["found"] += 1
+        _LOG.error("0x%s has accepted two orders for one leg of block %d", operator.hex(), signed.accept.target_block)
+        self._evidence[offence_id(evidence)] = evidence
+        while len(self._evidence) > MAX_REPORTS:
+            del self._evidence[next(iter(self._evidence))]
+
+    def _require_bound(self, operator: Address, signed: SignedAccept) -> None:
+        accept = signed.accept
+        key = self._registry.key_of(operator, accept.block_number, accept.timestamp)
+        if key is None:
+            raise BadSignature("no hot key of this operator was in force", "accept.signature")
+        verify(self._keys.domain, accept, signed.signature, key)
+
+
+async def _nowhere(_: Payload) -> None:
+    return
+
+
+def _revealed(promised: Promised) -> Opportunity:
+    signed = promised.signed
+    revealed = os.urandom(SALT_BYTES) + promised.leader + signed.accept.words() + signed.signature
+    return Opportunity(
+        kind=promised.kind,
+        target_block=signed.accept.target_block,
+        profit_bucket=profit_bucket_of(promised.profit),
+        commitment=Hash32(keccak256(revealed)),
+        revealed=revealed,
+    )
