@@ -205,7 +205,6 @@ class _Demo:
         report = make_report(
             Outcome(
                 seed=self._options.seed,
-                lockstep=self._options.lockstep,
                 manifest=self._running.manifest,
                 watch=self._watch,
                 nodes=self._outcomes,

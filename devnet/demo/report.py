@@ -9,7 +9,6 @@ import msgspec
 
 MINIMUM_BUNDLES: Final = 20
 MINIMUM_CAPTURE: Final = 0.60
-MINIMUM_LOCKSTEP_CAPTURE: Final = 0.80
 MINIMUM_EXACT: Final = 0.95
 
 
@@ -95,12 +94,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """… and of these, where predicted and realised profit are equal."""
     ledger_differences: tuple[str, ...]
     left_running: tuple[str, ...]
-    lockstep: bool
 
 
 def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
     """Return what was expected of this demo and whether it came."""
-    capture = MINIMUM_LOCKSTEP_CAPTURE if evidence.lockstep else MINIMUM_CAPTURE
     idle = [name for name, included in evidence.included_by_node.items() if not included]
     restarts = sum(node.restarts for node in report.nodes)
     exact = evidence.exact / evidence.untouched if evidence.untouched else 0.0
@@ -109,7 +106,7 @@ def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
         _expect("bundles included", f">= {MINIMUM_BUNDLES}", str(included), included >= MINIMUM_BUNDLES),
         _expect("every node executes", "all", f"idle: {', '.join(idle)}" if idle else "all", not idle),
         _expect("net profit", "> $0", f"${report.net_profit_usd:.2f}", report.net_profit_usd > 0),
-        _expect("capture", f">= {capture:.0%}", f"{report.capture:.1%}", report.capture >= capture),
+        _expect("capture", f">= {MINIMUM_CAPTURE:.0%}", f"{report.capture:.1%}", report.capture >= MINIMUM_CAPTURE),
         _expect("misses without a reason", "0", str(evidence.unexplained), not evidence.unexplained),
         _expect("restarts", "0", str(restarts), not restarts),
         _expect("errors", "0", str(len(report.errors)), not report.errors),

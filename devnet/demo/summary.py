@@ -67,7 +67,6 @@ class Outcome:
     """Everything that the report is made of."""
 
     seed: int
-    lockstep: bool
     manifest: Manifest
     watch: ChainWatch
     nodes: Sequence[NodeOutcome]
@@ -264,7 +263,6 @@ def make_report(outcome: Outcome) -> Report:
         exact=exact,
         ledger_differences=tuple(line for node in outcome.nodes for line in ledger_differences(manifest, node)),
         left_running=tuple(outcome.left_running),
-        lockstep=outcome.lockstep,
     )
     return msgspec.structs.replace(report, expectations=expectations(report, evidence))
 

@@ -37,7 +37,8 @@ def test_the_table_says_what_was_not_met() -> None:
 
 @pytest.mark.parametrize("met", [True, False])
 def test_the_exit_code_is_the_verdict(met: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reports: list[Report | None] = [REPORT, REPORT if met else None]
+    better = msgspec.structs.replace(REPORT, capture=0.9)
+    reports: list[Report | None] = [better, better if met else None]
 
     def run_one(seed: int, options: argparse.Namespace, target: Path) -> Report | None:
         assert options.lockstep
@@ -48,6 +49,22 @@ def test_the_exit_code_is_the_verdict(met: bool, tmp_path: Path, monkeypatch: py
     target = tmp_path / "runs.json"
     assert harness.main(["demo", "--seeds", "2", "--lockstep", "--json", str(target)]) == (0 if met else 1)
     assert len(json.loads(target.read_text())["runs"]) == 2
+
+
+def test_in_lockstep_all_runs_together_have_to_capture_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = msgspec.structs.replace(REPORT, capture=0.61, available_usd=1_000.0)
+    large = msgspec.structs.replace(REPORT, capture=0.9, available_usd=3_000.0)
+    for runs, words, code, told in (
+        ((small, large), ["--lockstep"], 0, "capture of all together: 82.8% (>= 80%)"),
+        ((small, small), ["--lockstep"], 1, "capture of all together: 61.0% (>= 80%, not met)"),
+        ((small, small), [], 0, "capture of all together: 61.0%\n"),
+    ):
+        waiting = list(runs)
+        monkeypatch.setattr(demo, "run_one", lambda *_, waiting=waiting: waiting.pop())
+        assert harness.main(["demo", "--seeds", "2", *words]) == code
+        assert told in capsys.readouterr().out
 
 
 def test_a_demo_that_ends_without_a_report_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,6 @@ EVIDENCE = Evidence(
     exact=39,
     ledger_differences=(),
     left_running=(),
-    lockstep=False,
 )
 
 
@@ -63,7 +62,6 @@ def test_a_good_demo_meets_everything() -> None:
         ({}, {"included_by_node": {"north": 50, "east": 0}}, "every node executes"),
         ({"net_profit_usd": 0.0}, {}, "net profit"),
         ({"capture": 0.59}, {}, "capture"),
-        ({}, {"lockstep": True}, "capture"),
         ({}, {"unexplained": 1}, "misses without a reason"),
         ({"nodes": (msgspec.structs.replace(REPORT.nodes[0], restarts=1),)}, {}, "restarts"),
         ({"errors": ("north: broken",)}, {}, "errors"),

@@ -198,7 +198,6 @@ def test_a_report_adds_up_and_says_what_was_captured() -> None:
     report = make_report(
         Outcome(
             seed=3,
-            lockstep=True,
             manifest=manifest(),
             watch=seen,
             nodes=[node],
@@ -216,7 +215,6 @@ def test_a_report_adds_up_and_says_what_was_captured() -> None:
     nothing = make_report(
         Outcome(
             seed=3,
-            lockstep=False,
             manifest=manifest(),
             watch=seen,
             nodes=[],
