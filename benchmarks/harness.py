@@ -28,7 +28,17 @@ import benchmarks
 from devnet.errors import DevnetError
 
 NANOSECONDS = 1_000_000_000
-_PARTS = ("devnet_market", "harness", "hotpath_devnet", "hotpath_timing", "market_generator")
+_PARTS = (
+    "devnet_market",
+    "gas_orders",
+    "gas_routes",
+    "gas_scene",
+    "gas_vaults",
+    "harness",
+    "hotpath_devnet",
+    "hotpath_timing",
+    "market_generator",
+)
 """Modules of this package that measure nothing by themselves."""
 Samples = list[float]
 """Seconds a call, one entry a repeat."""

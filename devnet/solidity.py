@@ -92,15 +92,16 @@ def compile_build(packages: Packages, home: Home, build: Build, progress: Progre
 
 def package_sources(packages: Packages, folder: str, entries: Sequence[str]) -> dict[str, str]:
     """Read the `entries` of a package folder and all they import; source units are named relative to that folder."""
-    return _gather(entries, lambda unit: packages.root / folder / unit)
+    return gather_sources(entries, lambda unit: packages.root / folder / unit)
 
 
 def own_sources(packages: Packages, entries: Sequence[str]) -> dict[str, str]:
     """Read our contracts of those names and all they import, from beside them or from npm packages (`@…`)."""
-    return _gather(entries, lambda unit: (packages.root if unit.startswith("@") else CONTRACTS_FOLDER) / unit)
+    return gather_sources(entries, lambda unit: (packages.root if unit.startswith("@") else CONTRACTS_FOLDER) / unit)
 
 
-def _gather(entries: Sequence[str], locate: Callable[[str], Path]) -> dict[str, str]:
+def gather_sources(entries: Sequence[str], locate: Callable[[str], Path]) -> dict[str, str]:
+    """Read the `entries` and all they import, each from where `locate` says. Raises `ToolMissing`."""
     sources: dict[str, str] = {}
     waiting = list(entries)
     while waiting:

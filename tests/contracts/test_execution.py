@@ -12,6 +12,7 @@ from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
 from devnet.manifest import Manifest
+from devnet.protocols import uniswap_v4
 from devnet.protocols.venue_bindings import executor_bindings
 from devnet.world import World
 from governance.contracts import (
@@ -22,16 +23,21 @@ from governance.contracts import (
     executor_creation,
 )
 from governance.executor import (
+    AaveLiquidation,
     AaveLoan,
     BalancerHop,
     BalancerLoan,
     ConcentratedHop,
     ConcentratedLoan,
+    CurveHop,
     Hop,
     Loan,
+    MorphoLiquidation,
+    MorphoLoan,
     PairHop,
     PairVenue,
     Plan,
+    SingletonHop,
     encode_execution,
 )
 from governance.reverts import Revert, explain_revert
@@ -138,6 +144,17 @@ async def pair_quote(vault: Vault, router: str, path: list[str], amount: int) ->
     return int(amounts[-1])
 
 
+async def singleton_quote(vault: Vault, hop: SingletonHop, dollars: int) -> int:
+    weth = uniswap_v4.NATIVE if hop.in_ether else vault.manifest.token("WETH").address
+    usdc = vault.manifest.token("USDC").address
+    first, second = sorted((weth, usdc))
+    key = (first, second, hop.fee_pips, hop.tick_spacing, uniswap_v4.NATIVE)
+    signature = f"quoteExactInputSingle(({uniswap_v4.KEY},bool,uint128,bytes))"
+    question = (key, usdc < weth, dollars, b"")
+    quoter = vault.manifest.contracts["uniswap_v4_quoter"]
+    return int((await vault.chain.read(quoter, signature, ["uint256", "uint256"], question))[0])
+
+
 async def quote(vault: Vault, hop: Hop, dollars: int) -> int:
     """What the genuine contracts themselves say that dollars buy."""
     weth, usdc = vault.manifest.token("WETH").address, vault.manifest.token("USDC").address
@@ -149,6 +166,8 @@ async def quote(vault: Vault, hop: Hop, dollars: int) -> int:
         question = (usdc, weth, dollars, hop.fee_pips, 0)
         quoter = vault.manifest.contracts["uniswap_v3_quoter"]
         return int((await vault.chain.read(quoter, signature, returns, question))[0])
+    if isinstance(hop, SingletonHop):
+        return await singleton_quote(vault, hop, dollars)
     assert isinstance(hop, BalancerHop)
     shape = "(bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool)"
     single = (hop.pool_id, 0, usdc, weth, dollars, b"")
@@ -164,6 +183,10 @@ def buying(vault: Vault, kind: str) -> Hop:
         return PairHop(venue=PairVenue.SUSHI_SWAP, token_out=weth, minimum_out=nothing)
     if kind == "v3":
         return ConcentratedHop(token_out=weth, fee_pips=500, minimum_out=nothing)
+    if kind == "v4":
+        return SingletonHop(token_out=weth, fee_pips=3_000, tick_spacing=60, in_ether=False, minimum_out=nothing)
+    if kind == "v4 in ether":
+        return SingletonHop(token_out=weth, fee_pips=500, tick_spacing=10, in_ether=True, minimum_out=nothing)
     pool = next(pool for pool in vault.manifest.pools if pool.name == BALANCER_POOL)
     return BalancerHop(token_out=weth, pool_id=bytes.fromhex(pool.pool_id[2:]), minimum_out=nothing)
 
@@ -185,7 +208,15 @@ def loan_of(vault: Vault, lender: str, amount: int) -> tuple[Loan | None, int]:
 
 @pytest.mark.parametrize(
     ("lender", "second"),
-    [("balancer", "v3"), ("balancer", "sushi"), ("aave", "balancer"), ("v3", "v3"), ("nobody", "balancer")],
+    [
+        ("balancer", "v3"),
+        ("balancer", "sushi"),
+        ("aave", "balancer"),
+        ("v3", "v3"),
+        ("nobody", "balancer"),
+        ("aave", "v4"),
+        ("nobody", "v4 in ether"),
+    ],
 )
 async def test_the_profit_of_two_hops_lands_in_the_safe_to_the_wei(vault: Vault, lender: str, second: str) -> None:
     amount, payment = 7 * ETHER, 10**15
@@ -200,6 +231,60 @@ async def test_the_profit_of_two_hops_lands_in_the_safe_to_the_wei(vault: Vault,
     assert receipt["status"] == "0x1"
     assert await vault.weth() - before == expected > 0
     assert await ether(vault, coinbase) - paid_before == payment
+
+
+async def test_a_hop_on_curves_kind_packed_in_python_is_what_the_pool_pays(vault: Vault) -> None:
+    amount, pool = 3 * ETHER, vault.manifest.contracts["curve_stable_pool"]
+    dollars = await pair_quote(vault, "uniswap_v2_router", ["WETH", "USDC"], amount)
+    (dai,) = await vault.chain.read(pool, "get_dy(int128,int128,uint256)", ["uint256"], 1, 0, dollars)
+    expected = await pair_quote(vault, "sushi_router", ["DAI", "WETH"], dai) - amount
+    exchange = CurveHop(
+        token_out=vault.token("DAI"),
+        pool=raw(pool),
+        coin_in=1,
+        coin_out=0,
+        is_crypto=False,
+        minimum_out=TokenAmount(dai),
+    )
+    before = await vault.weth()
+    plan = await vault.plan(selling(vault), exchange, buying(vault, "sushi"), minimum=expected)
+    receipt = await vault.chain.send_data(ALICE, vault.module, vault.calldata(amount, plan))
+    assert receipt["status"] == "0x1"
+    assert await vault.weth() - before == expected > 0
+
+
+async def test_liquidations_packed_in_python_bring_more_than_the_debt(vault: Vault) -> None:
+    manifest, chain = vault.manifest, vault.chain
+    aggregator = manifest.aggregators["WETH"]
+    (latest,) = await chain.read(aggregator, "latestRound()", ["uint256"])
+    price = manifest.token("WETH").usd_price_e8 * 97 // 100
+    await chain.send(account("oracle-0"), aggregator, "submit(uint256,int256)", latest + 1, price)
+    market, weth = manifest.morpho_markets[0], vault.token("WETH")
+    borrower = account(market.borrowers[0]).address
+    position, returns = "position(bytes32,address)", ["uint256", "uint128", "uint128"]
+    market_id = bytes.fromhex(market.id[2:])
+    _, shares, _ = await chain.read(manifest.contracts["morpho"], position, returns, market_id, borrower)
+    nothing = TokenAmount(0)
+    on_morpho = MorphoLiquidation(
+        token_out=weth,
+        borrower=raw(borrower),
+        oracle=raw(market.oracle),
+        irm=raw(market.irm),
+        lltv=market.lltv,
+        repaid_shares=shares // 10,
+        minimum_out=nothing,
+    )
+    on_aave = AaveLiquidation(token_out=weth, borrower=raw(account("borrower-0").address), minimum_out=nothing)
+    back = ConcentratedHop(token_out=vault.token("USDC"), fee_pips=500, minimum_out=nothing)
+    usdc = manifest.token("USDC").address
+    for liquidation in (on_morpho, on_aave):
+        before = await chain.balance(usdc, vault.safe)
+        loan = MorphoLoan(TokenAmount(30_000 * 10**6))
+        plan = await vault.plan(liquidation, back, loan=loan, minimum=10**9)
+        data = encode_execution(raw(vault.safe), vault.token("USDC"), TokenAmount(0), plan)
+        receipt = await chain.send_data(ALICE, vault.module, data)
+        assert receipt["status"] == "0x1"
+        assert await chain.balance(usdc, vault.safe) - before >= 10**9
 
 
 async def head(vault: Vault) -> dict[str, Any]:
