@@ -1,0 +1,35 @@
+"""The benchmark of gas: what it compares runs, and the executor keeps what docs/contracts.md says of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import gas
+from benchmarks.harness import Row
+
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300)]
+
+THIRTY_PERCENT_LESS = 1 / 0.7
+
+
+async def test_every_cycle_runs_on_every_contract_and_costs_less_than_routers_one_by_one() -> None:
+    rows = list(await gas.run())
+    beside_plain = {row.name: row for row in rows if row.peer_name == "plain" and row.unit == "gas"}
+    vaults = {name: row for name, row in beside_plain.items() if name.startswith("vault, ")}
+    assert len(vaults) == 6
+    assert all(ratio(row) > 1 for row in beside_plain.values())
+    assert ratio(vaults["vault, 3 hops: V2, V2, Sushi"]) > THIRTY_PERCENT_LESS
+    standing = [row for row in rows if row.peer_name == "plain, standing approvals"]
+    assert [row.peer for row in standing if row.peer is None] == []
+    assert len([row for row in rows if row.name.startswith("network order")]) == 1
+    sizes = {(row.name, row.median) for row in rows if row.unit == "bytes"}
+    assert {("call data a hop on a pair", 25), ("call data a hop on V4", 31), ("call data a hop on Curve", 46)} <= sizes
+    published = [row for row in rows if "V2ArbBot" in row.peer_name and row.unit == "gas"]
+    assert len(published) == 4
+    assert all((row.peer is None) == row.peer_name.startswith("not measured") for row in published)
+
+
+def ratio(row: Row) -> float:
+    """How many times as much gas the peer takes."""
+    assert row.ratio is not None
+    return row.ratio
