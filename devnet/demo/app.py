@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from devnet.actors.journal import SANDWICHES
 from devnet.actors.parameters import load_parameters
 from devnet.app import Running, wire
 from devnet.config import DevnetConfig
@@ -212,6 +213,7 @@ class _Demo:
                 available=available,
                 errors=errors,
                 left_running=left_running(self._mark),
+                sandwiches=_journal(Path(self._running.record.log_folder) / SANDWICHES),
             )
         )
         if self._options.report is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from devnet.demo.network_report import AlertSeen, NetworkLedger
 from devnet.errors import DevnetError
 from node.records import OpportunityFound
 
@@ -50,6 +51,7 @@ class LedgerSummary:
     gas_wei: int = 0
     bid_wei: int = 0
     tick_to_bundle_ns: list[int] = field(default_factory=list)
+    network: NetworkLedger = field(default_factory=NetworkLedger)
 
     @property
     def latency_us(self) -> tuple[int, int, int]:
@@ -106,6 +108,7 @@ def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
         profit["0x" + token.hex()] += int(amount)
         summary.gas_wei += int(gas)
         summary.bid_wei += int(bid)
+    summary.network = _network(ledger)
     summary.profit = {token: amount for token, amount in sorted(profit.items()) if amount}
     summary.landed = [
         _landed(*row)
@@ -118,6 +121,20 @@ def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
     ]
     summary.tick_to_bundle_ns = [took for (took,) in ledger.execute("SELECT tick_to_bundle_ns FROM bundles")]
     return summary
+
+
+def _network(ledger: sqlite3.Connection) -> NetworkLedger:
+    given = "SELECT answer, count(*) FROM orders WHERE role = 'finder' GROUP BY answer"
+    backups = "SELECT order_hash FROM orders WHERE role = 'finder' AND is_backup"
+    alerts = "SELECT alert_id, evidence, operator, verdict FROM network_alerts"
+    return NetworkLedger(
+        given=dict(ledger.execute(given)),
+        backups=frozenset(order_hash for (order_hash,) in ledger.execute(backups)),
+        alerts=tuple(
+            AlertSeen(alert_id, evidence, "0x" + operator.hex(), verdict == "confirmed")
+            for alert_id, evidence, operator, verdict in ledger.execute(alerts)
+        ),
+    )
 
 
 def _landed(transaction_hash: bytes, block: int, predicted: str, realised: str, found: bytes) -> LandedExecution:

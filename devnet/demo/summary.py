@@ -18,6 +18,7 @@ from devnet.demo.hindsight_flow import LogReader
 from devnet.demo.hindsight_reading import universe, worth_of
 from devnet.demo.hindsight_search import Market
 from devnet.demo.ledger_reading import LedgerSummary, latency_us
+from devnet.demo.network_report import NetworkReport, network_report
 from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
 from devnet.manifest import Manifest, Operator
 from protocol.ethereum.keccak import keccak256
@@ -74,6 +75,8 @@ class Outcome:
     available: Available
     errors: Sequence[str]
     left_running: Sequence[str]
+    sandwiches: Sequence[Mapping[str, Any]] = ()
+    """The actor's own record of those that were mined."""
 
 
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
@@ -253,6 +256,7 @@ def make_report(outcome: Outcome) -> Report:
         capture=round((net - liquidations) / available, 4) if available else 0.0,
         tick_to_bundle_us=Latency(p50=p50, p99=p99, max=longest),
         errors=tuple(outcome.errors),
+        network=_network(outcome),
         expectations=(),
     )
     untouched, exact = exactness(outcome.watch, outcome.nodes)
@@ -265,6 +269,14 @@ def make_report(outcome: Outcome) -> Report:
         left_running=tuple(outcome.left_running),
     )
     return msgspec.structs.replace(report, expectations=expectations(report, evidence))
+
+
+def _network(outcome: Outcome) -> NetworkReport | None:
+    """What came of the network; None in lockstep, where every node acts alone."""
+    if outcome.lockstep:
+        return None
+    ledgers = {node.operator.name: node.ledger.network for node in outcome.nodes}
+    return network_report(outcome.manifest, outcome.watch.blocks, ledgers, outcome.sandwiches)
 
 
 def net_usd(manifest: Manifest, gained: Earned) -> float:

@@ -69,11 +69,13 @@ class _Frame(msgspec.Struct, frozen=True):
     calls: tuple[_Frame, ...] = ()
 
 
-async def block_receipts(endpoints: Endpoints, block_hash: Hash32) -> dict[Hash32, Receipt]:
+async def block_receipts(
+    endpoints: Endpoints, block_hash: Hash32, seconds: float = RECEIPTS_SECONDS
+) -> dict[Hash32, Receipt]:
     """Return a block's receipts in their order. Raises RpcError."""
     shape = tuple[Receipt, ...]
     name = "0x" + block_hash.hex()
-    receipts = await endpoints.call("eth_getBlockReceipts", name, shape=shape, seconds=RECEIPTS_SECONDS)
+    receipts = await endpoints.call("eth_getBlockReceipts", name, shape=shape, seconds=seconds)
     return {receipt.hash: receipt for receipt in receipts}
 
 

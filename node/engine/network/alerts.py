@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.mined_swaps import mined_swaps
-from node.engine.receipts import block_receipts
+from node.engine.receipts import Receipt, block_receipts
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import JournalError
 from node.pipeline.detectors.sandwich import Sandwich, sandwiches
@@ -37,6 +37,9 @@ BLOCKS_KNOWN: Final = 64
 STANDS_SECONDS: Final = 3_600
 """For so long a sandwich that was seen is told of."""
 MAX_WAITING: Final = 256
+READ_SECONDS: Final = 10.0
+GIVEN_UP_AFTER: Final = 8
+"""Blocks later, one that cannot be read is left out: it may not be on the chain any more."""
 EVIDENCE_BYTES: Final = 4 * HASH_BYTES
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
@@ -64,17 +67,33 @@ class Alerts:
         self._endpoints, self._keys, self._routers, self._now = endpoints, keys, frozenset(routers), now
         self._blocks: OrderedDict[Hash32, _Block] = OrderedDict()
         self._waiting: dict[Hash32, list[Envelope]] = {}
+        self._unread: deque[Header] = deque(maxlen=BLOCKS_KNOWN)
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: OrderedDict[tuple[Hash32, Address], None] = OrderedDict()
 
-    async def follow(self, header: Header) -> None:
-        """Look at a block: tell what is in it, and judge what others said of it before it was here."""
-        try:
-            receipts = await block_receipts(self._endpoints, header.hash)
-        except RpcError as error:
-            self.counts["unread"] += 1
-            _LOG.info("block %d cannot be looked at for sandwiches: %s", header.number, error)
-            return
+    def expect(self, header: Header) -> None:
+        """A block is there, to be looked at by `work`; of more than BLOCKS_KNOWN that wait the oldest is left out."""
+        self.counts["left out"] += len(self._unread) == BLOCKS_KNOWN
+        self._unread.append(header)
+
+    async def work(self) -> None:
+        """Look at all blocks that wait, the oldest first; one that cannot be read is tried again the next time."""
+        while self._unread:
+            header = self._unread[0]
+            try:
+                receipts = await block_receipts(self._endpoints, header.hash, READ_SECONDS)
+            except RpcError as error:
+                self.counts["unread"] += 1
+                _LOG.info("block %d cannot be looked at for sandwiches: %s", header.number, error)
+                if self._unread[-1].number - header.number < GIVEN_UP_AFTER:
+                    return
+                self._unread.popleft()
+                continue
+            self._unread.popleft()
+            await self._look(header, receipts)
+
+    async def _look(self, header: Header, receipts: Mapping[Hash32, Receipt]) -> None:
+        """Tell what is in a block, and judge what others said of it before it was here."""
         found = [_alert(header, one) for one in sandwiches(mined_swaps(receipts.values()), self._routers)]
         block = _Block(header, {alert_id(alert): alert for alert in found})
         self._blocks[header.hash] = block

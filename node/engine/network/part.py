@@ -108,6 +108,7 @@ class NetworkPart:
     def head_seen(self, header: Header) -> None:
         """A block is there; `run` takes it up, or a later one."""
         self._latest = header
+        self.alerts.expect(header)
         self._news.set()
 
     async def run(self) -> None:
@@ -117,6 +118,7 @@ class NetworkPart:
             self._news.clear()
             if self._latest is not None:
                 await self.follow(self._latest)
+                await self.alerts.work()
 
     async def follow(self, header: Header) -> None:
         """A block is there: read the registry, tell the sentry, attend to the membership, beat."""
@@ -134,7 +136,6 @@ class NetworkPart:
             self.tell(made)
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
-        await self.alerts.follow(header)
         await self.watcher.follow(header)
         await self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
         if self.keys.account in self.registry.operators:

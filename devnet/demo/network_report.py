@@ -1,0 +1,137 @@
+"""What came of the network in a demo: orders by the chain, alerts by ledgers against the actors' own record. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from devnet.accounts import account
+from devnet.demo.chain_watch import Mined, SeenBlock
+from devnet.demo.hindsight_reading import worth_of
+from devnet.manifest import Manifest
+from protocol.ethereum.abi import decode
+from protocol.ethereum.keccak import keccak256
+
+EXECUTED: Final = "0x" + keccak256(b"Executed(bytes32,bytes32,address,address,address,uint256,uint256,uint256)").hex()
+MINIMUM_ORDERS: Final = 10
+SEEN_BY: Final = 3
+MINIMUM_SEEN: Final = 0.9
+MAXIMUM_FALSE: Final = 0.05
+_SANDWICH_EVIDENCE: Final = 4 * 32
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSeen:
+    """An alert in one node's ledger: what it is about, who told it, and whether the node came to it itself."""
+
+    alert_id: bytes
+    evidence: bytes
+    operator: str
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkLedger:
+    """What one node's ledger says of the network."""
+
+    given: Mapping[str, int] = field(default_factory=dict)
+    """Orders that it handed over, by answer."""
+    backups: frozenset[bytes] = frozenset()
+    """Order hashes that went to the next block's leader."""
+    alerts: Sequence[AlertSeen] = ()
+
+
+class NetworkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders and alerts of a demo. Amounts in dollars at the prices of the world's set-up."""
+
+    orders_given: int
+    orders_accepted: int
+    answers: dict[str, int]
+    """By answer: `accept`, `have`, `decline`, `silent`."""
+    executed: int
+    """Network executions on the chain, all with their finder paid in the transaction."""
+    executed_by_backup: int
+    doubled: int
+    """Executions beyond the first of one primary key."""
+    paid_to_finders_usd: float
+    paid_by_finder_usd: dict[str, float]
+    sandwiches: int
+    """Mined, by the actor's own record."""
+    sandwiches_alerted: int
+    """Of them, those that at least three nodes alerted."""
+    alerts: int
+    """Different ones."""
+    alerts_false: int
+
+
+def network_report(
+    manifest: Manifest,
+    blocks: Iterable[SeenBlock],
+    ledgers: Mapping[str, NetworkLedger],
+    truth: Sequence[Mapping[str, Any]],
+) -> NetworkReport:
+    """Put it together; `ledgers` by operator, `truth` the actor's mined sandwiches."""
+    seen = list(blocks)
+    numbers = {block.number for block in seen}
+    mined = [log for block in seen for one in block.transactions for log in _executions(manifest, one)]
+    keys = Counter(log["topics"][2] for log in mined)
+    names = {account(one.account).address: one.name for one in manifest.operators}
+    paid: Counter[str] = Counter()
+    for log in mined:
+        _, token, _, amount, _ = decode(["address", "address", "uint256", "uint256", "uint256"], _bytes(log["data"]))
+        paid[names.get("0x" + log["topics"][3][-40:], "another")] += _wei(manifest, token, amount)
+    answers: Counter[str] = Counter()
+    for ledger in ledgers.values():
+        answers.update(ledger.given)
+    backups = frozenset().union(*(ledger.backups for ledger in ledgers.values()))
+    real = [one for one in truth if one["block"] in numbers]
+    alerted, false, different = _alerts(ledgers, real)
+    return NetworkReport(
+        orders_given=sum(answers.values()),
+        orders_accepted=answers["accept"],
+        answers=dict(sorted(answers.items())),
+        executed=len(mined),
+        executed_by_backup=sum(_bytes(log["topics"][1]) in backups for log in mined),
+        doubled=sum(count - 1 for count in keys.values()),
+        paid_to_finders_usd=_usd(manifest, sum(paid.values())),
+        paid_by_finder_usd={name: _usd(manifest, wei) for name, wei in sorted(paid.items())},
+        sandwiches=len(real),
+        sandwiches_alerted=alerted,
+        alerts=different,
+        alerts_false=false,
+    )
+
+
+def _alerts(ledgers: Mapping[str, NetworkLedger], real: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """How many true sandwiches enough nodes alerted, how many alerts are false, and how many there are."""
+    tellers: dict[bytes, set[str]] = {}
+    for ledger in ledgers.values():
+        for alert in ledger.alerts:
+            if len(alert.evidence) == _SANDWICH_EVIDENCE:
+                tellers.setdefault(alert.evidence, set()).add(alert.operator)
+    wanted = {(_bytes(one["front"]), _bytes(one["back"])): one for one in real}
+    by_pair = {(evidence[32:64], evidence[96:]): who for evidence, who in tellers.items()}
+    alerted = sum(len(by_pair.get(pair, ())) >= SEEN_BY for pair in wanted)
+    return alerted, sum(pair not in wanted for pair in by_pair), len(by_pair)
+
+
+def _executions(manifest: Manifest, mined: Mined) -> list[Mapping[str, Any]]:
+    ledger = manifest.contracts["execution_ledger"]
+    return [log for log in mined.logs if log["address"].lower() == ledger and log["topics"][0] == EXECUTED]
+
+
+def _wei(manifest: Manifest, token: str, amount: int) -> int:
+    (symbol,) = (one.symbol for one in manifest.tokens if one.address.lower() == token)
+    return worth_of(manifest, symbol).wei(amount)
+
+
+def _usd(manifest: Manifest, wei: int) -> float:
+    return round(wei * manifest.token("WETH").usd_price_e8 / 10**26, 2)
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text[2:])

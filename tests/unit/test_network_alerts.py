@@ -1,0 +1,218 @@
+"""Alerts: told of what a block shows, believed only where our own look at the block comes to the same."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from node.engine.anti_slashing import AntiSlashingStore, begin_journal
+from node.engine.headers import Header
+from node.engine.network import alerts as alerts_module
+from node.engine.network.alerts import BLOCKS_KNOWN, GIVEN_UP_AFTER, Alerts
+from node.engine.network.keys import NetworkKeys
+from node.engine.receipts import Receipt
+from node.engine.rpc import RpcError, RpcUnreachable
+from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
+from node.engine.signing_journal import Owner
+from node.engine.vault_logs import Log
+from node.records import AnyRecord, NetworkAlertTold
+from protocol.ethereum.keccak import keccak256
+from protocol.kinds import AlertKind, Verdict
+from protocol.messages import Payload, SecurityAlert, SignedAttestation
+from protocol.units import (
+    Address,
+    BlockNumber,
+    BootId,
+    Gas,
+    Hash32,
+    PeerIdHash,
+    UnixMilliseconds,
+    UnixNanoseconds,
+    UnixSeconds,
+    Wei,
+)
+from tests.protocol_factories import ADDRESSES, ALICE, BOB, CAROL, DEVNET, SECRETS, hash_of
+
+POOL, ROUTER = Address(b"\x0a" * 20), Address(b"\x05" * 20)
+V2 = keccak256(b"Swap(address,uint256,uint256,uint256,uint256,address)")
+NOW = UnixMilliseconds(1_790_000_000_000)
+
+
+def header(number: int) -> Header:
+    block = hash_of(f"block {number}")
+    time = UnixSeconds(1_790_000_000 + number)
+    return Header(
+        BlockNumber(number), block, hash_of("parent"), time, Wei(1), Gas(1), Gas(1), POOL, hash_of("randao"), None
+    )
+
+
+def swap(name: str, origin: Address, *amounts: int) -> Receipt:
+    data = Data(b"".join(amount.to_bytes(32, "big") for amount in amounts))
+    log = Log(AddressHex(POOL), (HashHex(V2),), data)
+    return Receipt(
+        HashHex(hash_of(name)), Quantity(1), Quantity(1), Quantity(1), (log,), AddressHex(origin), AddressHex(ROUTER)
+    )
+
+
+SANDWICH = [swap("front", CAROL, 100, 0, 0, 50), swap("victim", BOB, 10, 0, 0, 4), swap("back", CAROL, 0, 50, 104, 0)]
+
+
+class Scene:
+    """One node's alerts over blocks that a test makes up."""
+
+    def __init__(self, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.blocks: dict[Hash32, list[Receipt]] = {}
+        self.said: list[Payload] = []
+        self.records: list[AnyRecord] = []
+        peer = PeerIdHash(hash_of(f"peer of {name}"))
+        self.keys = NetworkKeys(DEVNET, ADDRESSES[name], peer, SECRETS[name], BootId(1), lambda: NOW)
+        owner = Owner(DEVNET.separator, ADDRESSES[name], hash_of("machine"))
+        path = folder / f"{name}.journal"
+        begin_journal(path, owner, BlockNumber(7))
+        self.keys.open(AntiSlashingStore(path, owner, BlockNumber(7)))
+        self.alerts = Alerts(self, self.keys, [ROUTER], lambda: UnixNanoseconds(1))  # type: ignore[arg-type]
+        self.alerts.tell = self.records.append
+
+        async def publish(payload: Payload) -> None:
+            self.said.append(payload)
+
+        self.alerts.publish = publish
+
+        async def receipts(_endpoints: Any, block: Hash32, _seconds: float) -> dict[Hash32, Receipt]:
+            if block not in self.blocks:
+                raise RpcUnreachable("the chain", "eth_getBlockReceipts", "not there")
+            return {receipt.hash: receipt for receipt in self.blocks[block]}
+
+        self.receipts = receipts
+        monkeypatch.setattr(alerts_module, "block_receipts", receipts)
+
+    async def sees(self, number: int, receipts: list[Receipt]) -> None:
+        """A block is there and can be read."""
+        self.blocks[header(number).hash] = receipts
+        self.alerts.expect(header(number))
+        await self.alerts.work()
+
+    async def hears(self, other: Scene, payload: Payload) -> None:
+        """An envelope of another node arrives."""
+        self.alerts.heard(other.keys.envelope(payload))
+        await asyncio.gather(*self.alerts._tasks)
+
+    def verdicts(self, by: Address) -> list[str]:
+        return [one.verdict for one in self.records if isinstance(one, NetworkAlertTold) and one.operator == by]
+
+    def attested(self) -> list[Verdict]:
+        return [one.attestation.verdict for one in self.said if isinstance(one, SignedAttestation)]
+
+    def told(self) -> SecurityAlert:
+        (alert,) = (one for one in self.said if isinstance(one, SecurityAlert))
+        return alert
+
+
+@pytest.fixture
+def alice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene("alice", tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def bob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene("bob", tmp_path, monkeypatch)
+
+
+async def test_a_sandwich_is_told_with_its_evidence_and_attested(alice: Scene) -> None:
+    await alice.sees(7, SANDWICH)
+
+    alert = alice.told()
+    assert alert.kind is AlertKind.SANDWICH_SEEN
+    assert alert.subject == bytes(12) + POOL
+    assert alert.evidence == header(7).hash + hash_of("front") + hash_of("victim") + hash_of("back")
+    assert alice.attested() == [Verdict.CONFIRMED]
+    assert alice.verdicts(ALICE) == ["confirmed"]
+
+
+async def test_a_block_without_one_says_nothing(alice: Scene) -> None:
+    await alice.sees(7, SANDWICH[:2])
+
+    assert not alice.said
+
+
+async def test_anothers_alert_is_confirmed_by_our_own_look_once(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.sees(7, SANDWICH)
+
+    for _ in range(2):
+        await bob.hears(alice, alice.told())
+
+    assert bob.verdicts(ALICE) == ["confirmed"]
+    assert bob.attested() == [Verdict.CONFIRMED]
+
+
+async def test_a_false_alert_is_refuted_and_never_believed(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.sees(7, SANDWICH)
+    evidence = alice.told().evidence[:96] + hash_of("another back")
+    false = replace(alice.told(), evidence=evidence, evidence_hash=Hash32(keccak256(evidence)))
+
+    await bob.hears(alice, false)
+
+    assert bob.verdicts(ALICE) == ["refuted"]
+    assert bob.attested() == [Verdict.CONFIRMED, Verdict.REFUTED]
+
+
+async def test_an_alert_of_a_block_that_is_not_here_yet_waits_for_it(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+
+    await bob.hears(alice, alice.told())
+    assert not bob.records
+    await bob.sees(7, SANDWICH)
+
+    assert bob.verdicts(ALICE) == ["confirmed"]
+
+
+async def test_what_cannot_be_recomputed_is_counted_and_not_judged(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.hears(alice, replace(alice.told(), evidence=b""))
+    await bob.hears(alice, replace(alice.told(), kind=AlertKind.POOL_DRAINED))
+
+    assert not bob.records
+    assert (bob.alerts.counts["without evidence"], bob.alerts.counts["not recomputable"]) == (1, 1)
+
+
+async def test_a_block_that_cannot_be_read_is_tried_again_and_in_the_end_left_out(alice: Scene) -> None:
+    alice.alerts.expect(header(7))
+    await alice.alerts.work()
+    assert alice.alerts.counts["unread"] == 1
+    await alice.sees(8, [])
+    assert alice.alerts.counts["unread"] == 2
+    assert len(alice.alerts._unread) == 2, "in their order"
+
+    await alice.sees(7 + GIVEN_UP_AFTER, [])
+
+    assert not alice.alerts._unread
+
+
+async def test_what_waits_is_bounded(alice: Scene) -> None:
+    for number in range(BLOCKS_KNOWN + 3):
+        alice.alerts.expect(header(number))
+    assert alice.alerts.counts["left out"] == 3
+    alice.blocks = {header(number).hash: [] for number in range(BLOCKS_KNOWN + 3)}
+    await alice.alerts.work()
+    assert len(alice.alerts._blocks) == BLOCKS_KNOWN
+    await alice.alerts.close()
+    assert issubclass(RpcUnreachable, RpcError)
+
+
+async def test_without_a_store_an_alert_is_told_and_not_attested(alice: Scene) -> None:
+    alice.keys.slashable = None
+    await alice.sees(7, SANDWICH)
+
+    assert alice.told()
+    assert not alice.attested()
+    assert alice.alerts.counts["not attested"] == 1
