@@ -196,7 +196,8 @@ class _Demo:
         """
         self._show("looking back", 0.0)
         self._screen.close()
-        journal = _journal(Path(self._running.record.log_folder) / JOURNAL)
+        logs = Path(self._running.record.log_folder)
+        journal = _journal(logs / JOURNAL)
         available = await asyncio.to_thread(available_wei, self._watch, journal, load_parameters(), stop.is_set)
         if available is None:
             return None
@@ -213,7 +214,7 @@ class _Demo:
                 available=available,
                 errors=errors,
                 left_running=left_running(self._mark),
-                sandwiches=_journal(Path(self._running.record.log_folder) / SANDWICHES),
+                sandwiches=None if self._options.lockstep else _journal(logs / SANDWICHES),
             )
         )
         if self._options.report is not None:

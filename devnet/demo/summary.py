@@ -75,8 +75,8 @@ class Outcome:
     available: Available
     errors: Sequence[str]
     left_running: Sequence[str]
-    sandwiches: Sequence[Mapping[str, Any]] = ()
-    """The actor's own record of those that were mined."""
+    sandwiches: Sequence[Mapping[str, Any]] | None = None
+    """The actor's own record of those that were mined; None where every node acts alone."""
 
 
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
@@ -272,8 +272,8 @@ def make_report(outcome: Outcome) -> Report:
 
 
 def _network(outcome: Outcome) -> NetworkReport | None:
-    """What came of the network; None in lockstep, where every node acts alone."""
-    if outcome.lockstep:
+    """What came of the network; None where every node acts alone."""
+    if outcome.sandwiches is None:
         return None
     ledgers = {node.operator.name: node.ledger.network for node in outcome.nodes}
     return network_report(outcome.manifest, outcome.watch.blocks, ledgers, outcome.sandwiches)
