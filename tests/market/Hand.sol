@@ -30,6 +30,8 @@ contract Hand {
         OWNER = msg.sender;
     }
 
+    receive() external payable {}
+
     function act(bytes calldata steps) external {
         require(msg.sender == OWNER, "not the owner");
         uint256 place = 0;
@@ -149,9 +151,8 @@ contract Hand {
         return IToken(asset).approve(msg.sender, amount + premium);
     }
 
-    function onMorphoFlashLoan(uint256 amount, bytes calldata data) external {
-        _run(data[20:]);
-        require(IToken(address(bytes20(data[:20]))).approve(msg.sender, amount), "not approved");
+    function onMorphoFlashLoan(uint256, bytes calldata data) external {
+        _run(data);
     }
 
     /// Uniswap V4: one call of the manager, whose answer begins with the two balance deltas to be settled
@@ -165,9 +166,14 @@ contract Hand {
 
     function _settle(address currency, int128 delta) private {
         if (delta < 0) {
+            uint256 owed = uint256(-int256(delta));
             IPoolManager(msg.sender).sync(currency);
-            _pay(currency, msg.sender, uint256(-int256(delta)));
-            IPoolManager(msg.sender).settle();
+            if (currency == address(0)) {
+                IPoolManager(msg.sender).settle{value: owed}();
+            } else {
+                _pay(currency, msg.sender, owed);
+                IPoolManager(msg.sender).settle();
+            }
         } else if (delta > 0) {
             IPoolManager(msg.sender).take(currency, address(this), uint256(int256(delta)));
         }

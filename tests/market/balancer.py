@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
+from node.pipeline.amm.balancer_stable import BalancerStablePool
 from node.pipeline.amm.weighted import WeightedPool
 from node.pipeline.pools import PoolSpec, PoolState, quote_exact_in, quote_exact_out, swap_exact_in, swap_exact_out
 from protocol.ethereum.abi import encode, encode_call, selector
@@ -21,13 +22,16 @@ _QUERY = f"querySwap({_SINGLE},{_FUNDS})"
 _BATCH = f"batchSwap(uint8,(bytes32,uint256,uint256,uint256,bytes)[],address[],{_FUNDS},int256[],uint256)"
 _JOIN = "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))"
 _EXIT = "exitPool(bytes32,address,address,(address[],uint256[],bytes,bool))"
-_EXACT_TOKENS_IN, _ONE_TOKEN_OUT, _ALL_TOKENS_OUT = 1, 0, 1
+_EXACT_TOKENS_IN, _ONE_TOKEN_OUT = 1, 0
+_ALL_TOKENS_OUT = {False: 1, True: 2}
+"""Of a weighted pool, of a composable stable one."""
 _GAS = 700_000
+AtVault = WeightedPool | BalancerStablePool
 _Made = tuple[str, bytes, Callable[[PoolState], PoolState] | None]
 
 
 class BalancerSteps:
-    """Weighted pools."""
+    """Weighted pools, and composable stable ones, of which the pool's own token is one of the registered tokens."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -35,14 +39,14 @@ class BalancerSteps:
 
     def step(self, random: Random, spec: PoolSpec, state: PoolState) -> Step:
         """See `Family.step`."""
-        assert isinstance(state, WeightedPool)
-        kinds = (self._swap, self._swap, self._batch, self._join, self._exit, self._flash)
+        assert isinstance(state, WeightedPool | BalancerStablePool)
+        kinds = (self._swap, self._swap, self._batch, self._join, self._exit, self._flash, self._own_token)
         action, data, predict = random.choice(kinds)(random, spec, state)
         queries = tuple(self._queries(random, spec, state))
         return Step(spec.id, action, (Call(self._vault, data),), queries, _GAS, predict)
 
-    def _swap(self, random: Random, spec: PoolSpec, pool: WeightedPool) -> _Made:
-        index_in, index_out = random.sample(range(len(spec.tokens)), 2)
+    def _swap(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
+        index_in, index_out = random.sample(_pooled(pool), 2)
         exact_in = random.random() < 0.5
         amount = dice.amount(random, pool.balances[index_in if exact_in else index_out] // 3)
         limit = 0 if exact_in else UINT256_MAX
@@ -52,10 +56,10 @@ class BalancerSteps:
         action = f"{'exact in' if exact_in else 'exact out'} {index_in} for {index_out}: {amount}"
         return action, data, lambda state: swap(state, index_in, index_out, amount)[0]
 
-    def _batch(self, random: Random, spec: PoolSpec, pool: WeightedPool) -> _Made:
+    def _batch(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
         """There and back, or on to a third token."""
-        first, second = random.sample(range(len(spec.tokens)), 2)
-        third = random.choice([place for place in range(len(spec.tokens)) if place != second])
+        first, second = random.sample(_pooled(pool), 2)
+        third = random.choice([place for place in _pooled(pool) if place != second])
         amount = dice.modest(random, pool.balances[first] // 3)
         legs = [(spec.id, first, second, amount, b""), (spec.id, second, third, 0, b"")]
         tokens, limits = [address_to_hex(token) for token in spec.tokens], [1 << 200] * len(spec.tokens)
@@ -67,31 +71,42 @@ class BalancerSteps:
             partial(_twice, way=(first, second, third), amount=amount),
         )
 
-    def _join(self, random: Random, spec: PoolSpec, pool: WeightedPool) -> _Made:
-        amounts = [dice.modest(random, balance) * random.choice((0, 1, 1)) for balance in pool.balances]
+    def _join(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
+        amounts = [dice.modest(random, pool.balances[place]) * random.choice((0, 1, 1)) for place in _pooled(pool)]
         user_data = encode(["uint256", "uint256[]", "uint256"], [_EXACT_TOKENS_IN, amounts, 0])
-        return f"join {amounts}", self._change(_JOIN, spec, amounts, user_data), None
+        return f"join {amounts}", self._change(_JOIN, spec, [UINT256_MAX] * len(spec.tokens), user_data), None
 
-    def _exit(self, random: Random, spec: PoolSpec, _pool: WeightedPool) -> _Made:
+    def _exit(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
         shares = random.randrange(1, 10 ** random.randrange(3, 22))
-        user_data = encode(["uint256", "uint256"], [_ALL_TOKENS_OUT, shares])
+        user_data = encode(["uint256", "uint256"], [_ALL_TOKENS_OUT[isinstance(pool, BalancerStablePool)], shares])
         if random.random() < 0.5:
-            place = random.randrange(len(spec.tokens))
+            place = random.randrange(len(_pooled(pool)))
             user_data = encode(["uint256", "uint256", "uint256"], [_ONE_TOKEN_OUT, shares, place])
         return f"exit {shares}", self._change(_EXIT, spec, [0] * len(spec.tokens), user_data), None
 
-    def _flash(self, random: Random, spec: PoolSpec, pool: WeightedPool) -> _Made:
-        lent = [dice.modest(random, balance) for balance in pool.balances]
-        tokens = [address_to_hex(token) for token in spec.tokens]
+    def _own_token(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
+        """A swap for or of the pool's own token, which is a join or an exit: the logs alone tell what it does."""
+        own = pool.bpt_index if isinstance(pool, BalancerStablePool) else None
+        if own is None:
+            return self._swap(random, spec, pool)
+        other = random.choice(_pooled(pool))
+        pair = random.choice(((own, other), (other, own)))
+        amount = dice.modest(random, 10**18 if pair[0] == own else pool.balances[other])
+        head = packed_words(7 * 32, *self._funds(), 0, FAR_FUTURE)
+        return f"own token {pair}: {amount}", selector(_SWAP) + head + _single(spec, True, *pair, amount), None
+
+    def _flash(self, random: Random, spec: PoolSpec, pool: AtVault) -> _Made:
+        lent = [dice.modest(random, pool.balances[place]) for place in _pooled(pool)]
+        tokens = [address_to_hex(spec.tokens[place]) for place in _pooled(pool)]
         signature = "flashLoan(address,address[],uint256[],bytes)"
         data = encode_call(signature, address_to_hex(self._ground.hand), tokens, lent, b"")
         return f"flash {lent}", data, lambda state: state
 
-    def _queries(self, random: Random, spec: PoolSpec, pool: WeightedPool) -> list[Query]:
+    def _queries(self, random: Random, spec: PoolSpec, pool: AtVault) -> list[Query]:
         tokens = Call(self._vault, selector("getPoolTokens(bytes32)") + spec.id)
         queries = [Query(tokens, _balances, lambda state: state.balances, "getPoolTokens")]
         for exact_in, quote in ((True, quote_exact_in), (False, quote_exact_out)):
-            index_in, index_out = random.sample(range(len(spec.tokens)), 2)
+            index_in, index_out = random.sample(_pooled(pool), 2)
             amount = dice.amount(random, pool.balances[index_in if exact_in else index_out] // 3)
             head = packed_words(5 * 32, *self._funds())
             data = selector(_QUERY) + head + _single(spec, exact_in, index_in, index_out, amount)
@@ -107,6 +122,12 @@ class BalancerSteps:
         hand = address_to_hex(self._ground.hand)
         request = ([address_to_hex(token) for token in spec.tokens], limits, user_data, False)
         return encode_call(signature, spec.id, hand, hand, request)
+
+
+def _pooled(pool: AtVault) -> list[int]:
+    """The places of the tokens that are traded: all but the pool's own."""
+    own = pool.bpt_index if isinstance(pool, BalancerStablePool) else None
+    return [place for place in range(len(pool.balances)) if place != own]
 
 
 def _single(spec: PoolSpec, exact_in: bool, index_in: int, index_out: int, amount: int) -> bytes:

@@ -10,6 +10,7 @@ from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import InsufficientInput, InsufficientLiquidity, LiquidityInvalid
 from node.pipeline.amm.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK, sqrt_ratio_at_tick
+from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.units import UINT128_MAX
 from node.pipeline.pools import PoolSpec, PoolState
 from protocol.ethereum.abi import selector
@@ -23,14 +24,15 @@ _FLASH = "flash(address,uint256,uint256,bytes)"
 _EXACT_IN = "quoteExactInputSingle((address,address,uint256,uint24,uint160))"
 _EXACT_OUT = "quoteExactOutputSingle((address,address,uint256,uint24,uint160))"
 _GAS = 900_000
-_MOST_POSITIONS = 24
+MOST_POSITIONS = 24
 """Of ours in one pool: every tick of one may have to be crossed in one step."""
 _WALKED_WHOLE = 60
 """From this spacing on a swap may walk to the last possible price: 60 words of the bitmap are not too dear."""
 _WORDS_AHEAD = 40
 """How far a swap may walk otherwise."""
+WithTicks = ConcentratedPool | V4Pool
 Prediction = Callable[[ConcentratedPool], ConcentratedPool]
-_Made = tuple[str, Call, Prediction, Callable[[], None] | None]
+_Made = tuple[str, Call, Prediction | None, Callable[[], None] | None]
 
 
 class ConcentratedSteps:
@@ -48,9 +50,9 @@ class ConcentratedSteps:
 
     def _swap(self, random: Random, spec: PoolSpec, pool: ConcentratedPool) -> _Made:
         zero_for_one, exact_in = random.random() < 0.5, random.random() < 0.6
-        amount, limit = _amount_and_limit(random, pool, zero_for_one, zero_for_one == exact_in)
+        amount, limit = amount_and_limit(random, pool, zero_for_one, zero_for_one == exact_in)
         if not pool.liquidity and pool.ticks.gross and random.random() < 0.7:
-            amount, limit = _home(random, pool)
+            amount, limit = way_home(random, pool)
             zero_for_one = limit < pool.sqrt_price_x96
         amount = min(amount, (1 << 255) - 1) if exact_in else -min(amount, 1 << 255)
         words = packed_words(self._ground.hand, int(zero_for_one), amount, limit, 5 * 32)
@@ -64,8 +66,8 @@ class ConcentratedSteps:
 
     def _mint(self, random: Random, spec: PoolSpec, pool: ConcentratedPool) -> _Made:
         held = [place for place in self._ground.held if place[0] == spec.id]
-        lower, upper = _range(random, pool, spec.tick_spacing)
-        if held and (len(held) >= _MOST_POSITIONS or random.random() < 0.3):
+        lower, upper = range_about(random, pool, spec.tick_spacing)
+        if held and (len(held) >= MOST_POSITIONS or random.random() < 0.3):
             _, lower, upper = random.choice(held)
         grown = dice.modest(random, pool.liquidity)
         if random.random() < 0.03:
@@ -82,7 +84,7 @@ class ConcentratedSteps:
 
     def _burn(self, random: Random, spec: PoolSpec, pool: ConcentratedPool) -> _Made:
         held = [place for place in self._ground.held if place[0] == spec.id]
-        place = random.choice(held) if held else (spec.id, *_range(random, pool, spec.tick_spacing))
+        place = random.choice(held) if held else (spec.id, *range_about(random, pool, spec.tick_spacing))
         owned = self._ground.held.get(place, 0)
         shrunk = random.choice((owned, owned, owned, owned // 3, owned // 2, owned + 1, 0))
         _, lower, upper = place
@@ -94,7 +96,7 @@ class ConcentratedSteps:
         lent = [dice.modest(random, 10**6) for _ in spec.tokens]
         data = b"".join(spec.tokens) + packed_words(*lent)
         words = packed_words(self._ground.hand, *lent, 4 * 32)
-        return f"flash {lent}", Call(spec.address, selector(_FLASH) + words + dynamic(data)), _flashed, None
+        return f"flash {lent}", Call(spec.address, selector(_FLASH) + words + dynamic(data)), None, None
 
     def _burnt(self, pool: ConcentratedPool, place: Range, shrunk: int) -> ConcentratedPool:
         owned = self._ground.held.get(place, 0)
@@ -118,7 +120,7 @@ class ConcentratedSteps:
             queries.append(Query(call(spec.address, "ticks(int24)", tick), _tick, partial(_our_tick, tick=tick), words))
         for exact_in in (True, False):
             zero_for_one = random.random() < 0.5
-            amount, limit = _amount_and_limit(random, pool, zero_for_one, zero_for_one == exact_in)
+            amount, limit = amount_and_limit(random, pool, zero_for_one, zero_for_one == exact_in)
             if limit in (MIN_SQRT_RATIO + 1, MAX_SQRT_RATIO - 1):
                 limit = 0  # as the node asks: no limit at all
             into, out_of = spec.tokens if zero_for_one else spec.tokens[::-1]
@@ -133,7 +135,7 @@ class ConcentratedSteps:
         return queries
 
 
-def _amount_and_limit(random: Random, pool: ConcentratedPool, zero_for_one: bool, is_token0: bool) -> tuple[int, int]:
+def amount_and_limit(random: Random, pool: WithTicks, zero_for_one: bool, is_token0: bool) -> tuple[int, int]:
     """An amount, and a limit that is the last possible one only where the way there is not too dear."""
     price, liquidity = pool.sqrt_price_x96, pool.liquidity
     virtual = (liquidity << 96) // price if is_token0 else liquidity * price >> 96
@@ -156,7 +158,7 @@ def _amount_and_limit(random: Random, pool: ConcentratedPool, zero_for_one: bool
     return amount, min(max(limit, MIN_SQRT_RATIO + 1), MAX_SQRT_RATIO - 1)
 
 
-def _range(random: Random, pool: ConcentratedPool, spacing: int) -> tuple[int, int]:
+def range_about(random: Random, pool: WithTicks, spacing: int) -> tuple[int, int]:
     """Two ticks about the price, on the spacing but for one time in twenty."""
     width = random.choice((4, 40, 400))
     middle = pool.tick // spacing
@@ -173,13 +175,7 @@ def _range(random: Random, pool: ConcentratedPool, spacing: int) -> tuple[int, i
     return (lower, high) if odd < 0.05 else (lower, upper)
 
 
-def _flashed(pool: ConcentratedPool) -> ConcentratedPool:
-    if not pool.liquidity:
-        raise InsufficientLiquidity("L", "nobody to pay the fee to")
-    return pool
-
-
-def _home(random: Random, pool: ConcentratedPool) -> tuple[int, int]:
+def way_home(random: Random, pool: WithTicks) -> tuple[int, int]:
     """An amount and a limit that bring a price from where nobody is back among the positions."""
     tick = random.choice(sorted(pool.ticks.gross))
     return 1 << 100, sqrt_ratio_at_tick(min(max(tick, MIN_TICK + 1), MAX_TICK - 1)) + random.randrange(1000)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -27,7 +28,7 @@ from node.engine.loan_reading import LoanReader
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.pool_logs import PoolLogs
-from node.engine.pool_reading import PoolReader, Unreadable
+from node.engine.pool_reading import PoolReader, Unreadable, read_contracts
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, PoolRevert
 from node.pipeline.blocks import Blocks
@@ -52,11 +53,15 @@ from protocol.units import (
 )
 from tests.engine_scene import engine_config
 from tests.market.balancer import BalancerSteps
+from tests.market.coins import CoinSteps
 from tests.market.concentrated import ConcentratedSteps
 from tests.market.constant_product import ConstantProductSteps
 from tests.market.ground import Family, Ground, Range
 from tests.market.lending import LOANS, LendingSteps
+from tests.market.morpho import MORPHO, MorphoBook, MorphoSteps
 from tests.market.scene import Head, Log, Scene, Sent, stepped_topic
+from tests.market.share_vault import ShareVaultSteps
+from tests.market.singleton import SingletonSteps
 from tests.market.steps import Outcome, Refused, Step, outcome_of, packed_step
 
 STEPS_PER_BLOCK = 120
@@ -66,7 +71,11 @@ _BLOCKS_BETWEEN_REORGS = 12
 _BLOCKS_BETWEEN_AUDITS = 20
 _GAS_OF_STEPS = 8_000_000
 _LONGEST_PAUSE = 40
+_REST_CHANCE = 0.1
+_LONGEST_REST = 20 * 24 * 3600
+"""Now and then nothing happens for days, so that interest is felt."""
 _LENDING_SHARE = 0.1
+_MORPHO_SHARE = 0.35
 _ANSWER_CHANCE = 0.4
 _STEPPED = stepped_topic()
 
@@ -109,19 +118,23 @@ class Fuzz:
         self._scene, self._random = scene, Random(seed)
         self._ground = Ground.of(scene.world.manifest, scene.hand)
         pairs, concentrated = ConstantProductSteps(self._ground), ConcentratedSteps(self._ground)
+        balancer = BalancerSteps(self._ground)
         self._families: dict[PoolFamily, Family] = {
             PoolFamily.UNISWAP_V2: pairs,
             PoolFamily.SUSHI_V2: pairs,
             PoolFamily.UNISWAP_V3: concentrated,
-            PoolFamily.BALANCER_V2_WEIGHTED: BalancerSteps(self._ground),
+            PoolFamily.BALANCER_V2_WEIGHTED: balancer,
+            PoolFamily.BALANCER_V2_STABLE: balancer,
+            PoolFamily.UNISWAP_V4: SingletonSteps(self._ground),
+            PoolFamily.CURVE_PLAIN: CoinSteps(self._ground),
+            PoolFamily.ERC4626: ShareVaultSteps(self._ground),
         }
         self._config = engine_config(scene.world.manifest)
         self._endpoints = Endpoints.open([RpcConfig(http=url, websocket=url)], SystemClock())
         self._multicall = Multicall(self._endpoints, self._config.protocols.multicall3)
-        self._reader = PoolReader(
-            self._multicall, {PoolFamily.BALANCER_V2_WEIGHTED: self._ground.contract("balancer_vault")}
-        )
-        self._logs = PoolLogs(self._config.protocols.factories)
+        protocols = self._config.protocols
+        self._reader = PoolReader(self._multicall, read_contracts(protocols))
+        self._logs = PoolLogs(protocols.factories, [one.family for one in protocols.pools])
         self._market = Market([token.address for token in self._config.tokens.profit], 1_000, 10_000)
         self._blocks = Blocks(self._market, _UNDO_BLOCKS)
         self._lending, self._loan_logs = LendingSteps(self._ground), LoanLogs()
@@ -129,6 +142,8 @@ class Fuzz:
         self._loan_reader = LoanReader(self._endpoints, self._multicall, self._config.protocols.multicall3, pool)
         self._loans = Loans(_UNDO_BLOCKS)
         self._book: AaveBook | None = None
+        self._morpho = MorphoSteps(self._ground)
+        self._morpho_book = MorphoBook({}, {}, {})
         self._rounds: dict[str, int] = {}
         self._states: dict[PoolId, PoolState] = {}
         self._specs: dict[PoolId, PoolSpec] = {}
@@ -158,6 +173,8 @@ class Fuzz:
             self._blocks.sync(PoolSynced(spec.id, state, head.number))
 
         await self._load_loans()
+        self._morpho_book = await self._morpho.load(self._scene.rpc, self._known_book().oracle.prices)
+        self.report.families.add(MORPHO.decode())
 
     async def _header(self) -> Header:
         return header_from_json(orjson.dumps(await self._endpoints.call("eth_getBlockByNumber", "latest", False)))
@@ -195,8 +212,9 @@ class Fuzz:
         return self.report
 
     async def _block(self) -> None:
-        pause = self._random.randrange(1, _LONGEST_PAUSE)
+        pause = self._random.randrange(1, _LONGEST_REST if self._random.random() < _REST_CHANCE else _LONGEST_PAUSE)
         self._lending.at = int((await self._scene.head()).timestamp, 16) + pause
+        self._morpho.at = self._lending.at
         packs, answers = self._packs(self._steps()), self._answers()
         head, logs = await self._scene.block([b"".join(map(packed_step, pack)) for pack in packs], pause, answers)
         loan_logs: list[LoanLog] = []
@@ -206,8 +224,8 @@ class Fuzz:
         for log in logs:
             if log.topics and log.topics[0] == _STEPPED and address_from_hex(log.address) == self._scene.hand:
                 step = next(waiting[int(log.transaction_index, 16) - len(answers)])
-                loan_logs += self._follow_loans(told, self._lending.at)
-                changes += self._judge(step, told, outcome_of(bytes.fromhex(log.data[2:])))
+                outcome = outcome_of(bytes.fromhex(log.data[2:]))
+                changes += self._judge(step, told, outcome, loan_logs)
                 told = []
             else:
                 told.append(log)
@@ -223,11 +241,16 @@ class Fuzz:
         known = list(self._specs.values())
         chosen = [self._random.choice(known) for _ in range(STEPS_PER_BLOCK)]
         return [
-            self._lending.step(self._random, self._known_book())
+            self._loan_step()
             if self._random.random() < _LENDING_SHARE
             else self._families[spec.family].step(self._random, spec, self._states[spec.id])
             for spec in chosen
         ]
+
+    def _loan_step(self) -> Step:
+        if self._random.random() < _MORPHO_SHARE:
+            return self._morpho.step(self._random, self._morpho_book)
+        return self._lending.step(self._random, self._known_book())
 
     def _answers(self) -> list[Sent]:
         """Now and then another price of a feed, before all steps of the block."""
@@ -244,6 +267,10 @@ class Fuzz:
             self._book, _ = self._known_book().after(said, at)
         except LendingError as error:
             raise self._differs(f"{LOANS.decode()}: {said} does not fit the book: {error}") from error
+        try:
+            self._morpho_book = self._morpho.follow(self._morpho_book, logs, self._book.oracle.prices)
+        except LendingError as error:
+            raise self._differs(f"{MORPHO.decode()}: {error}; {self._morpho_book}") from error
         return said
 
     def _packs(self, steps: Sequence[Step]) -> list[list[Step]]:
@@ -258,9 +285,12 @@ class Fuzz:
             gas += step.gas
         return packs
 
-    def _judge(self, step: Step, logs: Sequence[Log], outcome: Outcome) -> list[PoolChange]:
+    def _judge(self, step: Step, logs: Sequence[Log], outcome: Outcome, loan_logs: list[LoanLog]) -> list[PoolChange]:
         """Move our state by the logs of a step, and compare it with what we say and with what the contract says."""
         before = self._state(step.pool)
+        loan_logs += self._follow_loans(logs, self._lending.at)
+        if step.pool == MORPHO:  # answers come before all steps
+            before = replace(before, prices=self._morpho_book.prices)
         said = self._logs.read(logs)
         if said.doubtful:
             raise self._differs(f"{self._told(step)}: {said.doubtful}")
@@ -283,7 +313,7 @@ class Fuzz:
                 step.done()
         self.report.steps += 1
         self.report.answers += len(step.queries)
-        self.report.by_family[LOANS.decode() if step.pool == LOANS else str(self._specs[step.pool].family)] += 1
+        self.report.by_family[self._family(step.pool)] += 1
         return said.changes
 
     def _compare_prediction(self, step: Step, before: Any, after: Any, outcome: Outcome) -> None:
@@ -329,6 +359,7 @@ class Fuzz:
     async def _reorg(self) -> None:
         """Go some blocks on and back again: the ring must undo exactly what came."""
         before, held, book, rounds = dict(self._states), dict(self._ground.held), self._book, dict(self._rounds)
+        morpho = self._morpho_book
         snapshot, depth = await self._scene.snapshot(), self._random.randrange(1, _DEEPEST_REORG + 1)
         for _ in range(depth):
             await self._block()
@@ -340,7 +371,7 @@ class Fuzz:
             if effects:
                 raise self._differs(f"the retracted block asks for {effects}")
             self._loans.retract(gone)
-        self._states, self._rounds = before, rounds
+        self._states, self._rounds, self._morpho_book = before, rounds, morpho
         self._restore(held)
         if self._loans.book is None:  # a position was read after a block that is gone
             await self._load_loans()
@@ -377,10 +408,15 @@ class Fuzz:
         return f"{self._name(step.pool)}: {step.action}"
 
     def _state(self, pool_id: PoolId) -> Any:
+        if pool_id == MORPHO:
+            return self._morpho_book
         return self._book if pool_id == LOANS else self._states[pool_id]
 
+    def _family(self, pool_id: PoolId) -> str:
+        return pool_id.decode() if pool_id in (LOANS, MORPHO) else str(self._specs[pool_id].family)
+
     def _name(self, pool_id: PoolId) -> str:
-        return LOANS.decode() if pool_id == LOANS else _name(self._specs[pool_id])
+        return pool_id.decode() if pool_id in (LOANS, MORPHO) else _name(self._specs[pool_id])
 
     def _differs(self, what: str) -> Differs:
         return Differs(f"seed {self.report.seed}, after {self.report.steps} steps, {self.report.blocks} blocks: {what}")

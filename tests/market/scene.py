@@ -31,10 +31,19 @@ _SOURCE = Path(__file__).with_name("Hand.sol")
 _TRANSACTION_GAS = 16_700_000
 _BLOCK_GAS = 600_000_000
 _BLOCKS_KEPT = 24
-_SPENDERS = ("uniswap_v2_router", "sushi_router", "balancer_vault", "aave_pool")
+_SPENDERS = (
+    "uniswap_v2_router",
+    "sushi_router",
+    "balancer_vault",
+    "aave_pool",
+    "curve_stable_pool",
+    "share_vault",
+    "morpho",
+)
 _SIZE_BYTES = 3
 _WETH_BALANCES = 3
 _ETHER = 10**24
+_ETHER_OF_THE_HAND = 10**36
 
 
 Sent = tuple[Account, str | None, bytes]
@@ -85,6 +94,7 @@ class Scene:
         receipt = await self.rpc.call("eth_getTransactionReceipt", (await self.head()).transactions[0])
         self.hand = address_from_hex(receipt["contractAddress"])
         manifest, hand = self.world.manifest, address_to_hex(self.hand)
+        await self.rpc.call("anvil_setBalance", hand, hex(_ETHER_OF_THE_HAND))
         sent: list[Sent] = []
         approvals: list[Call] = []
         for token in manifest.tokens:

@@ -224,3 +224,12 @@ def test_iterations_without_an_end_are_given_up(monkeypatch: pytest.MonkeyPatch)
         balancer_stable.invariant_by_product(200_000, balances, rounding_up=True)
     with pytest.raises(NotConverged, match="BAL#322"):
         balancer_stable.balance_rounding_up(200_000, balances, 10**24, 1)
+
+
+def test_a_stable_pool_quotes_nothing_that_the_vault_could_not_keep() -> None:
+    pool = BalancerStablePool((UINT112_MAX - 10**6, UINT112_MAX), (ONE, ONE), 500_000, 4 * 10**14)
+    assert balancer_stable.quote_exact_in(pool, 0, 1, 10**6) > 0
+    with pytest.raises(ArithmeticRevert, match="BAL#526"):
+        balancer_stable.quote_exact_in(pool, 0, 1, 10**6 + 1)
+    with pytest.raises(ArithmeticRevert, match="BAL#526"):
+        balancer_stable.quote_exact_out(pool, 0, 1, 10**20)
