@@ -29,7 +29,10 @@ from devnet.errors import DevnetError
 
 NANOSECONDS = 1_000_000_000
 _PARTS = (
+    "degenbot_peer",
+    "detect_peer",
     "devnet_market",
+    "family_pools",
     "gas_orders",
     "gas_routes",
     "gas_scene",

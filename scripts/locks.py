@@ -37,6 +37,7 @@ LOCKS = (
     Lock("dev", project=True, group="dev"),
     Lock("relay-conformance", project=False, group="relay-conformance"),
     Lock("contracts", project=False, group="contracts"),
+    Lock("degenbot", project=False, group="degenbot"),
     Lock("analysis", project=False, group="analysis"),
     Lock("nodejs", project=False, group="nodejs"),
     Lock("bootstrap", project=False, group="bootstrap"),

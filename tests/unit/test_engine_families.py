@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.family_pools import STATES
 from node.config import FactoryConfig, ListedPoolConfig, ProtocolsConfig
 from node.engine.listed_pools import ListedPools
 from node.engine.multicall import Multicall
@@ -49,7 +50,6 @@ from protocol.ethereum.keccak import keccak256
 from protocol.units import ZERO_ADDRESS, Address, Hash32
 from tests.fake_chain_node import endpoints_to
 from tests.fake_contracts import MULTICALL3, FakeContracts, word
-from tests.family_pools import STATES
 
 BLOCK = Hash32(b"\x01" * 32)
 ONE, TWO, THREE = (Address(bytes([seed]) * 20) for seed in (0xA1, 0xA2, 0xA3))

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks.family_pools import ETHER, STATES
 from node.pipeline import kernels
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_stableswap import CurvePool
@@ -35,7 +36,6 @@ from node.pipeline.prices import virtual_reserves
 from node.pipeline.rows import TickStore, rows_of
 from node.pipeline.rows_curves import NO_ROW
 from protocol.units import Address
-from tests.family_pools import ETHER, STATES
 
 NAMED = [pytest.param(state, id=f"{family}-{number}") for number, (family, state) in enumerate(STATES)]
 ONE, TWO = Address(b"\x01" * 20), Address(b"\x02" * 20)
