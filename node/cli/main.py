@@ -16,6 +16,7 @@ from node.cli.brake import brake_group
 from node.cli.gov import gov_group
 from node.cli.init import init
 from node.cli.join import join
+from node.cli.news import alerts, opportunities, peers
 from node.cli.rewards import rewards_group
 from node.cli.stake import stake_group
 from node.cli.start import start
@@ -61,7 +62,21 @@ def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
 
-for _command in (init, start, status, why, join, stake_group, rewards_group, gov_group, brake_group, vault_group):
+for _command in (
+    init,
+    start,
+    status,
+    why,
+    join,
+    stake_group,
+    rewards_group,
+    gov_group,
+    brake_group,
+    vault_group,
+    peers,
+    alerts,
+    opportunities,
+):
     main.add_command(_command)
 
 # Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).
