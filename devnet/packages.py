@@ -111,7 +111,7 @@ def lock_key(folder: Path = NPM_FOLDER) -> str:
 
 
 def ensure_packages(home: Home, progress: Progress, folder: Path = NPM_FOLDER) -> Packages:
-    """Return the npm packages, installed now if they are not there yet (about 110 MB, a few seconds to a minute).
+    """Return the npm packages, installed now if they are not there yet (about 300 MB, a few seconds to a minute).
 
     `folder` has the package.json and its lock. Raises `ToolMissing` or `StorageFailed`, each with what to do.
     """
