@@ -100,7 +100,7 @@ class BalancerSteps:
         tokens = [address_to_hex(spec.tokens[place]) for place in _pooled(pool)]
         signature = "flashLoan(address,address[],uint256[],bytes)"
         data = encode_call(signature, address_to_hex(self._ground.hand), tokens, lent, b"")
-        return f"flash {lent}", data, lambda state: state
+        return f"flash {lent}", data, None  # what the Vault has of a token, no single pool tells
 
     def _queries(self, random: Random, spec: PoolSpec, pool: AtVault) -> list[Query]:
         tokens = Call(self._vault, selector("getPoolTokens(bytes32)") + spec.id)
