@@ -27,6 +27,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
+from node.engine.rpc import RpcError
 from node.errors import SetupError
 from node.identity import write_identity
 from node.keyfile import Password
@@ -198,6 +199,33 @@ async def test_what_is_said_without_a_sentry_is_dropped_and_counted(
         have = encode_direct(Have(order_hash=hash_of("order")))
         assert await part.asked(msgspec.structs.replace(ask, question=have)) is None
         assert isinstance(decode_direct(have), Have)
+
+
+async def test_a_head_that_cannot_be_read_is_read_again_and_a_fault_ends_nothing(
+    world_anvil: Anvil, world: World, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, _ = prepared(world_anvil, world, tmp_path)
+    async with opened(node) as part:
+        assert part is not None
+        follow, failures = (
+            part.registry.follow,
+            [RuntimeError("a fault of ours"), RpcError("the chain", "eth_call", "no")],
+        )
+
+        async def fails_twice(header: Header) -> None:
+            if failures:
+                raise failures.pop()
+            await follow(header)
+
+        monkeypatch.setattr(part.registry, "follow", fails_twice)
+        running = asyncio.create_task(part.run())
+        part.head_seen(await head_of(chain))
+        await until(lambda: part.counts["faults"] == 1)
+        assert part.counts["unread"] == 1
+        part.head_seen(await head_of(chain))
+        await until(lambda: part.counts["followed"] == 1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_node_says_what_is_wrong_with_its_membership(world_anvil: Anvil, world: World, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ from protocol.units import ZERO_ADDRESS, Address, BasisPoints, BlockNumber, Hash
 
 JOURNAL: Final = "signed.journal"
 TURNS_AHEAD: Final = 4
+RETRY_SECONDS: Final = 0.5
+"""Until a head that could not be read is read again, if no newer one comes before."""
 _EXECUTES: Final = Capability.ACCEPTS_ORDERS | Capability.EXECUTOR_LIVE
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
@@ -116,18 +118,31 @@ class NetworkPart:
         while True:
             await self._news.wait()
             self._news.clear()
-            if self._latest is not None:
-                await self.follow(self._latest)
-                await self.alerts.work()
+            while self._latest is not None and not await self._follows(self._latest):
+                newer = asyncio.ensure_future(self._news.wait())
+                await asyncio.wait({newer}, timeout=RETRY_SECONDS)
+                newer.cancel()
+                self._news.clear()
 
-    async def follow(self, header: Header) -> None:
-        """A block is there: read the registry, tell the sentry, attend to the membership, beat."""
+    async def _follows(self, header: Header) -> bool:
+        """Whether a head was taken in; not where the chain does not answer. A fault of ours ends nothing else."""
+        try:
+            followed = await self.follow(header)
+            await self.alerts.work()
+        except Exception:
+            self.counts["faults"] += 1
+            _LOG.exception("the network's part failed at block %d", header.number)
+            return True
+        return followed
+
+    async def follow(self, header: Header) -> bool:
+        """A block is there: read the registry, tell the sentry, attend to the membership, beat. False if unread."""
         try:
             await self.registry.follow(header)
         except RpcError as error:
             self.counts["unread"] += 1
             _LOG.warning("the registry cannot be read at block %d: %s", header.number, error)
-            return
+            return False
         self.counts["followed"] += 1
         self._follow_store(header.number)
         self.directory.follow(header.number)
@@ -140,6 +155,7 @@ class NetworkPart:
         await self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
         if self.keys.account in self.registry.operators:
             await self.publish(self._heartbeat(header))
+        return True
 
     async def publish(self, payload: Payload) -> None:
         """Say something to the network, signed."""
@@ -247,13 +263,14 @@ class NetworkPart:
         return {turn.operator for turn in turns if turn is not None}
 
     def _follow_store(self, head: BlockNumber) -> None:
-        if self._store is not None:
-            self._store.follow(head)
-            return
         try:
+            if self._store is not None:
+                self._store.follow(head)
+                return
             self._store = AntiSlashingStore(self._journal, self._owner, head)
         except NodeError as error:
             self.counts["no store"] += 1
+            self.keys.slashable = None
             _LOG.error("nothing slashable is signed: %s", error)
             return
         if self._store.doubt:
