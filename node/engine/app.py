@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from node.config import Config, Mode
 from node.engine import collector, warming
 from node.engine.call_data import VaultCallData
 from node.engine.core import EngineCore
+from node.engine.day_limits import DayLimits, with_open
 from node.engine.desk_link import DeskLink
 from node.engine.endpoints import Endpoints
 from node.engine.errors import EngineFault
@@ -38,10 +40,11 @@ from node.engine.simulator import BundleSimulator
 from node.engine.spool import Spool
 from node.engine.status import StatusTeller
 from node.engine.treasury import Treasury
-from node.pipeline.events import BlockRetracted, Event, TimePassed, TreasuryRead
+from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed, TreasuryRead
+from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.process import Process
-from node.records import AnyRecord, OutcomeRetracted
+from node.records import AnyRecord, OpportunityDropped, OutcomeRetracted
 from protocol.units import Address, UnixMilliseconds, UnixNanoseconds, Wei
 
 SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
@@ -49,6 +52,7 @@ SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
 SHADOW_BALANCE: Final = Wei(10**20)
 CLOCK_SECONDS: Final = 1.0
 _Item = TypeVar("_Item")
+_LOG: Final = logging.getLogger("hftnode.engine")
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -117,7 +121,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         await stack.enter_async_context(relays)
         routers = [router.address for router in config.protocols.routers]
         outcomes = Outcomes(endpoints, config.execution.vault_module, senders, routers)
-        resume(outcomes, spool.after(0, len(spool)))
+        left_open = resume(outcomes, spool.after(0, len(spool)))
+        limits = DayLimits(config.data_folder if config.lockstep is None else None)
         treasury = Treasury(endpoints, tuple(signers), lenders)
         log = None if config.event_log is None else EventLog(config.event_log)
         if log is not None:
@@ -145,11 +150,13 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             log=log,
         )
         stack.push_async_callback(core.close)
+        if (used := limits.load()) is not None:
+            core.feed(LimitsResumed(with_open(used, left_open.sent)))
         hooks = FeedHooks(
             emit=lambda event: _emit(core, event, is_member=network is not None),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
-            before_block=lambda header: _before_block(core, simulator, treasury, network, header),
+            before_block=lambda header: _before_block(core, simulator, treasury, network, limits, header),
             on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
@@ -158,6 +165,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             _connect(network, core, relays)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
+        for found in left_open.unsent:
+            core.tell(OpportunityDropped(found=found, reason=Reason.ENGINE_ENDED, at=core_now()))
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
 
 
@@ -185,7 +194,12 @@ async def _open(engine: Engine, process: Process) -> None:
 
 
 async def _before_block(
-    core: EngineCore, simulator: BundleSimulator, treasury: Treasury, network: NetworkPart | None, header: Header
+    core: EngineCore,
+    simulator: BundleSimulator,
+    treasury: Treasury,
+    network: NetworkPart | None,
+    limits: DayLimits,
+    header: Header,
 ) -> None:
     """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
 
@@ -201,10 +215,20 @@ async def _before_block(
     for event, made in _read(core, judged):
         core.tell(made)
         core.feed(event)
+    _keep(limits, core)
     for read in _read(core, reads):
         core.feed(read)
     if not treasury.balances:
         core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
+
+
+def _keep(limits: DayLimits, core: EngineCore) -> None:
+    """Write down what the day has used; a full disk is counted here, and stops the execution at the spool."""
+    try:
+        limits.save(core.state.gate.used)
+    except OSError as error:
+        core.counts["limits_unsaved"] += 1
+        _LOG.error("what the day's limits have used cannot be written: %s", error)
 
 
 def _read(core: EngineCore, answer: list[_Item] | BaseException) -> list[_Item]:

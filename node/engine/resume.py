@@ -2,12 +2,14 @@
 
 All that it needs is on the spool, which keeps the last files also when the desk has them: nothing is signed that is not
 there before, and an outcome counts once it is there. So an execution is open if its `BundleSigned` is there and its
-outcome is not; the chain then says what became of it, and it is told once.
+outcome is not; the chain then says what became of it, and it is told once. A find that is there alone was never sent:
+it gets its reason now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from node.engine.outcomes import Outcomes
 from node.link import LedgerEntry
@@ -15,6 +17,7 @@ from node.records import (
     BundleSigned,
     ExecutionLandedRecord,
     ExecutionMissedRecord,
+    OpportunityDropped,
     OpportunityFound,
     OutcomeRetracted,
     RelayAnswered,
@@ -23,16 +26,28 @@ from node.records import (
 from protocol.units import Hash32
 
 
-def resume(outcomes: Outcomes, entries: Iterable[LedgerEntry]) -> int:
-    """Let `outcomes` expect what the entries, oldest first, leave open; return how many finds that are."""
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """The finds that an earlier process had sent without telling their outcome, and those that it never sent."""
+
+    sent: list[OpportunityFound]
+    unsent: list[OpportunityFound]
+
+
+def resume(outcomes: Outcomes, entries: Iterable[LedgerEntry]) -> LeftOpen:
+    """Let `outcomes` expect what the entries, oldest first, leave open; return that."""
     found: dict[Hash32, OpportunityFound] = {}
     bundles: dict[Hash32, dict[Hash32, BundleSigned]] = {}
     landed_in: dict[Hash32, set[Hash32]] = {}
     closed: set[Hash32] = set()
+    dropped: set[Hash32] = set()
     answers: list[RelayAnswered] = []
     for record in map(decode_record, (entry.body for entry in entries)):
         if isinstance(record, OpportunityFound):
             found[record.opportunity_id] = record
+            dropped.discard(record.opportunity_id)
+        elif isinstance(record, OpportunityDropped):
+            dropped.add(record.found.opportunity_id)
         elif isinstance(record, BundleSigned):
             for execution in record.executions:
                 bundles.setdefault(execution.opportunity_id, {})[record.bundle_hash] = record
@@ -49,4 +64,5 @@ def resume(outcomes: Outcomes, entries: Iterable[LedgerEntry]) -> int:
     for name in still_open:
         outcomes.resume(found[name], bundles[name].values())
     outcomes.answered(answers)
-    return len(still_open)
+    unsent = [record for name, record in found.items() if name not in bundles and name not in dropped]
+    return LeftOpen([found[name] for name in still_open], unsent)

@@ -19,6 +19,7 @@ from node.pipeline.network_view import NetworkView
 from node.pipeline.plans import BundlePlan, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from node.pipeline.reasons import Reason
+from node.pipeline.risk import DayUse
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.kinds import DeclineReason
 from protocol.statements import Order
@@ -234,6 +235,12 @@ class LoansRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     positions: Mapping[str, Position] = {}
 
 
+class LimitsResumed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """What an earlier process used of a day's limits; before everything else."""
+
+    use: DayUse
+
+
 class KillSwitchSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The operator turned the kill switch on or off."""
 
@@ -296,6 +303,7 @@ Event: TypeAlias = (
     | TreasuryRead
     | LenderRead
     | LoansRead
+    | LimitsResumed
     | KillSwitchSet
     | NetworkRead
     | OrderAnswered

@@ -14,6 +14,7 @@ from node.pipeline.events import (
     ExecutionMissed,
     KillSwitchSet,
     LenderRead,
+    LimitsResumed,
     LoansRead,
     NetworkRead,
     OrderAnswered,
@@ -162,6 +163,7 @@ def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effec
     """Learn from it."""
     placed = state.outstanding.pop(event.opportunity_id, None)
     if placed is None:
+        state.gate.spend(event.spent_wei)  # an earlier process sent it
         return []
     opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
     families = [step.family for step in opportunity.steps]
@@ -219,6 +221,12 @@ def lender_read(state: PipelineState, event: LenderRead) -> list[Effect]:
 def loans_read(state: PipelineState, event: LoansRead) -> list[Effect]:
     """Take the loans in."""
     return state.loans.read(event)
+
+
+def limits_resumed(state: PipelineState, event: LimitsResumed) -> list[Effect]:
+    """Count it."""
+    state.gate.resume(event.use)
+    return []
 
 
 def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:

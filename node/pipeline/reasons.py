@@ -223,6 +223,12 @@ class Reason(StrEnum):
         "No relay answered in time.",
         "Check the relays and the network.",
     )
+    ENGINE_ENDED = (
+        "engine_ended",
+        Stage.SUBMISSION,
+        "The engine ended before the find was signed; told when it runs again.",
+        "None after a planned restart; otherwise look into why it ended.",
+    )
     LATE = (
         "late",
         Stage.SUBMISSION,

@@ -26,6 +26,15 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
 
 
+class DayUse(msgspec.Struct, frozen=True):
+    """What a day (UTC, in days since 1970) has used of its limits, what is on its way included; `spent` by hot keys."""
+
+    day: int
+    spent: Wei
+    turnover: dict[Address, TokenAmount]
+    """By profit token."""
+
+
 Verdict: TypeAlias = Approved | Rejected
 _APPROVED = Approved()
 
@@ -101,6 +110,20 @@ class RiskGate:
         return Reason.BLOCK_LIMIT if question.in_flight >= limits.max_executions_per_block else None
 
     # What is used of the limits
+
+    @property
+    def used(self) -> DayUse:
+        """What the day has used so far."""
+        return DayUse(self._day, Wei(self._spent), dict(self._turnover))
+
+    def spend(self, wei: Wei) -> None:
+        """Count what was paid and never reserved here."""
+        self._spent += wei
+
+    def resume(self, use: DayUse) -> None:
+        """Go on from what an earlier process used of a day; another day's is forgotten when the first find comes."""
+        self._day, self._spent = use.day, use.spent
+        self._turnover = dict(use.turnover)
 
     def reserve(self, token: Address, amount: TokenAmount, hot_key_wei: Wei) -> None:
         """Count an execution that goes out as if it landed at its worst."""

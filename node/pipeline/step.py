@@ -24,6 +24,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.TreasuryRead: handlers.treasury_read,
     events.LenderRead: handlers.lender_read,
     events.LoansRead: handlers.loans_read,
+    events.LimitsResumed: handlers.limits_resumed,
     events.KillSwitchSet: handlers.kill_switch_set,
     events.NetworkRead: handlers.network_read,
     events.OrderAnswered: handlers.order_answered,

@@ -25,6 +25,8 @@ from node.records import (
     AnyRecord,
     ExecutionLandedRecord,
     ExecutionMissedRecord,
+    OpportunityDropped,
+    OpportunityFound,
     OutcomeRetracted,
     RelayAnswered,
     decode_record,
@@ -338,3 +340,17 @@ def test_also_what_the_desk_has_already_is_resumed(tmp_path: Path) -> None:
 
 def test_a_bundle_of_which_the_find_is_not_known_any_more_is_left(tmp_path: Path) -> None:
     assert len(resumed(Chain(), left_behind(tmp_path, sent(signed(11))[1]))) == 0
+
+
+def test_a_find_that_was_told_and_never_sent_is_left_over_once(tmp_path: Path) -> None:
+    sent_one, unsent = signed(11, name=b"one"), signed(11, name=b"two")
+    lonely, _ = sent(unsent)
+    assert isinstance(lonely, OpportunityFound)
+    spool = left_behind(tmp_path, *sent(sent_one), lonely)
+    left = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), spool.after(0, len(spool)))
+    assert left.unsent == [lonely]
+    assert [record.opportunity_id for record in left.sent] == [sent_one.plan.executions[0].opportunity.id]
+    told = OpportunityDropped(found=lonely, reason=Reason.ENGINE_ENDED, at=UnixNanoseconds(3))
+    spool.append(told, NOW)
+    again = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), spool.after(0, len(spool)))
+    assert again.unsent == []

@@ -1,0 +1,75 @@
+"""What is used of the day's limits, on disk from block to block: a restart is no way around them.
+
+One small file, replaced whole, so that it is the old one or the new one. A day that is over counts for nothing.
+
+DayLimitsDamaged    the file is not what was written: nobody knows what the day has used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from node.errors import NodeError
+from node.pipeline.risk import DayUse
+from node.records import OpportunityFound
+from protocol.units import Address, Wei
+
+FILE_NAME: Final = "day-limits.json"
+
+
+class DayLimitsDamaged(NodeError):
+    """The file is not what was written; the text names it."""
+
+
+class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file. Amounts as decimal text, tokens as hex."""
+
+    day: int
+    spent_wei: str
+    turnover: dict[str, str]
+
+
+class DayLimits:
+    """The file in a folder; without one (lockstep: a run depends on nothing before it) nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / FILE_NAME
+        self._saved: DayUse | None = None
+
+    def load(self) -> DayUse | None:
+        """Return what an earlier process left; None if there is nothing. Raises DayLimitsDamaged, OSError."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            written = msgspec.json.decode(self._path.read_bytes(), type=_Written)
+            turnover = {Address(bytes.fromhex(token)): int(used) for token, used in written.turnover.items()}
+            self._saved = DayUse(written.day, Wei(int(written.spent_wei)), turnover)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise DayLimitsDamaged(
+                f"{self._path} is damaged ({error}): what today's limits have left is not known; "
+                "remove it to let them begin anew"
+            ) from None
+        return self._saved
+
+    def save(self, use: DayUse) -> None:
+        """Keep what is used, if it changed. Raises OSError."""
+        if self._path is None or use == self._saved:
+            return
+        turnover = {token.hex(): str(used) for token, used in sorted(use.turnover.items())}
+        beside = self._path.with_suffix(".new")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(msgspec.json.encode(_Written(use.day, str(use.spent), turnover)))
+        beside.replace(self._path)
+        self._saved = use
+
+
+def with_open(use: DayUse, sent: Iterable[OpportunityFound]) -> DayUse:
+    """The same with the turnover of what was sent after it was written down and is not judged yet, as if all landed."""
+    turnover = dict(use.turnover)
+    for found in sent:
+        turnover[found.profit_token] = turnover.get(found.profit_token, 0) + int(found.borrowed)
+    return DayUse(use.day, use.spent, turnover)

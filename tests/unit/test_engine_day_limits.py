@@ -1,0 +1,81 @@
+"""What is used of the day's limits outlives the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.market_generator import NOW
+from node.engine.day_limits import FILE_NAME, DayLimits, DayLimitsDamaged, with_open
+from node.pipeline.events import ExecutionLanded, LimitsResumed, RecordDrop
+from node.pipeline.reasons import Reason
+from node.pipeline.risk import DayUse
+from node.pipeline.settings import RiskLimits
+from node.pipeline.step import step
+from protocol.units import BlockNumber, Gas, Hash32, Wei
+from tests.pipeline_scene import ALICE, BOB, pipeline, plans, seen, settings, small_market, swap_of
+from tests.record_factories import found
+
+TODAY = NOW // (86_400 * 10**9)
+MARKET = small_market()
+LIMIT = Wei(10**19)
+USED = DayUse(TODAY, Wei(7), {ALICE: 10**30, BOB: 5})
+
+
+def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
+    limits = DayLimits(tmp_path / "new")
+    assert limits.load() is None
+    limits.save(USED)
+    assert DayLimits(tmp_path / "new").load() == USED
+    limits.save(msgspec.structs.replace(USED, spent=Wei(8)))
+    assert DayLimits(tmp_path / "new").load() == msgspec.structs.replace(USED, spent=Wei(8))
+
+
+def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
+    limits = DayLimits(tmp_path)
+    limits.save(USED)
+    (tmp_path / FILE_NAME).unlink()
+    limits.save(USED)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    limits = DayLimits(None)
+    limits.save(USED)
+    assert limits.load() is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"day": 1}', b'{"day": 1, "spent_wei": "x", "turnover": {}}'])
+def test_a_damaged_file_is_named_and_begins_no_new_day(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(damage)
+    with pytest.raises(DayLimitsDamaged, match=FILE_NAME):
+        DayLimits(tmp_path).load()
+
+
+def test_what_is_open_counts_as_if_it_landed() -> None:
+    one = found()
+    counted = with_open(USED, [one, one])
+    assert counted.turnover[one.profit_token] == USED.turnover.get(one.profit_token, 0) + 2 * int(one.borrowed)
+    assert counted.spent == USED.spent
+
+
+def reasons_after(use: DayUse) -> set[Reason]:
+    state = pipeline(MARKET, settings(MARKET, limits=RiskLimits(max_bid=Wei(10**24), max_daily_spend=LIMIT)))
+    step(state, LimitsResumed(use))
+    effects = [effect for spec, pool in MARKET.pools[:8] for effect in step(state, seen(swap_of(spec, pool, part=0.2)))]
+    assert bool(plans(effects)) is (use.day != TODAY or use.spent < LIMIT)
+    return {effect.reason for effect in effects if isinstance(effect, RecordDrop)}
+
+
+def test_a_limit_that_the_day_had_used_up_holds_after_a_restart_and_the_next_day_is_new() -> None:
+    assert Reason.DAILY_LIMIT in reasons_after(DayUse(TODAY, LIMIT, {}))
+    assert Reason.DAILY_LIMIT not in reasons_after(DayUse(TODAY - 1, LIMIT, {}))
+
+
+def test_what_an_earlier_process_sent_and_landed_is_counted() -> None:
+    state = pipeline(MARKET)
+    before = state.gate.used.spent
+    step(state, ExecutionLanded(Hash32(b"\1" * 32), BlockNumber(1), 5, Gas(1), Wei(9)))
+    assert state.gate.used.spent == before + 9
