@@ -152,6 +152,31 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Takes `eth_sendBundle`; never shown with its path or query."""
 
 
+class AlertAction(StrEnum):
+    """What follows from an alert of the network that our own look at the chain confirms."""
+
+    LOG = "log"
+    NOTIFY = "notify"
+    """It is an alert of this node, too."""
+    STOP_ALL = "stop_all"
+    """The kill switch goes on: nothing is executed until it is turned off."""
+
+
+class WatchedAlert(StrEnum):
+    """Kinds of alerts that a node recomputes itself."""
+
+    SANDWICH_SEEN = "sandwich_seen"
+
+
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a confirmed alert of one kind does here. What is not confirmed does nothing, whoever tells it."""
+
+    kind: WatchedAlert
+    """Of the alert."""
+    action: AlertAction
+    """What follows."""
+
+
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The network of operators that this node belongs to. Without it, and in shadow mode, the node acts alone."""
 
@@ -181,6 +206,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the find's gross profit: below that it is not executed for us."""
     takes_orders: bool = True
     """Whether others' orders are executed in our blocks."""
+    policies: tuple[PolicyConfig, ...] = ()
+    """By kind of alert; without one it is logged."""
 
 
 class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):

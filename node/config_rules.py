@@ -45,6 +45,7 @@ def _network(config: Config) -> Iterator[Broken]:
     for name in ("operator", "staking", "ledger", "court", "brake", "parameters"):
         if getattr(network, name) == ZERO_ADDRESS:
             yield f"network.{name}", "an address that is not zero"
+    yield from _twice("network.policies", (policy.kind for policy in network.policies))
     if not network.listen:
         yield "network.listen", "at least one multiaddress, such as /ip4/0.0.0.0/tcp/4711"
     for place, text in enumerate(network.listen):

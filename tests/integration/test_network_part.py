@@ -21,7 +21,7 @@ from devnet.demo.operators import EVERYTHING, PreparedNode, prepare_node
 from devnet.run_folder import RunRecord
 from devnet.world import World
 from node.clock import SystemClock
-from node.config import Mode, RpcConfig
+from node.config import AlertAction, Mode, RpcConfig
 from node.config_file import load_config
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
@@ -32,6 +32,8 @@ from node.errors import SetupError
 from node.identity import write_identity
 from node.keyfile import Password
 from node.link import GossipHeard, NetworkPeer, PeerAsks
+from node.pipeline.events import Event, KillSwitchSet
+from node.records import AlertRaised, AnyRecord
 from node.sentry.__main__ import settings_of
 from protocol.codec import decode_direct, encode_direct, encode_envelope
 from protocol.kinds import Capability
@@ -39,7 +41,7 @@ from protocol.messages import Have, SealingKeyRequest, SignedSealingKey
 from protocol.signing import verify
 from protocol.units import BlockNumber, PeerIdHash, UnixMilliseconds, address_from_hex
 from tests.chain import Chain
-from tests.protocol_factories import hash_of
+from tests.protocol_factories import alert, hash_of
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
 
@@ -226,6 +228,27 @@ async def test_a_head_that_cannot_be_read_is_read_again_and_a_fault_ends_nothing
         await until(lambda: part.counts["followed"] == 1)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_confirmed_alert_does_what_the_operators_policy_says(
+    world_anvil: Anvil, world: World, chain: Chain, tmp_path: Path
+) -> None:
+    node, _ = prepared(world_anvil, world, tmp_path)
+    async with opened(node) as part:
+        assert part is not None
+        told: list[AnyRecord] = []
+        fed: list[Event] = []
+        part.tell, part.feed = told.append, fed.append
+        head = await head_of(chain)
+        for action in AlertAction:
+            part.terms = msgspec.structs.replace(part.terms, policies={"sandwich_seen": action})
+            part.alerts.on_confirmed(alert(), head)
+
+        (record,), (event,) = told, fed
+        assert isinstance(record, AlertRaised)
+        assert record.kind == "sandwich_seen"
+        assert isinstance(event, KillSwitchSet)
+        assert event.on
 
 
 async def test_a_node_says_what_is_wrong_with_its_membership(world_anvil: Anvil, world: World, tmp_path: Path) -> None:

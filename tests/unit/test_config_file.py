@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.config import Config, LockstepConfig, Mode, RelayConfig
+from node.config import AlertAction, Config, LockstepConfig, Mode, PolicyConfig, RelayConfig, WatchedAlert
 from node.config_errors import ConfigError
 from node.config_file import load_config
 from node.config_rules import broken_rules
@@ -17,6 +17,8 @@ from node.pipeline.events import TokenVerdict
 from node.pipeline.plans import LenderKind
 from protocol.units import ZERO_ADDRESS
 from tests.config_factories import WETH, config_in, network_in, numbered
+
+STOP = PolicyConfig(kind=WatchedAlert.SANDWICH_SEEN, action=AlertAction.STOP_ALL)
 
 
 @pytest.fixture
@@ -293,6 +295,7 @@ def test_the_lender_without_an_address_is_read(written: Path) -> None:
     [
         ({"operator": ZERO_ADDRESS}, "network.operator"),
         ({"listen": ()}, "network.listen"),
+        ({"policies": (STOP, STOP)}, "network.policies"),
         ({"listen": ("127.0.0.1:4711",)}, "network.listen[0]"),
         ({"bootstrap": ("/ip4/127.0.0.1/tcp/4711",)}, "network.bootstrap[0]"),
     ],
@@ -302,6 +305,6 @@ def test_a_network_that_cannot_work_is_named(tmp_path: Path, changes: dict[str, 
     config = msgspec.structs.replace(config_in(tmp_path), network=network)
 
     assert [broken for broken, _ in broken_rules(config)] == [key]
-    sound = msgspec.structs.replace(config, network=network_in(tmp_path))
+    sound = msgspec.structs.replace(config, network=msgspec.structs.replace(network_in(tmp_path), policies=(STOP,)))
     write_commented(sound, tmp_path / "a" / "hftnode.toml")
     assert load_config(tmp_path / "a" / "hftnode.toml", {}).network == sound.network

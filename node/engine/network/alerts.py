@@ -64,6 +64,8 @@ class Alerts:
         self.counts: Counter[str] = Counter()
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
+        self.on_confirmed: Callable[[SecurityAlert, Header], None] = lambda _alert, _header: None
+        """Called once for each alert that our own look at the chain comes to, whoever told it."""
         self._endpoints, self._keys, self._routers, self._now = endpoints, keys, frozenset(routers), now
         self._blocks: OrderedDict[Hash32, _Block] = OrderedDict()
         self._waiting: dict[Hash32, list[Envelope]] = {}
@@ -101,6 +103,7 @@ class Alerts:
             self._blocks.popitem(last=False)
         for name, alert in block.alerts.items():
             self.counts["found"] += 1
+            self.on_confirmed(alert, header)
             self._told(name, alert, header, self._keys.account, Verdict.CONFIRMED)
             await self.publish(alert)
             await self._attest(name, header, Verdict.CONFIRMED)

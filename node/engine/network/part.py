@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from governance.network import vault_query
+from node.config import AlertAction
 from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
 from node.engine.network.alerts import Alerts
@@ -34,14 +35,23 @@ from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
 from node.errors import NodeError
 from node.link import GossipHeard, NetworkStatus, PeerAsks
-from node.pipeline.events import Event, NetworkRead
+from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.pipeline.network_view import NetworkView
-from node.records import AnyRecord, PaymentMade
+from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
 from protocol.kinds import Capability
 from protocol.messages import Envelope, Heartbeat, Opportunity, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
-from protocol.units import ZERO_ADDRESS, Address, BasisPoints, BlockNumber, Hash32, PeerIdHash, UnixMilliseconds
+from protocol.units import (
+    ZERO_ADDRESS,
+    Address,
+    BasisPoints,
+    BlockNumber,
+    Hash32,
+    PeerIdHash,
+    UnixMilliseconds,
+    UnixNanoseconds,
+)
 
 JOURNAL: Final = "signed.journal"
 TURNS_AHEAD: Final = 4
@@ -63,6 +73,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     finder_floor_bps: BasisPoints
     takes_orders: bool
     relays: int
+    policies: Mapping[str, AlertAction] = {}
+    """Kind of alert to what follows from one that is confirmed."""
 
 
 class NetworkPart:
@@ -93,6 +105,7 @@ class NetworkPart:
         self.terms, self.orders, self.alerts, self.trust = terms, orders, alerts, Trust()
         self.watcher = Watcher(keys, registry, membership)
         self.watcher.publish = alerts.publish = self.publish
+        alerts.on_confirmed = self._confirmed
         orders.on_promise = self.watcher.got
         self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
@@ -299,6 +312,18 @@ class NetworkPart:
             for executed in self.registry.executed
             if executed.finder == self.keys.account
         ]
+
+    def _confirmed(self, alert: SecurityAlert, header: Header) -> None:
+        """Do what the operator's policy says: our own look at the chain has come to this alert."""
+        kind = alert.kind.name.lower()
+        action = self.terms.policies.get(kind, AlertAction.LOG)
+        what = f"{kind} in block {header.number}: 0x{alert.subject.hex()}"
+        _LOG.info("%s", what)
+        if action is AlertAction.NOTIFY:
+            at = UnixNanoseconds(self._now_ms() * 1_000_000)
+            self.tell(AlertRaised(kind=kind, detail=what, at=at))
+        elif action is AlertAction.STOP_ALL:
+            self.feed(KillSwitchSet(True, f"by policy: {what}"))
 
     def _hear_ourselves(self, envelope: Envelope) -> None:
         if self._store is not None:

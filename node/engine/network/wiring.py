@@ -153,6 +153,7 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
         finder_floor_bps=network.finder_floor,
         takes_orders=network.takes_orders,
         relays=len(config.relays),
+        policies={policy.kind.value: policy.action for policy in network.policies},
     )
 
 
