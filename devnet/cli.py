@@ -217,6 +217,44 @@ def _books(lines: list[tuple[str, int, int, int]]) -> list[dict[str, str]]:
 
 
 @devnet.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@_json_option
+@_user_errors
+def newcomer(folder: Path, as_json: bool) -> None:
+    """Prepare an operator to be in FOLDER: keystores with ether, WETH and HFT, a Safe, and `env` for the shell."""
+    from devnet.newcomer import prepare_newcomer
+
+    record = _running()
+    manifest = msgspec.json.decode(Path(record.manifest_path).read_bytes(), type=Manifest)
+    found = prepare_newcomer(record, manifest, folder.absolute())
+    if as_json:
+        click.echo(_to_json({"folder": str(found.folder), **found.variables}))
+    else:
+        click.echo(f"{found.folder} is ready. Next: `. {folder}/env`, then docs/operator-guide.md")
+
+
+@devnet.command("warp")
+@click.argument("span")
+@_json_option
+@_user_errors
+def warp_time(span: str, as_json: bool) -> None:
+    """Let SPAN pass on the devnet, for example "21 days"; ends when a block has been made then."""
+    from devnet.warp import span_seconds, warp
+
+    seconds = span_seconds(span)
+    reached = asyncio.run(warp(_running(), seconds))
+    click.echo(_to_json({"seconds": seconds, "timestamp": reached}) if as_json else f"{span} have passed")
+
+
+def _running() -> RunRecord:
+    """Return the devnet that runs in this home. Raises `DevnetError`."""
+    record = RunFolder(Home.from_environment().run).read()
+    if record is None:
+        raise DevnetError("no devnet is running: `hftnode devnet up` starts one")
+    return record
+
+
+@devnet.command()
 @_json_option
 @_user_errors
 def down(as_json: bool) -> None:

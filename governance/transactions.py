@@ -101,7 +101,8 @@ class Sender:
         calls = [self._request(action) for action in actions]
         head = await self._rpc.call("eth_getBlockByNumber", "latest", False)
         # In the head's own second a checkpoint of votes would be changed, in a later one a new one is written.
-        block = {"blockOverrides": {"time": hex(int(head["timestamp"], 16) + 1)}, "calls": calls}
+        following = {"number": hex(int(head["number"], 16) + 1), "time": hex(int(head["timestamp"], 16) + 1)}
+        block = {"blockOverrides": following, "calls": calls}
         try:
             blocks = await self._rpc.call("eth_simulateV1", {"blockStateCalls": [block]}, "latest")
         except Exception as error:

@@ -33,7 +33,7 @@ NOT_KEYS: Final = frozenset(
         "HFTNODE_DATA",
         "HFTNODE_CONFIG",
         "HFTNODE_PASSWORD_FILE",
-        "HFTNODE_NETWORK",
+        "HFTNODE_NETWORK_FILE",
     }
 )
 """Variables with this prefix that mean something else."""

@@ -42,7 +42,11 @@ def commands_page() -> str:
 
 def leaves(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command that does something, with its words, in the order of the alphabet."""
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        command = group.get_command(context, name)
+        if command is None:
+            continue
         if isinstance(command, click.Group):
             yield from leaves(command, (*path, name))
         elif not command.hidden:
@@ -73,7 +77,8 @@ def _shared(command: click.Command) -> frozenset[str]:
 
 def _shared_section() -> Iterator[str]:
     """Tell the options that all commands which change the chain have; the last four are those of all which read it."""
-    command = main.commands["join"]
+    command = main.get_command(click.Context(main), "join")
+    assert command is not None
     context = click.Context(command)
     yield from ("", "## Options that they share", "", "| option | of commands that | meaning |", "|---|---|---|")
     for each in command.params:

@@ -57,7 +57,7 @@ class Shell:
         environ = {
             "COLUMNS": "200",
             "HFTNODE_CONFIG": None,
-            "HFTNODE_NETWORK": str(self.network_path),
+            "HFTNODE_NETWORK_FILE": str(self.network_path),
             "HFTNODE_PASSWORD_FILE": str(self.folder / "password"),
         }
         return await asyncio.to_thread(CliRunner(env=environ).invoke, main, list(words))

@@ -15,6 +15,7 @@ import click
 
 from governance.actions import Action
 from governance.amounts import ETHER
+from governance.standing import Head, read_head
 from governance.transactions import (
     ActionRefused,
     CannotPay,
@@ -26,7 +27,7 @@ from governance.transactions import (
 from node.cli.chain_errors import ChainCommandError, NotAgreed, NotMinedInTime, Refused
 from node.cli.chain_session import Session
 from protocol.ethereum.keys import SigningKey, checksum_address
-from protocol.units import Hash32, Wei, address_to_hex
+from protocol.units import BlockNumber, Hash32, Wei, address_to_hex
 
 LOOK_SECONDS: Final = 0.25
 _LOOKS_A_LINE: Final = 20
@@ -68,6 +69,20 @@ async def carry_out(
     receipts = [await _one(session, sender, each, advice) for each in simulated]
     words = [_sentence(receipt) for receipt in receipts] + [f"Next: {then}"]
     session.answer(words, _told(key, simulated, effects, cost, receipts, then, dry_run=False))
+
+
+async def wait_for_block(session: Session, block: BlockNumber) -> Head:
+    """Wait until a block is the last one; return the head. Raises `NotMinedInTime` when the deadline passes before."""
+    begun, looks = session.clock.monotonic(), 0
+    while (head := await read_head(session.reader)).number < block:
+        waited = session.clock.monotonic() - begun
+        if waited > session.options.deadline:
+            raise NotMinedInTime(f"block {block} has not come after {waited:.0f} s; the last one is {head.number}")
+        if looks % _LOOKS_A_LINE == 0:
+            session.progress(f"waiting for block {block}: the last one is {head.number}")
+        looks += 1
+        await session.clock.sleep(LOOK_SECONDS)
+    return head
 
 
 def _show(session: Session, key: SigningKey, actions: Sequence[Action], effects: Sequence[str]) -> None:

@@ -119,7 +119,7 @@ def _options_of_reading(command: Callable[..., None]) -> Callable[..., None]:
             "--network",
             "network_path",
             type=click.Path(path_type=Path, dir_okay=False),
-            envvar="HFTNODE_NETWORK",
+            envvar="HFTNODE_NETWORK_FILE",
             help="JSON file that says where the network's contracts are.",
         ),
         config_option,

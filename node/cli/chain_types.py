@@ -11,6 +11,9 @@ from node.config_values import Unfit
 from node.config_values import address as parse_address
 from protocol.units import HASH_BYTES, Address, Hash32
 
+LATEST = 0
+"""In place of a proposal's number: the one that was made last."""
+
 
 class Amount(click.ParamType[int]):
     """An amount of one unit, such as "100 HFT"; comes as smallest units."""
@@ -77,7 +80,7 @@ class Word(click.ParamType[Hash32]):
 
 
 class ProposalNumber(click.ParamType[int]):
-    """A proposal's number, as `hftnode gov list` shows it: decimal or 0x and hex digits."""
+    """A proposal's number, as `hftnode gov list` shows it: decimal or 0x and hex digits; `latest` comes as LATEST."""
 
     name = "proposal"
 
@@ -85,12 +88,16 @@ class ProposalNumber(click.ParamType[int]):
         """Return the number."""
         if isinstance(value, int):
             return value
+        if value == "latest":
+            return LATEST
         try:
             number = int(value, 16) if value.startswith("0x") else int(value)
         except ValueError:
             number = -1
         if not 0 < number < 2**256:
-            self.fail(f"{value[:70]!r} is no proposal's number: `hftnode gov list` shows them", param, ctx)
+            self.fail(
+                f"{value[:70]!r} is no proposal's number, nor `latest`: `hftnode gov list` shows them", param, ctx
+            )
         return number
 
 

@@ -13,7 +13,7 @@ from governance.voting import ProposalUnknown, Standing, find_proposal, read_pro
 from node.cli.carry_out import carry_out
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing, reading
-from node.cli.chain_types import ADDRESS, PROPOSAL
+from node.cli.chain_types import ADDRESS, LATEST, PROPOSAL
 from node.cli.chain_words import moment, share
 from node.cli.gov_propose import propose_group
 from node.cli.gov_words import line, screen, value
@@ -83,8 +83,10 @@ async def cast(session: Session, proposal: int, choice: str) -> None:
         parts = f"{share(before, standing.quorum)} → {share(after, standing.quorum)}"
         effects.append(f"your votes: {HFT.shown(mine)}")
         effects.append(f"counted for the quorum of {HFT.shown(standing.quorum)}: {parts}")
-    then_next = f"`hftnode gov show {proposal:#x}`; voting ends {moment(standing.proposed.voting_ends)}"
-    actions = [vote(session.contracts, proposal, Vote(choice))]
+    then_next = (
+        f"`hftnode gov show {standing.proposed.identifier:#066x}`; voting ends {moment(standing.proposed.voting_ends)}"
+    )
+    actions = [vote(session.contracts, standing.proposed.identifier, Vote(choice))]
     await carry_out(session, key, actions, effects=effects, then=then_next, advice=_advice)
 
 
@@ -110,7 +112,7 @@ async def queue(session: Session, proposal: int) -> None:
     head = await read_head(session.reader)
     effects = [action.words() for action in found.proposal.actions]
     effects.append(f"can be executed from about {moment(head.timestamp + delay)} on")
-    then = f"`hftnode gov execute {proposal:#x}`, when it is due: `hftnode gov show` tells when"
+    then = f"`hftnode gov execute {found.identifier:#066x}`, when it is due: `hftnode gov show` tells when"
     await carry_out(session, key, [_step(session, found, "queue")], effects=effects, then=then, advice=_advice)
 
 
@@ -134,6 +136,11 @@ def _step(session: Session, found: Proposed, step: str) -> Action:
 
 
 async def _find(session: Session, proposal: int) -> Proposed:
+    if proposal == LATEST:
+        made = await read_proposals(session.reader)
+        if not made:
+            raise ChainCommandError("there has been no proposal")
+        return made[-1]
     try:
         return await find_proposal(session.reader, proposal)
     except ProposalUnknown as error:

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import click
 
-from node.cli.brake import brake_group
-from node.cli.gov import gov_group
 from node.cli.init import init
-from node.cli.join import join
 from node.cli.news import alerts, opportunities, peers
-from node.cli.rewards import rewards_group
-from node.cli.stake import stake_group
 from node.cli.start import start
 from node.cli.status import status
-from node.cli.vault import vault_group
 from node.cli.why import why
 
 COMMANDS = "hftnode.commands"
+ON_CHAIN: Final[Mapping[str, tuple[str, str]]] = {
+    "brake": ("node.cli.brake", "brake_group"),
+    "gov": ("node.cli.gov", "gov_group"),
+    "join": ("node.cli.join", "join"),
+    "rewards": ("node.cli.rewards", "rewards_group"),
+    "stake": ("node.cli.stake", "stake_group"),
+    "vault": ("node.cli.vault", "vault_group"),
+}
+"""Commands by module and name: those that speak to the chain take longer to import than others to answer."""
 INTERNAL_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -42,7 +46,21 @@ class InternalFault(click.ClickException):
 
 
 class CommandLine(click.Group):
-    """A command group that shows a traceback only with HFTNODE_DEBUG=1."""
+    """A command group that shows a traceback only with HFTNODE_DEBUG=1, and imports those of `ON_CHAIN` when asked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names."""
+        return sorted({*super().list_commands(ctx), *self._later()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; one of `ON_CHAIN` is imported now."""
+        if cmd_name in self._later() and cmd_name not in self.commands:
+            module, name = ON_CHAIN[cmd_name]
+            self.add_command(getattr(importlib.import_module(module), name), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def _later(self) -> Collection[str]:
+        return ON_CHAIN if self.name == "main" else ()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; raise `InternalFault` in place of what it did not foresee."""
@@ -62,21 +80,7 @@ def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
 
-for _command in (
-    init,
-    start,
-    status,
-    why,
-    join,
-    stake_group,
-    rewards_group,
-    gov_group,
-    brake_group,
-    vault_group,
-    peers,
-    alerts,
-    opportunities,
-):
+for _command in (init, start, status, why, peers, alerts, opportunities):
     main.add_command(_command)
 
 # Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).

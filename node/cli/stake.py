@@ -11,7 +11,7 @@ from governance.amounts import HFT
 from governance.network import epoch_query, epoch_rules_query
 from governance.policy import UNBONDING_SECONDS
 from governance.standing import read_epochs, read_head, read_operator, read_parameters
-from node.cli.carry_out import carry_out
+from node.cli.carry_out import carry_out, wait_for_block
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing, operator_of, reading
 from node.cli.chain_types import ADDRESS, Amount
@@ -20,7 +20,7 @@ from node.cli.operator_words import standing_value, standing_words
 from protocol.ethereum.block_header import header_rlp
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
-from protocol.units import Address, EpochNumber, StakeUnits, TokenAmount, address_from_hex, address_to_hex
+from protocol.units import Address, BlockNumber, EpochNumber, StakeUnits, TokenAmount, address_from_hex, address_to_hex
 
 _STATUS = "`hftnode stake status` shows how it stands"
 _ADVICE = {
@@ -75,14 +75,17 @@ async def add(session: Session, amount: int) -> None:
 @stake_group.command("exit")
 @click.argument("amount", type=Amount(HFT), required=False)
 @click.option("--all", "everything", is_flag=True, help="All that is active and not locked.")
+@click.option("--wait", is_flag=True, help="Wait, within the deadline, until nothing is locked by a check-in.")
 @changing
-async def leave(session: Session, amount: int | None, everything: bool) -> None:
+async def leave(session: Session, amount: int | None, everything: bool, wait: bool) -> None:
     """Let AMOUNT of the active stake leave, for example "100 HFT", or --all. It is ready in 21 days."""
     if everything == (amount is not None):
         raise click.UsageError('say how much leaves: "100 HFT", or --all')
     key = session.key()
     head = await read_head(session.reader)
     before = await read_operator(session.reader, address_from_hex(key.address))
+    if wait and before.free(head.number) < before.record.active:
+        head = await wait_for_block(session, before.record.locked_through)
     wanted = before.free(head.number) if amount is None else amount
     if not wanted:
         raise ChainCommandError("nothing is active and free to leave", _ADVICE["InsufficientStake"].split(" shows")[0])
@@ -110,14 +113,19 @@ async def withdraw(session: Session) -> None:
 
 
 @stake_group.command("check-in")
+@click.option("--wait", is_flag=True, help="Wait, within the deadline, until a check-in is open that was not done.")
 @changing
-async def enter(session: Session) -> None:
+async def enter(session: Session, wait: bool) -> None:
     """Check in for the next epoch, by the account or its hot key. A running node does it by itself."""
     key = session.key()
     head = await read_head(session.reader)
     operator = await operator_of(session, address_from_hex(key.address))
     before = await read_operator(session.reader, operator)
     epochs = await read_epochs(session.reader, head, before)
+    if wait and (epochs.checked_in or epochs.open_for is None):
+        following = EpochNumber(epochs.current + 1)
+        head = await wait_for_block(session, BlockNumber(epochs.rules.first_block(following) - 1))
+        epochs = await read_epochs(session.reader, head, before)
     if epochs.checked_in:
         raise ChainCommandError(
             f"{address_to_hex(operator)} is in for epoch {epochs.current + 1} already", _STATUS.split(" shows")[0]

@@ -49,7 +49,7 @@ def test_a_wrong_use_is_answered_with_the_right_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    environ = {"COLUMNS": "300", "HFTNODE_NETWORK": str(network_path), "HFTNODE_PASSWORD_FILE": None}
+    environ = {"COLUMNS": "300", "HFTNODE_NETWORK_FILE": str(network_path), "HFTNODE_PASSWORD_FILE": None}
     chain = () if command.split()[-1] in ("sign", "collect", "export") else ("--rpc", "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
     result = CliRunner(env=environ).invoke(main, [*command.split(), *chain, *words], prog_name="hftnode")
@@ -78,7 +78,7 @@ def test_a_chain_that_does_not_answer_is_one_line(network_path: Path) -> None:
 
 
 def test_without_a_network_the_option_is_named() -> None:
-    result = CliRunner(env={"HFTNODE_NETWORK": None}).invoke(main, ["gov", "list", "--rpc", "http://127.0.0.1:9"])
+    result = CliRunner(env={"HFTNODE_NETWORK_FILE": None}).invoke(main, ["gov", "list", "--rpc", "http://127.0.0.1:9"])
 
     assert result.exit_code == 1
     assert "--network FILE" in result.stderr
