@@ -148,7 +148,7 @@ async def read_operator(reader: Reader, account: Address) -> OperatorStanding:
     )
 
 
-async def read_epochs(reader: Reader, head: Head, operator: OperatorStanding) -> EpochStanding:
+async def read_epochs(reader: Reader, head: Head, operator: OperatorRecord) -> EpochStanding:
     """Return how the epochs stand for an operator. What locks through the end of an epoch is its check-in for it."""
     rules = (await reader.ask(epoch_rules_query(reader.contracts))).checked()
     current = rules.epoch_of(head.number)
@@ -160,7 +160,7 @@ async def read_epochs(reader: Reader, head: Head, operator: OperatorStanding) ->
         # A transaction sent now is in the next block at the earliest.
         open_for=rules.check_in_epoch(BlockNumber(head.number + 1)),
         closes_at=BlockNumber(rules.first_block(upcoming) - rules.cut_off),
-        checked_in=operator.record.locked_through == ends,
+        checked_in=operator.locked_through == ends,
     )
 
 

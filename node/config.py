@@ -198,6 +198,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The secret of the libp2p identity, 32 bytes; `hftnode init` writes it."""
     listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4711",)
     """Where peers reach us, as multiaddresses."""
+    governor: Address | None = None
+    """`HftGovernor`: its proposals are watched; without it they are not."""
     bootstrap: tuple[str, ...] = ()
     """Peers to dial at first, as multiaddresses that end in /p2p/ and the peer's id."""
     finder_share: BasisPoints = BasisPoints(5_000)

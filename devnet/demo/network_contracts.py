@@ -32,6 +32,7 @@ def network_config(
         court=contracts.court,
         brake=contracts.brake,
         parameters=contracts.parameters,
+        governor=contracts.governor,
         identity=folder / "identity",
         listen=(listen,),
         bootstrap=tuple(bootstrap),

@@ -26,6 +26,7 @@ from governance.transactions import (
 )
 from node.cli.chain_errors import ChainCommandError, NotAgreed, NotMinedInTime, Refused
 from node.cli.chain_session import Session
+from node.cli.chain_words import moment
 from protocol.ethereum.keys import SigningKey, checksum_address
 from protocol.units import BlockNumber, Hash32, Wei, address_to_hex
 
@@ -73,13 +74,22 @@ async def carry_out(
 
 async def wait_for_block(session: Session, block: BlockNumber) -> Head:
     """Wait until a block is the last one; return the head. Raises `NotMinedInTime` when the deadline passes before."""
+    return await _wait_for(session, f"block {block}", lambda head: head.number >= block)
+
+
+async def wait_for_time(session: Session, seconds: int) -> Head:
+    """Wait until the chain's time has come; return the head. Raises `NotMinedInTime` when that takes too long."""
+    return await _wait_for(session, moment(seconds), lambda head: head.timestamp >= seconds)
+
+
+async def _wait_for(session: Session, what: str, has_come: Callable[[Head], bool]) -> Head:
     begun, looks = session.clock.monotonic(), 0
-    while (head := await read_head(session.reader)).number < block:
+    while not has_come(head := await read_head(session.reader)):
         waited = session.clock.monotonic() - begun
         if waited > session.options.deadline:
-            raise NotMinedInTime(f"block {block} has not come after {waited:.0f} s; the last one is {head.number}")
+            raise NotMinedInTime(f"{what} has not come after {waited:.0f} s; the last block is {head.number}")
         if looks % _LOOKS_A_LINE == 0:
-            session.progress(f"waiting for block {block}: the last one is {head.number}")
+            session.progress(f"waiting for {what}: the last block is {head.number}, {moment(head.timestamp)}")
         looks += 1
         await session.clock.sleep(LOOK_SECONDS)
     return head

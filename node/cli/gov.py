@@ -10,7 +10,7 @@ from governance.deploy_plan import GOVERNOR
 from governance.proposals import Proposed, changes
 from governance.standing import Head, read_head, read_parameters
 from governance.voting import ProposalUnknown, Standing, find_proposal, read_proposals, read_standing, read_votes
-from node.cli.carry_out import carry_out
+from node.cli.carry_out import carry_out, wait_for_time
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing, reading
 from node.cli.chain_types import ADDRESS, LATEST, PROPOSAL
@@ -68,12 +68,14 @@ async def show(session: Session, proposal: int) -> None:
 @gov_group.command("vote")
 @click.argument("proposal", type=PROPOSAL)
 @click.argument("choice", type=click.Choice([each.value for each in Vote]))
+@click.option("--wait", is_flag=True, help="Wait, within the deadline, until voting has begun.")
 @changing
-async def cast(session: Session, proposal: int, choice: str) -> None:
+async def cast(session: Session, proposal: int, choice: str, wait: bool) -> None:
     """Vote `for`, `against` or `abstain` on PROPOSAL, with all the stake that was active when voting began."""
     key = session.key()
-    head = await read_head(session.reader)
-    standing = await _standing(session, await _find(session, proposal), head)
+    found = await _find(session, proposal)
+    head = await wait_for_time(session, found.voting_begins + 1) if wait else await read_head(session.reader)
+    standing = await _standing(session, found, head)
     effects = [action.words() for action in standing.proposed.proposal.actions]
     if standing.quorum is not None:
         mine = await read_votes(session.reader, address_from_hex(key.address), standing.proposed.voting_begins)

@@ -43,7 +43,7 @@ async def join(session: Session, amount: int, hot_keystore: Path, peer_id: PeerI
     head = await read_head(session.reader)
     standing = await read_operator(session.reader, address_from_hex(key.address))
     values = await read_values(session.reader)
-    epochs = await read_epochs(session.reader, head, standing)
+    epochs = await read_epochs(session.reader, head, standing.record)
     await _require_fit(session, standing, key, hot_key, amount, values[Parameter.MIN_STAKE])
     actions: list[Action] = []
     if not standing.record.is_registered:

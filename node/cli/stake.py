@@ -48,7 +48,7 @@ async def status(session: Session, operator: Address) -> None:
     """Show an operator's stake, what is leaving or locked, and whether its check-in is due."""
     head = await read_head(session.reader)
     standing = await read_operator(session.reader, operator)
-    epochs = await read_epochs(session.reader, head, standing)
+    epochs = await read_epochs(session.reader, head, standing.record)
     values = await read_parameters(session.reader)
     lost = await session.reader.number(session.contracts.court, "recentLoss(address)", address_to_hex(operator))
     session.answer(
@@ -121,11 +121,11 @@ async def enter(session: Session, wait: bool) -> None:
     head = await read_head(session.reader)
     operator = await operator_of(session, address_from_hex(key.address))
     before = await read_operator(session.reader, operator)
-    epochs = await read_epochs(session.reader, head, before)
+    epochs = await read_epochs(session.reader, head, before.record)
     if wait and (epochs.checked_in or epochs.open_for is None):
         following = EpochNumber(epochs.current + 1)
         head = await wait_for_block(session, BlockNumber(epochs.rules.first_block(following) - 1))
-        epochs = await read_epochs(session.reader, head, before)
+        epochs = await read_epochs(session.reader, head, before.record)
     if epochs.checked_in:
         raise ChainCommandError(
             f"{address_to_hex(operator)} is in for epoch {epochs.current + 1} already", _STATUS.split(" shows")[0]

@@ -11,6 +11,8 @@ from node.desk.http import serving
 from node.desk.intake import Intake
 from node.desk.ledger.ledger import open_ledger
 from node.desk.status import StatusReader
+from node.desk.watch.rpc import WatchRpc
+from node.desk.watch.watcher import watcher_of
 from node.errors import NodeError
 from node.link_errors import SocketUnusable
 from node.link_server import LinkServer
@@ -43,6 +45,12 @@ async def _serve(process: Process) -> None:
             desk.writing.result()
 
 
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 @contextlib.asynccontextmanager
 async def wire(process: Process) -> AsyncIterator[Desk]:
     """Start the parts; nothing but wiring."""
@@ -51,13 +59,18 @@ async def wire(process: Process) -> AsyncIterator[Desk]:
     config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     intake = Intake(ledger, process.clock)
     writing = asyncio.create_task(intake.write())
+    watching: asyncio.Task[None] | None = None
     try:
         async with (
+            WatchRpc(config.chain.rpcs[0].http) as rpc,
             LinkServer(config.desk_socket, process.name, intake.handle, process.clock),
-            serving(config.desk, StatusReader(config, intake, process.clock)) as http,
         ):
-            yield Desk(writing, http)
+            watcher = watcher_of(config, rpc, process.clock)
+            watching = None if watcher is None else asyncio.create_task(watcher.run())
+            async with serving(config.desk, StatusReader(config, intake, process.clock, watcher)) as http:
+                yield Desk(writing, http)
     finally:
+        await _end(watching)
         intake.stop()
         await asyncio.wait({writing})
         await ledger.close()

@@ -31,6 +31,7 @@ class _Snapshot(Collector):
         yield from _of_processes(self._status)
         yield from _of_engine(self._status)
         yield from _of_ledger(self._status)
+        yield from _of_watch(self._status)
 
 
 def _of_processes(status: NodeStatus) -> Iterator[Metric]:
@@ -92,6 +93,37 @@ def _of_ledger(status: NodeStatus) -> Iterator[Metric]:
         ("bid_ether", "What builders got.", {k: s.bid_wei for k, s in totals.keys.items()}),
     ):
         yield _gauges(name, meaning, "key", {key: int(amount) / WEI_PER_ETHER for key, amount in amounts.items()})
+
+
+def _of_watch(status: NodeStatus) -> Iterator[Metric]:
+    watch = status.watch
+    if watch is None:
+        return
+    yield _counter("watch_looks", "Looks at the chain by the watchers.", watch.looks)
+    yield _counter("watch_failed", "Looks that failed.", watch.failed)
+    yield _counters("watch_news", "What was told, by what it is about.", "about", watch.told)
+    if (sight := watch.sight) is None:
+        return
+    for name, meaning in (
+        ("active", "Active stake, HFT."),
+        ("leaving", "Stake that is leaving, HFT."),
+        ("recent_loss", "Lost by slashing in 30 days, HFT."),
+    ):
+        yield _gauge(f"stake_{name}", meaning, int(sight[name]) / WEI_PER_ETHER)
+    left = max(0, sight["closes_at"] - sight["block"])
+    yield _gauge("check_in_due_blocks", "Blocks to the end of the next check-in; 0: done, or closed.",
+                 0 if sight["checked_in"] else left)  # fmt: skip
+    yield _gauge("turns_ahead", "Blocks ahead that the operator leads.", len(sight["turns"]))
+    yield _gauge("brake_paused", "1 while all executions are paused.", int(sight["paused_until"] is not None))
+    active = [each for each in sight["proposals"].values() if each["state"] == "active"]
+    yield _gauge("proposals_active", "Proposals that are voted on.", len(active))
+    yield _gauges("network_parameter", "Parameters of the network, as the contract has them.", "parameter",
+                  {name: float(value) for name, value in sight["parameters"].items()})  # fmt: skip
+    vaults = sight["vaults"].items()
+    yield _gauges("vault_paused", "1 while the vault is paused.", "safe",
+                  {safe: int(vault["paused"]) for safe, vault in vaults})  # fmt: skip
+    yield _gauges("vault_gas_ether", "What the vault's hot key has for gas.", "safe",
+                  {safe: int(vault["gas"]) / WEI_PER_ETHER for safe, vault in vaults})  # fmt: skip
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -11,6 +11,7 @@ from node.config import Config
 from node.desk.intake import Intake
 from node.desk.ledger.errors import LedgerUnusable, LedgerUnwritable
 from node.desk.ledger.totals import Totals, read_totals
+from node.desk.watch.watcher import Watcher, WatchStatus
 from node.link import EngineStatus
 from node.run_file import ProcessRecord, read_run
 from protocol.units import UnixMilliseconds
@@ -36,6 +37,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Sequence of the last entry on disk."""
     trouble: str
     """Empty, or what keeps the ledger from being written."""
+    watch: WatchStatus | None = None
+    """What the watchers of stake, governance and vaults know; None for a node that belongs to no network."""
 
     @property
     def healthy(self) -> bool:
@@ -48,8 +51,9 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 class StatusReader:
     """Puts the status together; the ledger is added up at most once a second."""
 
-    def __init__(self, config: Config, intake: Intake, clock: Clock) -> None:
+    def __init__(self, config: Config, intake: Intake, clock: Clock, watcher: Watcher | None = None) -> None:
         self._config = config
+        self._watcher = watcher
         self._intake = intake
         self._clock = clock
         self._totals = Totals()
@@ -77,4 +81,5 @@ class StatusReader:
             totals=self._totals,
             ledger_entries=self._intake.last_sequence,
             trouble=self._intake.trouble or self._trouble,
+            watch=None if self._watcher is None else self._watcher.status,
         )

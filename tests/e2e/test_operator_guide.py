@@ -19,7 +19,7 @@ __all__ = ["own_home"]
 pytestmark = pytest.mark.anvil
 
 GUIDE = ROOT / "docs" / "operator-guide.md"
-SECONDS = 420.0
+SECONDS = 1_000.0
 
 
 def commands() -> list[str]:
@@ -28,7 +28,7 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_100)
 def test_the_guides_commands_work_as_they_stand(own_home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     typed = commands()
     assert len(typed) > 40
@@ -37,7 +37,7 @@ def test_the_guides_commands_work_as_they_stand(own_home: Path, tmp_path_factory
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HFTNODE_")}
     environ |= {"HFTNODE_HOME": str(own_home), "PATH": path}
     script = "set -euo pipefail\n" + "\n".join(f"echo '$ {line}'\n{line}" for line in typed)
-    with devnet_up(own_home, "--block-time", "0.5", "--no-actors"):
+    with devnet_up(own_home, "--block-time", "1", "--no-actors"):
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=folder,
