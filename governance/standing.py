@@ -68,7 +68,7 @@ class OperatorStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochStanding:
-    """The epochs at a head: which one runs, whether the next one can be checked in for, whether it was."""
+    """The epochs in the block after a head: which runs, whether the next can be checked in for, whether it was."""
 
     rules: EpochRules
     current: EpochNumber
@@ -151,13 +151,13 @@ async def read_operator(reader: Reader, account: Address) -> OperatorStanding:
 async def read_epochs(reader: Reader, head: Head, operator: OperatorRecord) -> EpochStanding:
     """Return how the epochs stand for an operator. What locks through the end of an epoch is its check-in for it."""
     rules = (await reader.ask(epoch_rules_query(reader.contracts))).checked()
-    current = rules.epoch_of(head.number)
+    # A transaction sent now is in the next block at the earliest.
+    current = rules.epoch_of(BlockNumber(head.number + 1))
     upcoming = EpochNumber(current + 1)
     ends = rules.first_block(EpochNumber(upcoming + 1)) - 1
     return EpochStanding(
         rules=rules,
         current=current,
-        # A transaction sent now is in the next block at the earliest.
         open_for=rules.check_in_epoch(BlockNumber(head.number + 1)),
         closes_at=BlockNumber(rules.first_block(upcoming) - rules.cut_off),
         checked_in=operator.locked_through == ends,

@@ -7,13 +7,23 @@ from functools import cache
 from typing import Any, Final
 
 from governance.contracts import VAULT_MODULE, contract
+from governance.inventory import InventoryLimits
 from governance.network import balance_query
 from governance.reading import Reader
 from governance.standing import read_symbol
 from governance.vaults import ChangeKind
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
-from protocol.units import Address, Hash32, TokenAmount, UnixSeconds, Wei, address_from_hex, address_to_hex
+from protocol.units import (
+    Address,
+    BasisPoints,
+    Hash32,
+    TokenAmount,
+    UnixSeconds,
+    Wei,
+    address_from_hex,
+    address_to_hex,
+)
 
 _CHANGED: Final = Hash32(keccak256(b"Changed(address,uint8,address,uint256,address)"))
 _TOKEN: Final = Hash32(int(ChangeKind.TOKEN).to_bytes(32, "big"))
@@ -39,6 +49,17 @@ class SafeStanding:
     threshold: int
     nonce: int
     has_module: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryStanding:
+    """A vault's limits in inventory mode, the unit in which it is valued, and what is in its two buckets now."""
+
+    limits: InventoryLimits
+    symbol: str
+    decimals: int
+    lost: TokenAmount
+    sold: TokenAmount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +103,27 @@ async def read_vault(reader: Reader, safe: Address, module: Address) -> VaultSta
         bid_cap=Wei(found["bidCap"]),
         generation=found["generation"],
         hot_key_wei=Wei(int(wei, 16)),
+    )
+
+
+async def read_inventory(reader: Reader, safe: Address, module: Address) -> InventoryStanding | None:
+    """Return a vault's limits in inventory mode, and how much of them is used; None where that mode is off."""
+    at = address_to_hex(safe)
+    (found,) = await reader.view(module, "inventoryOf(address)", ["(address,uint8,uint16,uint16,uint128,uint128)"], at)
+    unit, _decimals, loss_band, agreement, max_loss, max_turnover = found
+    if not int(unit, 16):
+        return None
+    lost, sold = await reader.view(module, "levelsOf(address)", ["uint256", "uint256"], at)
+    symbol, decimals = await read_symbol(reader, address_from_hex(unit))
+    limits = InventoryLimits(
+        unit=address_from_hex(unit),
+        loss_band=BasisPoints(loss_band),
+        agreement=BasisPoints(agreement),
+        max_loss=TokenAmount(max_loss),
+        max_turnover=TokenAmount(max_turnover),
+    )
+    return InventoryStanding(
+        limits=limits, symbol=symbol, decimals=decimals, lost=TokenAmount(lost), sold=TokenAmount(sold)
     )
 
 

@@ -92,5 +92,5 @@ def _check_in(epochs: EpochStanding, head: Head) -> str:
         return f"done for epoch {following}"
     if epochs.open_for == following:
         return f"DUE for epoch {following}: closes in {epochs.closes_at - head.number} blocks, at {epochs.closes_at}"
-    opens = epochs.rules.first_block(epochs.rules.epoch_of(head.number)) + epochs.rules.length
+    opens = epochs.rules.first_block(epochs.current) + epochs.rules.length
     return f"closed for epoch {following}; the next one opens at block {opens}"

@@ -125,6 +125,7 @@ async def enter(session: Session, wait: bool) -> None:
     if wait and (epochs.checked_in or epochs.open_for is None):
         following = EpochNumber(epochs.current + 1)
         head = await wait_for_block(session, BlockNumber(epochs.rules.first_block(following) - 1))
+        before = await read_operator(session.reader, operator)
         epochs = await read_epochs(session.reader, head, before.record)
     if epochs.checked_in:
         raise ChainCommandError(

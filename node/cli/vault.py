@@ -11,14 +11,23 @@ from governance.amounts import ETHER, Unit
 from governance.contracts import VAULT_MODULE
 from governance.network import balance_query, transfer_call
 from governance.safe_plans import change_words
-from governance.vault_reading import PinnedToken, SafeStanding, VaultStanding, read_pinned, read_safe, read_vault
+from governance.vault_reading import (
+    InventoryStanding,
+    PinnedToken,
+    SafeStanding,
+    VaultStanding,
+    read_inventory,
+    read_pinned,
+    read_safe,
+    read_vault,
+)
 from governance.vaults import Change, ChangeKind, tighten_call
 from node.cli.carry_out import carry_out
 from node.cli.chain_session import Session, changing, reading
 from node.cli.chain_types import ADDRESS
 from node.cli.vault_options import amount_of, change_of, change_options, module_of, safe_option, unit_of
 from node.cli.vault_safe import SAFE_COMMANDS
-from protocol.units import ZERO_ADDRESS, Address, TokenAmount, address_from_hex, address_to_hex
+from protocol.units import ZERO_ADDRESS, Address, BasisPoints, TokenAmount, address_from_hex, address_to_hex
 
 _STATUS = "`hftnode vault status` shows how it stands"
 _ADVICE = {
@@ -63,22 +72,37 @@ async def status(session: Session, safe: Address) -> None:
 
 @vault_group.command()
 @safe_option
+@click.option(
+    "--price-error-bps",
+    type=click.IntRange(0, 10_000),
+    default=100,
+    show_default=True,
+    help="Inventory mode: by how much feed and pool together may be off the true price, for the bound.",
+)
 @reading
-async def limits(session: Session, safe: Address) -> None:
+async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
     """Show what the hot key may do, and the most that its thief could cost."""
     stands, vault, pinned = await _read(session, safe)
+    inventory, error = await read_inventory(session.reader, safe, module_of(session)), BasisPoints(price_error_bps)
     lines = [f"one execution may cost  {ETHER.shown(vault.bid_cap)} in bids, out of what it earns"]
     lines += [f"one execution may draw  {_unit(each).shown(each.max_draw)}, and returns as much" for each in pinned]
+    lines += [] if inventory is None else _inventory_words(inventory)
     lines += [
         "",
         "If the hot key is stolen, while nobody acts:",
-        "  principal       0: an execution that does not return what it drew reverts (P14)",
+        "  principal       0: an execution that does not return what it drew reverts (P14)"
+        if inventory is None
+        else f"  by trades       {_burst_words(inventory, error)}",
         f"  gas             {ETHER.shown(vault.hot_key_wei)}: all that the hot key holds, and what it is given later",
         "  profit          executions at no profit: what would have been earned",
         "  on exchanges    whatever is there is outside of this bound",
         "Any one owner ends it at once: `hftnode vault pause`.",
     ]
-    session.answer(lines, {**_value(stands, vault, pinned), "theft_bound": {"principal": 0, "gas": vault.hot_key_wei}})
+    bound = {
+        "principal": 0 if inventory is None else inventory.limits.theft_bound_rounded_up(error),
+        "gas": vault.hot_key_wei,
+    }
+    session.answer(lines, {**_value(stands, vault, pinned), "theft_bound": bound})
 
 
 @vault_group.command()
@@ -162,6 +186,21 @@ def _value(stands: SafeStanding, vault: VaultStanding, pinned: list[PinnedToken]
             for each in pinned
         ],
     }
+
+
+def _inventory_words(inventory: InventoryStanding) -> list[str]:
+    unit, most = Unit(inventory.symbol, inventory.decimals), inventory.limits
+    return [
+        f"one trade may lose      {most.loss_band / 100:g} % of what it sells",
+        f"all trades may lose     {unit.shown(most.max_loss)}, of which {unit.shown(inventory.lost)} are used",
+        f"all trades may sell     {unit.shown(most.max_turnover)}, of which {unit.shown(inventory.sold)} are used",
+    ]
+
+
+def _burst_words(inventory: InventoryStanding, error: BasisPoints) -> str:
+    unit = Unit(inventory.symbol, inventory.decimals)
+    burst = inventory.limits.theft_bound_rounded_up(error)
+    return f"{unit.shown(burst)} at once, if prices are {error / 100:g} % off; each further day as much again"
 
 
 def _unit(pinned: PinnedToken) -> Unit:

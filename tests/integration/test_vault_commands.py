@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from devnet.accounts import account
+from devnet.anvil import CHAIN_ID
 from devnet.world import World
+from governance.inventory import InventoryLimits
 from governance.policy import LOOSENING_SECONDS
-from protocol.units import address_from_hex
+from governance.safe_plans import SafePlan, plan_to_json
+from governance.vaults import SafeTransaction, enact_call, propose_call
+from protocol.units import BasisPoints, ChainId, TokenAmount, address_from_hex
 from tests.chain import Chain
 from tests.network_scene import ETHER, deployed_network
 from tests.operator_scene import Shell, give_ether, shell_for
@@ -30,7 +34,7 @@ class VaultShell:
     def __init__(self, shell: Shell, world: World) -> None:
         self.shell, self.contracts = shell, world.manifest.contracts
         self.safe = world.manifest.operators[0].vaults[0].safe
-        self.weth = self.contracts["weth"]
+        self.weth, self.usdc = self.contracts["weth"], world.manifest.token("USDC").address
 
     async def stands(self) -> dict[str, Any]:
         return await self.shell.read("vault", "status", "--safe", self.safe)
@@ -182,3 +186,40 @@ async def test_a_file_is_not_believed(vault: VaultShell, tmp_path: Path) -> None
     assert "UNKNOWN CALL" in (await vault.shell.run("vault", "show", str(forged))).stdout
     forged.write_text("{}")
     assert "no plan of a Safe" in (await vault.shell.run("vault", "show", str(forged))).stderr
+
+
+async def test_the_bound_of_a_vault_that_trades_inventory_is_what_its_buckets_hold(vault: VaultShell) -> None:
+    chain = vault.shell.scene.chain
+    limits = InventoryLimits(
+        unit=address_from_hex(vault.usdc),
+        loss_band=BasisPoints(100),
+        agreement=BasisPoints(200),
+        max_loss=TokenAmount(1_000 * 10**6),
+        max_turnover=TokenAmount(50_000 * 10**6),
+    )
+    module, safe = address_from_hex(vault.contracts["vault_module"]), address_from_hex(vault.safe)
+    nonce = (await vault.stands())["nonce"]
+    plan = SafePlan(
+        chain_id=ChainId(CHAIN_ID),
+        safe=safe,
+        module=module,
+        transactions=tuple(
+            SafeTransaction(module, propose_call(change), nonce + place)
+            for place, change in enumerate(limits.changes())
+        ),
+    )
+    path = vault.shell.folder / "inventory.json"
+    path.write_bytes(plan_to_json(plan))
+    shown = await vault.shell.run("vault", "show", str(path))
+    assert "change max turnover" in shown.stdout
+    await vault.execute(path, OWNERS[0], OWNERS[1])
+    await vault.shell.pass_time(LOOSENING_SECONDS)
+    for change in limits.changes():
+        sent = await chain.send_data(STRANGER, vault.contracts["vault_module"], enact_call(safe, change))
+        assert sent["status"] == "0x1"
+
+    told = await vault.shell.run("vault", "limits", "--safe", vault.safe)
+    assert "all trades may sell     50,000 USDC, of which 0 USDC are used" in told.stdout
+    assert "1,500 USDC at once, if prices are 1 % off" in told.stdout
+    bound = await vault.shell.read("vault", "limits", "--safe", vault.safe, "--price-error-bps", "0")
+    assert bound["theft_bound"]["principal"] == 1_000 * 10**6
