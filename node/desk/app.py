@@ -59,7 +59,6 @@ async def wire(process: Process) -> AsyncIterator[Desk]:
     config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     intake = Intake(ledger, process.clock)
     writing = asyncio.create_task(intake.write())
-    watching: asyncio.Task[None] | None = None
     try:
         async with (
             WatchRpc(config.chain.rpcs[0].http) as rpc,
@@ -67,10 +66,12 @@ async def wire(process: Process) -> AsyncIterator[Desk]:
         ):
             watcher = watcher_of(config, rpc, process.clock)
             watching = None if watcher is None else asyncio.create_task(watcher.run())
-            async with serving(config.desk, StatusReader(config, intake, process.clock, watcher)) as http:
-                yield Desk(writing, http)
+            try:
+                async with serving(config.desk, StatusReader(config, intake, process.clock, watcher)) as http:
+                    yield Desk(writing, http)
+            finally:
+                await _end(watching)
     finally:
-        await _end(watching)
         intake.stop()
         await asyncio.wait({writing})
         await ledger.close()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
-from devnet.demo.network_contracts import network_contracts
+from devnet.demo.network_contracts import network_config, network_contracts
 from devnet.world import World
 from governance.reading import DeployedNetwork, Reader
 from node.desk.watch.news import news
 from node.desk.watch.rpc import WatchFailed, WatchRpc
 from node.desk.watch.sight import Sight, Tables, look
+from node.desk.watch.watcher import watcher_of
 from protocol.ethereum.abi import encode_call
 from protocol.units import BlockNumber, ChainId, address_from_hex
 from tests.chain import Chain
+from tests.config_factories import config_in
+from tests.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anvil
 
@@ -48,6 +54,32 @@ async def test_a_vault_that_is_paused_is_news(chain: Chain, world: World) -> Non
         (paused,) = news(before, await sight())
         assert paused.urgent
         assert "PAUSED" in paused.text
+
+
+async def test_a_nodes_own_configuration_is_all_that_the_watcher_needs(
+    untouched_chain: Chain, world: World, tmp_path: Path
+) -> None:
+    manifest, config = world.manifest, config_in(tmp_path)
+    operator = manifest.operators[0]
+    execution = replace(
+        config.execution,
+        vault_module=address_from_hex(manifest.contracts["vault_module"]),
+        vaults=(replace(config.execution.vaults[0], safe=address_from_hex(operator.vaults[0].safe)),),
+    )
+    network = network_config(operator, manifest, tmp_path, "/ip4/127.0.0.1/tcp/4711")
+    config = replace(config, execution=execution, network=network)
+
+    async with WatchRpc(untouched_chain.rpc.url) as rpc:
+        assert watcher_of(replace(config, network=None), rpc, ManualClock()) is None
+        watcher = watcher_of(config, rpc, ManualClock())
+        assert watcher is not None
+        await watcher.look_once()
+
+    status = watcher.status
+    assert (status.looks, status.failed, status.trouble) == (1, 0, "")
+    assert status.sight is not None
+    assert status.sight["active"] == str(100_000 * 10**18)
+    assert list(status.sight["vaults"]) == [operator.vaults[0].safe]
 
 
 async def test_a_node_that_does_not_answer_is_told_by_its_public_name() -> None:

@@ -74,11 +74,12 @@ class Watcher:
         self._looks += 1
         try:
             now = await self._look()
-        except (WatchFailed, ContractMissing, ProtocolError) as error:
+        except (WatchFailed, ContractMissing, ProtocolError, KeyError, TypeError, ValueError) as error:
+            # The last three: an answer that has not the shape of the method's.
             self._failed += 1
             if not self._trouble:
                 _LOG.warning("cannot look at the chain: %s", error)
-            self._trouble = str(error)
+            self._trouble = f"{type(error).__name__}: {error}"
             return
         self._trouble = ""
         for each in news(self._sight, now) if self._sight is not None else ():
