@@ -66,6 +66,8 @@ class Schedule:
 
         What shares a victim with it has to be in one bundle, and so on one key: what does on further keys conflicts.
         """
+        if not self._placed:
+            return []
         keys = self._keys_of_company(find)
         return [
             placed
@@ -286,8 +288,9 @@ class Schedule:
 
     def _joint_cancels(self, sender: Address) -> list[CancelBundle]:
         """The joint bundle of a key, if nothing is joint there any more."""
-        own = [placed for placed in self._placed if placed.sender == sender]
-        if sender not in self._joint or len(self._together(own)) > 1:
+        if sender not in self._joint:
+            return []
+        if len(self._together([placed for placed in self._placed if placed.sender == sender])) > 1:
             return []
         self._joint.discard(sender)
         return [self._cancel(_joint_key(sender, self.target_block))]
