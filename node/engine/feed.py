@@ -31,6 +31,7 @@ from node.engine.feed_parts import ChainUnusable, FeedParts
 from node.engine.heads import Heads
 from node.engine.loan_logs import TOPICS, LoanLogs
 from node.engine.loan_reading import LoanReader
+from node.engine.market_memory import MarketMemory
 from node.engine.mempool import Mempool
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
@@ -107,10 +108,15 @@ class ChainFeed:
 
     async def run(self) -> None:
         """Follow the chain. Raises ChainUnusable; in lockstep, where nothing can be repeated, any failure."""
-        if self._config.lockstep is None:
-            await self._live.run()
-        else:
-            await LockstepFeed(self._parts, self._hooks.on_stage).run()
+        try:
+            if self._config.lockstep is None:
+                await self._live.run()
+            else:
+                await LockstepFeed(self._parts, self._hooks.on_stage).run()
+        finally:
+            head = self._readers.blocks.head
+            if head is not None and self.ready.is_set():
+                self._readers.memory.keep(head, self._upkeep.states_to_keep())
 
     def resync(self, request: ResyncPools | ResyncLoans) -> None:
         """Read pools or loans anew, soon. Never blocks; may be called from within `emit`."""
@@ -171,6 +177,7 @@ class ChainFeed:
             "logs ": readers.logs.counts,
             "upkeep ": self._upkeep.counts,
             "audit ": readers.audit.counts,
+            "memory ": readers.memory.counts,
             "loans ": readers.loan_logs.counts,
             "passed over ": readers.discovery.passed_over,
         }
@@ -196,6 +203,8 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
         discovery=Discovery(
             endpoints, multicall, protocols, profit_tokens, bounds.max_pools, logs.pass_over, catalogue
         ),
+        memory=MarketMemory(folder, config.chain.id, endpoints, protocols),
+        state_of=hooks.state_of,
         screen=TokenScreen(endpoints, protocols.multicall3),
         audit=Audit(pools, hooks.state_of),
         mempool=Mempool(

@@ -43,7 +43,11 @@ class FeedParts(msgspec.Struct, frozen=True, kw_only=True):
         head = self.readers.blocks.head
         if head is None:
             raise RuntimeError("pools are discovered once a block was told")
-        self.upkeep.discovered(await self.readers.discovery.pools(head))
+        specs = await self.readers.discovery.pools(head)
+        states = await self.readers.memory.states_at(head, specs)
+        self.upkeep.discovered(specs)
+        if self.readers.blocks.is_told(head.hash):
+            self.upkeep.restored(states, head)
 
 
 async def run_together(coroutines: list[Coroutine[Any, Any, Any]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_logs import LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, aggregators
+from node.engine.market_memory import MarketMemory, is_untold
 from node.engine.mempool import Mempool
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_reading import PoolReader, Unreadable
@@ -30,7 +31,7 @@ from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
 from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
 from node.pipeline.lending.aave_book import AaveBook
-from node.pipeline.pools import AT_BALANCER_V2, PoolFamily, PoolId, PoolSpec
+from node.pipeline.pools import AT_BALANCER_V2, PoolId, PoolSpec, PoolState
 from protocol.units import ZERO_ADDRESS, Address
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ POOLS_AT_ONCE: Final = 64
 HOLDERS_ASKED: Final = 8
 UNTOLD_PER_BLOCK: Final = 256
 """Pools that are read at every block because logs do not tell all of their state; more take turns."""
-_UNTOLD: Final = frozenset({PoolFamily.CURVE_META, PoolFamily.CURVE_CRYPTO, PoolFamily.ERC4626, PoolFamily.WRAPPER})
+SNAPSHOT_BLOCKS: Final = 300
+"""The market's states are written to disk so often, and in the end."""
 
 
 class Readers(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,9 @@ class Readers(msgspec.Struct, frozen=True, kw_only=True):
     screen: TokenScreen
     audit: Audit
     mempool: Mempool
+    memory: MarketMemory
+    state_of: Callable[[PoolId], PoolState | None]
+    """A pool's state in the pipeline's market."""
     loan_logs: LoanLogs
     loans: LoanReader | None = None
     """None where no lender is configured whose loans we follow."""
@@ -83,6 +88,7 @@ class Upkeep:
         self._is_audit_due = False
         self._untold_turn = 0
         self._read: set[PoolId] = set()
+        self._kept_at: int | None = None
         self._borrowers_wanted: dict[str, None] = {}
         self._are_loans_wanted = readers.loans is not None
 
@@ -120,6 +126,20 @@ class Upkeep:
                 self._emit(PoolDiscovered(spec))
         self.look()
 
+    def restored(self, states: Mapping[PoolId, PoolState], head: Header) -> None:
+        """Take these states in place of reading them, if they are still asked for."""
+        for pool_id, state in states.items():
+            if pool_id in self._wanted:
+                del self._wanted[pool_id]
+                self._read.add(pool_id)
+                self._emit(PoolSynced(pool_id, state, head.number))
+
+    def states_to_keep(self) -> dict[PoolId, PoolState]:
+        """The states that may be written to disk: those that were read, and are not to be read anew."""
+        known = [pool_id for pool_id in self._read if pool_id not in self._wanted]
+        found = {pool_id: self._readers.state_of(pool_id) for pool_id in known}
+        return {pool_id: state for pool_id, state in found.items() if state is not None}
+
     def block_told(self) -> None:
         """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
@@ -146,6 +166,16 @@ class Upkeep:
             await self._ask_nonces(head)
             await self._audit(head)
         self.idle.set()
+        await self._keep()
+
+    async def _keep(self) -> None:
+        """Write the states after the head, now and then, beside everything else."""
+        head = self._readers.blocks.head
+        if head is None or (self._kept_at is not None and head.number < self._kept_at + SNAPSHOT_BLOCKS):
+            return
+        first, self._kept_at = self._kept_at is None, head.number
+        if not first:
+            await asyncio.to_thread(self._readers.memory.keep, head, self.states_to_keep())
 
     async def _identify(self, head: Header) -> None:
         ids = tuple(self._registered)
@@ -271,8 +301,3 @@ class Upkeep:
         is_gone = not self._readers.blocks.is_told(head.hash)
         self.counts["read_again"] += is_gone
         return is_gone
-
-
-def is_untold(spec: PoolSpec) -> bool:
-    """Whether the pool's state changes without a log that says so: rates and yields grow, fees move."""
-    return spec.has_moving_fee or spec.family in _UNTOLD

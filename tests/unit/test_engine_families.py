@@ -10,6 +10,7 @@ import pytest
 from benchmarks.family_pools import STATES
 from node.config import FactoryConfig, ListedPoolConfig, ProtocolsConfig
 from node.engine.listed_pools import ListedPools
+from node.engine.market_memory import is_untold
 from node.engine.multicall import Multicall
 from node.engine.pool_announcements import AltersAmounts, spec_from_log
 from node.engine.pool_logs import PoolLogs
@@ -22,7 +23,6 @@ from node.engine.pool_topics import (
     V4_INITIALIZED,
     LogJson,
 )
-from node.engine.upkeep import is_untold
 from node.pipeline.amm.balancer_stable import BalancerStablePool, InvariantVersion
 from node.pipeline.amm.camelot import CamelotStablePool
 from node.pipeline.amm.concentrated import ConcentratedPool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -225,6 +226,23 @@ async def test_it_starts_with_the_head_pools_states_and_verdicts() -> None:
         assert subject.feed.verdicts == {WETH: TokenVerdict.UNKNOWN, USDC: TokenVerdict.UNKNOWN}
         status = subject.feed.status
         assert (status.phase, status.head_number, status.tokens_trusted, status.tokens_refused) == ("running", 3, 1, 1)
+
+
+async def test_a_restart_knows_the_market_without_reading_it_and_a_spoilt_file_is_read_anew(tmp_path: Path) -> None:
+    world, config = World(), msgspec.structs.replace(config_of(), data_folder=tmp_path)
+    for spoil in (False, False, True):
+        snapshot = tmp_path / "market.snapshot"
+        if spoil:
+            snapshot.write_bytes(snapshot.read_bytes()[:-1])
+        kept = snapshot.exists() and not spoil
+        async with running([world.node()], Announcer(), config) as subject:
+            await subject.until(subject.feed.ready.is_set)
+            assert subject.states == {PAIR: ConstantProductPool(1000, 2000)}
+            counts = subject.feed.status.counts
+            assert counts.get("memory restored", 0) == (1 if kept else 0)
+            assert counts.get("upkeep synced", 0) == (0 if kept else 1)
+            assert counts.get("memory refused", 0) == (1 if spoil else 0)
+        assert snapshot.exists()
 
 
 async def test_announced_blocks_are_told_with_their_changes() -> None:
