@@ -37,6 +37,8 @@ _PARTS = (
     "gas_routes",
     "gas_scene",
     "gas_vaults",
+    "gossip_nodes",
+    "gossip_orders",
     "harness",
     "hotpath_devnet",
     "hotpath_timing",

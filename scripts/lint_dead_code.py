@@ -19,10 +19,13 @@ CONFIDENCE_PERCENT = 60
 OVERRIDES = (
     "_auto_tune_and_send_window_update",
     "_measure_rtt_loop",
+    "add_protocols",
+    "consume_peer_record",
     "continuously_read_stream",
     "handle_incoming",
     "handle_sending_messages",
     "new_conn",
+    "put",
 )
 NAMES = ("test_*", "pytest_*", "visit_*", "__*__", "_generate_next_value_")
 DECORATORS = (

@@ -32,6 +32,7 @@ from node.errors import NodeError
 from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
 from node.sentry.connection_limits import ConnectionLimits, Limits
 from node.sentry.hardening import HardenedGossipSub, HardenedPubsub
+from node.sentry.peer_store import BoundedPeerStore
 from node.sentry.peers import Fault, PeerBook
 from node.sentry.streams import Answer, DirectStreams
 from protocol.ethereum.keccak import keccak256
@@ -49,6 +50,8 @@ DIALS_AT_ONCE: Final = 8
 MAX_DIALLED_ADDRESSES: Final = 6
 SAVE_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 3.0
+NOT_SERVED: Final = (TProtocol("/ipfs/id/push/1.0.0"), TProtocol("/ipfs/ping/1.0.0"))
+"""What libp2p offers to everybody and we do not need: the muxer pings, and whoever has moved is asked again."""
 
 
 class SentrySettings(NamedTuple):
@@ -109,10 +112,13 @@ class SentryHost:
         self.gossip = Gossip(domain, settings.gossip)
         self.admission = ConnectionLimits(self._admits, now, settings.limits)
         self._settings, self._callbacks, self._now = settings, callbacks, now
+        self.id = ID.from_pubkey(identity.public_key)
+        self._peer_store = BoundedPeerStore(self._may_be_known)
         self.host = new_host(
             key_pair=identity,
             sec_opt={TProtocol(NOISE_ID): NoiseTransport(identity, noise_privkey=create_noise_pair().private_key)},
             muxer_opt={TProtocol(YAMUX_ID): BoundedYamux},
+            peerstore_opt=self._peer_store,
             resource_manager=self.admission,  # type: ignore[arg-type]  # the part of its form that the swarm uses
             connection_config=ConnectionConfig(
                 max_connections=settings.limits.connections,
@@ -125,10 +131,11 @@ class SentryHost:
                 dial_timeout=DIAL_SECONDS,
             ),
         )
+        for protocol in NOT_SERVED:
+            self.host.remove_stream_handler(protocol)
         network: Any = self.host.get_network()
         network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
         network.retry_config = RetryConfig(max_retries=0)  # `_redial` is what tries again
-        self.id = self.host.get_id()
         self.router = HardenedGossipSub(settings.heartbeat_seconds)
         topics = {topic(domain, kind): kind for kind in PayloadKind}
         self.pubsub = HardenedPubsub(self.host, self.router, topics, self._judge, self._blame)
@@ -195,6 +202,9 @@ class SentryHost:
 
     def _blame(self, peer: ID, fault: Fault) -> bool:
         return self.book.blame(str(peer), fault, self._now())
+
+    def _may_be_known(self, peer: ID) -> bool:
+        return peer == self.id or hash_of_peer(peer) in self.gossip.snapshot.by_peer
 
     def _admits(self, peer: str) -> bool:
         is_staked = hash_of_peer(ID.from_base58(peer)) in self.gossip.snapshot.by_peer
@@ -269,9 +279,13 @@ class SentryHost:
             self.book.told(str(peer), addresses, self._now())
 
     async def _save(self) -> None:
+        """Write the book now and then, and have libp2p forget whoever has no stake any more."""
+        network: Any = self.host.get_network()
         while True:
             await trio.sleep(SAVE_SECONDS)
             self.book.save()
+            self._peer_store.forget_others()
+            network.auto_connector.clear_all_cooldowns()
 
 
 def _bare(address: str) -> Multiaddr:

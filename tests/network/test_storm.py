@@ -129,8 +129,8 @@ async def test_memory_stays_through_minutes_of_storm(tmp_path: Path, drawn_seed:
         await delivered(sentries, after(150))
         told = await measured(sentries, 240)
         report = await under_way.report()
-    was_a_storm(report)
     print("\n".join(f"{name}: {each}" for name, each in told.items()))  # noqa: T201 what was measured is to be seen
+    was_a_storm(report)
     assert all(each.low < MAX_GROWTH for each in told.values()), told
     assert sum(each.slope for each in told.values()) / len(told) < MAX_GROWTH, told
 
