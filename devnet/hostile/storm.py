@@ -14,7 +14,7 @@ from devnet.hostile.__main__ import BEGUN, MAX_STRETCH, Identity, Settings
 from protocol.ethereum.keccak import keccak256
 from protocol.signing import Domain
 
-GRACE_SECONDS: Final = 60.0
+GRACE_SECONDS: Final = 240.0
 UNSTAKED: Final = 10
 
 

@@ -114,7 +114,7 @@ def was_a_storm(report: list[dict[str, int]]) -> None:
     assert together["was let in"] == 0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_honest_gossip_goes_on_in_a_storm(tmp_path: Path, drawn_seed: int) -> None:
     without, amid, report = await stormed(tmp_path, 10, drawn_seed)
     was_a_storm(report)
