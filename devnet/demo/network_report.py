@@ -89,7 +89,7 @@ def network_report(
         answers.update(ledger.given)
     backups = frozenset().union(*(ledger.backups for ledger in ledgers.values()))
     real = [one for one in truth if one["block"] in numbers]
-    alerted, false, different = _alerts(ledgers, real)
+    alerted, false, different = _alerts(ledgers, real, truth)
     return NetworkReport(
         orders_given=sum(answers.values()),
         orders_accepted=answers["accept"],
@@ -106,17 +106,22 @@ def network_report(
     )
 
 
-def _alerts(ledgers: Mapping[str, NetworkLedger], real: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
-    """How many true sandwiches enough nodes alerted, how many alerts are false, and how many there are."""
+def _alerts(
+    ledgers: Mapping[str, NetworkLedger], real: Sequence[Mapping[str, Any]], truth: Sequence[Mapping[str, Any]]
+) -> tuple[int, int, int]:
+    """How many of the `real` sandwiches enough nodes alerted, how many alerts are none of the `truth`, and of how many.
+
+    Nodes look at blocks before the demo's first one, too.
+    """
     tellers: dict[bytes, set[str]] = {}
     for ledger in ledgers.values():
         for alert in ledger.alerts:
             if len(alert.evidence) == _SANDWICH_EVIDENCE:
                 tellers.setdefault(alert.evidence, set()).add(alert.operator)
-    wanted = {(_bytes(one["front"]), _bytes(one["back"])): one for one in real}
+    wanted, known = ({(_bytes(one["front"]), _bytes(one["back"])) for one in several} for several in (real, truth))
     by_pair = {(evidence[32:64], evidence[96:]): who for evidence, who in tellers.items()}
     alerted = sum(len(by_pair.get(pair, ())) >= SEEN_BY for pair in wanted)
-    return alerted, sum(pair not in wanted for pair in by_pair), len(by_pair)
+    return alerted, sum(pair not in known for pair in by_pair), len(by_pair)
 
 
 def _executions(manifest: Manifest, mined: Mined) -> list[Mapping[str, Any]]:
