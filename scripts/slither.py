@@ -24,7 +24,7 @@ from scripts.tree import ROOT
 
 EXPLANATIONS: Final = PROJECT / "slither.toml"
 PROGRAM: Final = ROOT / ".venv-analysis" / "bin" / "slither"
-SECONDS: Final = 300.0
+SECONDS: Final = 600.0
 _FEWEST_CONTRACTS: Final = 50
 _WEIGHTY: Final = frozenset({"High", "Medium"})
 _OPTIONS: Final = ("--exclude-informational", "--exclude-low", "--exclude-optimization")
