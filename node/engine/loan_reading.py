@@ -22,6 +22,7 @@ from node.pipeline.events import LoansRead
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import BORROW, MAX_POSITIONS, AaveBook
 from node.pipeline.lending.aave_v3 import EMode, Market, Position, Reserve, ReserveSettings
+from node.pipeline.lending.errors import LendingError
 from node.pipeline.lending.oracle_view import OracleView
 from protocol.ethereum.abi import decode, selector
 from protocol.units import ZERO_ADDRESS, Address, Hash32, address_from_hex, address_to_hex
@@ -130,7 +131,10 @@ class LoanReader:
         for user, data in zip(chosen, accounts, strict=True):
             if user in book.refused:
                 continue
-            ours = aave_v3.account(book.market, book.positions[user], book.oracle.prices, number_at(now, 0))
+            try:
+                ours = aave_v3.account(book.market, book.positions[user], book.oracle.prices, number_at(now, 0))
+            except LendingError as error:
+                return f"{user}: the pool judges it, we cannot: {error}"
             theirs = aave_v3.Account(*(number_at(data, _WORD * place) for place in (0, 1, 3, 5)))
             if ours != theirs:
                 return f"{user}: the pool says {theirs}, we {ours}"

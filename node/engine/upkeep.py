@@ -279,15 +279,15 @@ class Upkeep:
         if not self._is_audit_due or self._readers.blocks.head is not head:
             return
         self._is_audit_due = False
+        book = self._readers.book()  # the one after this head: a block told while we wait makes another
         differing = await self._readers.audit.sample(self._readers.logs.followed, head.hash)
         if self._is_gone(head):
             return
         for pool_id, why in differing.items():
             self._emit(PoolQuarantined(pool_id, f"audit at block {head.number}: {why}"))
-        await self._audit_loans(head)
+        await self._audit_loans(head, book)
 
-    async def _audit_loans(self, head: Header) -> None:
-        book = self._readers.book()
+    async def _audit_loans(self, head: Header, book: AaveBook | None) -> None:
         if self._readers.loans is None or book is None:
             return
         differs = await self._readers.loans.differing(book, head)

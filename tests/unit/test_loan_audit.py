@@ -1,0 +1,84 @@
+"""The audit of loans: against the block that the book is of, and a book that contradicts itself is read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import orjson
+
+from node.engine.headers import header_from_json
+from node.engine.loan_reading import LoanReader
+from node.engine.multicall import View
+from node.engine.upkeep import Upkeep
+from node.pipeline.lending import aave_v3
+from node.pipeline.lending.aave_book import AaveBook
+from node.pipeline.lending.aave_v3 import Market
+from protocol.units import Address, Hash32, address_from_hex
+from tests.engine_scene import engine_config
+from tests.fake_blocks import header_json
+from tests.lending_factories import ALICE, POOL, TIME, book
+
+CLOCK = Address(b"\x0c" * 20)
+HEAD = header_from_json(orjson.dumps(header_json(7)))
+
+
+class Chain:
+    """Answers the clock with a block's time, and every account with what a book says of Alice at that time."""
+
+    def __init__(self, said: AaveBook, time: int) -> None:
+        self.said, self.time = said, time
+
+    async def read(self, views: Sequence[View], _at: Hash32) -> list[bytes]:
+        account = aave_v3.account(self.said.market, self.said.positions[ALICE], self.said.oracle.prices, self.time)
+        words = (account.collateral, account.debt, 0, account.threshold, 0, account.health_factor)
+        told = b"".join(word.to_bytes(32, "big") for word in words)
+        return [self.time.to_bytes(32, "big") if view.target == CLOCK else told for view in views]
+
+
+def reader(chain: Chain) -> LoanReader:
+    return LoanReader(None, chain, CLOCK, address_from_hex(POOL))  # type: ignore[arg-type]
+
+
+def updated_at(one: AaveBook, time: int) -> AaveBook:
+    reserves = {asset: msgspec.structs.replace(kept, updated=time) for asset, kept in one.market.reserves.items()}
+    return msgspec.structs.replace(one, market=Market(reserves, one.market.e_modes))
+
+
+async def test_a_book_as_the_pool_has_it_does_not_differ() -> None:
+    assert await reader(Chain(book(), TIME + 12)).differing(book(), HEAD) is None
+
+
+async def test_a_book_from_after_the_block_differs_and_raises_nothing() -> None:
+    newer = updated_at(book(), TIME + 24)
+    differs = await reader(Chain(book(), TIME + 12)).differing(newer, HEAD)
+    assert differs == f"{ALICE}: the pool judges it, we cannot: asked for {TIME + 12}, updated at {TIME + 24}"
+
+
+async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked_about() -> None:
+    """A block that is told while the pools are audited makes another book, and moves its reserves' times on."""
+    seen: list[tuple[AaveBook, Any]] = []
+    now = SimpleNamespace(book=book())
+    first = now.book
+
+    async def sample(*_: Any) -> dict[bytes, str]:
+        now.book = updated_at(now.book, TIME + 24)
+        return {}
+
+    async def differing(audited: AaveBook, at: Any) -> None:
+        seen.append((audited, at))
+
+    readers = SimpleNamespace(
+        audit=SimpleNamespace(sample=sample),
+        blocks=SimpleNamespace(head=HEAD, is_told=lambda _: True),
+        mempool=SimpleNamespace(unasked={}),
+        logs=SimpleNamespace(followed=[]),
+        loans=SimpleNamespace(differing=differing),
+        book=lambda: now.book,
+    )
+    upkeep = Upkeep(engine_config(), readers, lambda _: None)  # type: ignore[arg-type]
+    upkeep.block_told()
+    await upkeep._audit(HEAD)
+    assert [(audited is first, at is HEAD) for audited, at in seen] == [(True, True)]
