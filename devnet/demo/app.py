@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,12 +42,15 @@ from devnet.packages import Progress, ensure_packages
 from devnet.rpc import RpcClient
 from devnet.run_folder import RunFolder
 from devnet.storage import storage_errors, write_atomically
+from devnet.waiting import Patience
 from devnet.world import ensure_world
 from node.config_errors import ConfigError
 
 READY_SECONDS: Final = 240.0
 SETTLE_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.5
+REFUSED_IN_A_ROW: Final = 20
+"""Reads of the watch that the chain may refuse, one after the other: it serves the nodes too."""
 BLOCK_SECONDS: Final = 2.0
 JOURNAL: Final = "actors.jsonl"
 MAXIMUM_NODES: Final = len(STYLES)
@@ -119,6 +123,7 @@ class _Demo:
         self._pending = self._pending_at_start = 0
         self._rate: tuple[float, int] = (0.0, 0)
         self._began = time.monotonic()
+        self._patience = Patience(REFUSED_IN_A_ROW)
 
     @classmethod
     async def prepare(cls, options: DemoOptions, home: Home, running: Running, screen: Screen, mark: str) -> _Demo:
@@ -230,7 +235,7 @@ class _Demo:
     ) -> bool:
         """Look again and again until `holds()`; False if a signal comes. Raises `ChainFailed` when time is up."""
         give_up = time.monotonic() + seconds
-        while not await holds():
+        while not await self._patience.ask(holds):
             if self._parts["stop"].done():
                 return False
             self._raise_failure()
@@ -238,7 +243,7 @@ class _Demo:
                 if must:
                     raise ChainFailed(f"{phase} took longer than {seconds:g} s")
                 return True
-            await self._look(phase)
+            await self._patience.ask(partial(self._look, phase))
             await asyncio.wait({self._parts["stop"]}, timeout=LOOK_SECONDS)
         return True
 
@@ -281,7 +286,9 @@ class _Demo:
         for node in self._nodes:
             operator = node.prepared.operator
             gained = earned(self._watch, operator, holdings[operator.name])
-            self._outcomes.append(NodeOutcome(operator, _ledger(node, self._watch.last), gained, node.restarts))
+            self._outcomes.append(
+                NodeOutcome(operator, _ledger(node, self._watch.first, self._watch.last), gained, node.restarts)
+            )
 
     async def _count_pending(self) -> int:
         async with RpcClient(self._running.record.admin_url) as admin:
@@ -323,9 +330,9 @@ class _Demo:
         )
 
 
-def _ledger(node: NodeProcess, last_block: int) -> LedgerSummary:
+def _ledger(node: NodeProcess, first_block: int, last_block: int) -> LedgerSummary:
     with contextlib.suppress(LedgerUnreadable):  # not there yet; if it never comes, the chain's figures differ
-        return read_ledger(node.prepared.config.ledger_path, last_block)
+        return read_ledger(node.prepared.config.ledger_path, first_block, last_block)
     return LedgerSummary()
 
 

@@ -68,47 +68,52 @@ def latency_us(took_ns: Sequence[int]) -> tuple[int, int, int]:
     return p50, p99, ordered[-1] // 1000
 
 
-def read_ledger(path: Path, last_block: int) -> LedgerSummary:
-    """Read one ledger; what was aimed at blocks after the last one has no outcome and does not count.
+def read_ledger(path: Path, first_block: int, last_block: int) -> LedgerSummary:
+    """Read what one ledger tells of the blocks from the first to the last: before, a node that was ready sooner than
+    others was at work already; what was aimed at blocks after the last one has no outcome.
 
     Raises `LedgerUnreadable`.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
             ledger.execute("BEGIN")  # all of it as of one moment
-            return _summary(ledger, last_block)
+            return _summary(ledger, (first_block, last_block))
     except (sqlite3.Error, msgspec.DecodeError) as error:
         raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
 
 
-def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
+def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSummary:
     profit: defaultdict[str, int] = defaultdict(int)
     summary = LedgerSummary()
-    summary.opportunities = dict(ledger.execute("SELECT kind, count(*) FROM opportunities GROUP BY kind ORDER BY kind"))
+    found = "SELECT kind, count(*) FROM opportunities WHERE target_block >= ? GROUP BY kind ORDER BY kind"
+    summary.opportunities = dict(ledger.execute(found, blocks[:1]))
     summary.submitted, summary.unexplained = ledger.execute(
         """SELECT count(*), count(*) - count(CASE WHEN opportunity_id IN
                (SELECT opportunity_id FROM outcomes WHERE void = 0) THEN 1 END)
-           FROM (SELECT DISTINCT opportunity_id FROM executions WHERE target_block <= ?)""",
-        (last_block,),
+           FROM (SELECT DISTINCT opportunity_id FROM executions WHERE target_block BETWEEN ? AND ?)""",
+        blocks,
     ).fetchone()
     summary.missed = dict(
         ledger.execute(
-            """SELECT missed, count(*) FROM outcomes WHERE void = 0 AND missed IS NOT NULL
-               GROUP BY missed ORDER BY missed"""
+            """SELECT missed, count(*) FROM outcomes WHERE void = 0 AND missed IS NOT NULL AND block BETWEEN ? AND ?
+               GROUP BY missed ORDER BY missed""",
+            blocks,
         )
     )
     for token, amount, gas, bid in ledger.execute(
-        "SELECT token, profit, gas_wei, bid_wei FROM outcomes WHERE void = 0"
+        "SELECT token, profit, gas_wei, bid_wei FROM outcomes WHERE void = 0 AND block BETWEEN ? AND ?", blocks
     ):
         profit["0x" + token.hex()] += int(amount)
         summary.gas_wei += int(gas)
         summary.bid_wei += int(bid)
-    payments = ledger.execute("SELECT token, amount, gas_wei, bid_wei FROM payments WHERE void = 0")
+    payments = ledger.execute(
+        "SELECT token, amount, gas_wei, bid_wei FROM payments WHERE void = 0 AND block BETWEEN ? AND ?", blocks
+    )
     for token, amount, gas, bid in payments:
         profit["0x" + token.hex()] += int(amount)
         summary.gas_wei += int(gas)
         summary.bid_wei += int(bid)
-    summary.network = _network(ledger)
+    summary.network = _network(ledger, blocks)
     summary.profit = {token: amount for token, amount in sorted(profit.items()) if amount}
     summary.landed = [
         _landed(*row)
@@ -116,19 +121,22 @@ def _summary(ledger: sqlite3.Connection, last_block: int) -> LedgerSummary:
             """SELECT o.transaction_hash, o.block, e.predicted_profit, o.profit, f.found FROM outcomes o
                JOIN executions e ON e.transaction_hash = o.transaction_hash
                JOIN opportunities f ON f.id = o.opportunity_id
-               WHERE o.void = 0 AND o.missed IS NULL ORDER BY o.sequence"""
+               WHERE o.void = 0 AND o.missed IS NULL AND o.block BETWEEN ? AND ? ORDER BY o.sequence""",
+            blocks,
         )
     ]
-    summary.tick_to_bundle_ns = [took for (took,) in ledger.execute("SELECT tick_to_bundle_ns FROM bundles")]
+    took = "SELECT tick_to_bundle_ns FROM bundles WHERE target_block >= ?"
+    summary.tick_to_bundle_ns = [took_ns for (took_ns,) in ledger.execute(took, blocks[:1])]
     return summary
 
 
-def _network(ledger: sqlite3.Connection) -> NetworkLedger:
-    given = "SELECT answer, count(*) FROM orders WHERE role = 'finder' GROUP BY answer"
+def _network(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> NetworkLedger:
+    given = """SELECT answer, count(*) FROM orders WHERE role = 'finder' AND target_block BETWEEN ? AND ?
+               GROUP BY answer"""
     backups = "SELECT order_hash FROM orders WHERE role = 'finder' AND is_backup"
     alerts = "SELECT alert_id, evidence, operator, verdict FROM network_alerts"
     return NetworkLedger(
-        given=dict(ledger.execute(given)),
+        given=dict(ledger.execute(given, blocks)),
         backups=frozenset(order_hash for (order_hash,) in ledger.execute(backups)),
         alerts=tuple(
             AlertSeen(alert_id, evidence, "0x" + operator.hex(), verdict == "confirmed")

@@ -147,7 +147,7 @@ async def test_an_epoch_for_which_nobody_could_check_in_is_missed_once(scene: Sc
     head = await scene.follow()
     epoch = EpochNumber(head.number // CUT.length + 2)
     await scene.go_to(scene.registry.leaders.rules.first_block(EpochNumber(epoch - 1)))  # type: ignore[union-attr]
-    scene.membership._tip = 10**24  # type: ignore[assignment]  # more than the key has: the node refuses it
+    scene.membership._chain_id = ChainId(1)  # the node refuses what is for another chain
     for _ in range(2):
         await scene.membership.attend(await scene.follow(), ACCOUNT)
     await scene.go_to(scene.registry.leaders.rules.first_block(epoch) - CUT.cut_off)  # type: ignore[union-attr]
@@ -156,6 +156,31 @@ async def test_an_epoch_for_which_nobody_could_check_in_is_missed_once(scene: Sc
 
     assert scene.membership.counts["missed"] == 1
     assert scene.membership.counts["refused"] >= 2
+
+
+async def test_a_key_without_ether_sends_nothing_says_so_once_and_goes_on_when_it_has_some(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = await scene.follow()
+    key, epoch = NORTH.hot_key.address, EpochNumber(head.number // CUT.length + 2)
+    had = await scene.chain.rpc.call("eth_getBalance", key, "latest")
+    await scene.chain.rpc.call("anvil_setBalance", key, "0x0")
+    await scene.go_to(scene.registry.leaders.rules.first_block(EpochNumber(epoch - 1)))  # type: ignore[union-attr]
+    for _ in range(3):
+        await scene.membership.attend(await scene.follow(), ACCOUNT)
+    assert scene.membership.counts == {"no ether": 3}
+    await scene.go_to(scene.registry.leaders.rules.first_block(epoch) - CUT.cut_off)  # type: ignore[union-attr]
+    await scene.membership.attend(await scene.follow(), ACCOUNT)
+
+    assert scene.membership.counts["missed"] == 1
+    poor, missed = [record for record in caplog.records if record.name == "hftnode.engine.network"]
+    assert (poor.levelname, missed.levelname) == ("WARNING", "WARNING"), "no error: it lacks ether, and was told"
+    assert "would need" in poor.getMessage()
+
+    await scene.chain.rpc.call("anvil_setBalance", key, had)
+    await scene.go_to(scene.registry.leaders.rules.first_block(epoch))  # type: ignore[union-attr]
+    await scene.membership.attend(await scene.follow(), ACCOUNT)
+    assert scene.membership.counts["check_in"] == 1
 
 
 async def test_a_registry_that_cannot_be_read_reads_everything_the_next_time(

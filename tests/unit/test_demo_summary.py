@@ -41,8 +41,8 @@ from node.desk.ledger.ledger import open_ledger
 from node.keyfile import read_keystore, read_password
 from node.link import LedgerEntry
 from node.pipeline.reasons import Reason
-from node.records import AnyRecord, encode_record
-from protocol.units import UnixMilliseconds
+from node.records import AnyRecord, PaymentMade, encode_record
+from protocol.units import ZERO_ADDRESS, BlockNumber, Hash32, UnixMilliseconds
 from tests import record_factories as records
 from tests.actors_scene import address, make_manifest
 
@@ -277,7 +277,7 @@ async def test_a_ledger_is_summed_up_as_the_desk_wrote_it(tmp_path: Path) -> Non
         *(records.found(9), records.signed(9)),
         records.dropped(4, Reason.NOT_PROFITABLE),
     )
-    summary = read_ledger(path, 105)
+    summary = read_ledger(path, 101, 105)
     assert summary.opportunities == {"backrun": 5}
     assert (summary.submitted, summary.unexplained) == (3, 1), "what is aimed at a later block is not judged"
     assert sum(summary.missed.values()) == 1
@@ -291,12 +291,42 @@ async def test_a_ledger_is_summed_up_as_the_desk_wrote_it(tmp_path: Path) -> Non
     assert summary.latency_us[0] <= summary.latency_us[2]
 
 
+def payment(block: int) -> PaymentMade:
+    return PaymentMade(
+        what="check_in",
+        transaction_hash=Hash32(block.to_bytes(32)),
+        sender=records.HOT_KEY,
+        token=ZERO_ADDRESS,
+        amount="0",
+        block=BlockNumber(block),
+        block_hash=Hash32(bytes(32)),
+        gas_wei="1000",
+        bid_wei="0",
+        subject=Hash32(bytes(32)),
+    )
+
+
+async def test_what_a_node_did_before_the_first_block_that_counts_is_left_out(tmp_path: Path) -> None:
+    """A node that is ready sooner than the others is at work already while they warm up."""
+    path = tmp_path / "ledger.sqlite"
+    told = [record for number in (1, 2) for record in (records.found(number), records.signed(number))]
+    await write(path, *told, records.landed(1), records.landed(2), payment(101), payment(102))
+    whole, counted = read_ledger(path, 101, 105), read_ledger(path, 102, 105)
+    assert [one.block for one in whole.landed] == [101, 102]
+    assert [one.block for one in counted.landed] == [102]
+    assert (counted.submitted, counted.opportunities) == (1, {"backrun": 1})
+    (token,) = counted.profit
+    assert whole.profit[token] == 2 * counted.profit[token]
+    assert whole.gas_wei == 2 * counted.gas_wei
+    assert len(counted.tick_to_bundle_ns) == 1
+
+
 def test_what_is_no_ledger_is_said(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreadable, match="cannot be read as a ledger"):
-        read_ledger(tmp_path / "nothing.sqlite", 1)
+        read_ledger(tmp_path / "nothing.sqlite", 1, 1)
     sqlite3.connect(tmp_path / "other.sqlite").close()
     with pytest.raises(LedgerUnreadable, match="no such table"):
-        read_ledger(tmp_path / "other.sqlite", 1)
+        read_ledger(tmp_path / "other.sqlite", 1, 1)
 
 
 def test_latency_of_nothing_is_zero() -> None:

@@ -2,6 +2,7 @@
 
 Both are tried again at each block until the chain shows them done, at a low price: a bundle of the same key in that
 block comes first, and the try is void. Whose turn the roll is follows from the check-ins, so that seldom two pay.
+A key without ether sends nothing, which is said once, until it has some again.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ MAX_SENT: Final = 64
 _TIP_SPREAD: Final = 1_000_003
 _BASE_FEES_AHEAD: Final = 2
 _SECONDS: Final = 2.0
+_OF_KEY: Final = ("eth_getTransactionCount", "eth_getBalance")
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
@@ -60,13 +62,17 @@ class _ReceiptJson(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Membership:
-    """See the module. `counts`: `check_in` and `roll` sent, `refused` (by the chain's node), `missed` epochs."""
+    """See the module.
+
+    `counts`: `check_in` and `roll` sent, `refused` (by the chain's node), `no ether`, `missed` epochs.
+    """
 
     def __init__(self, endpoints: Endpoints, registry: Registry, key: SigningKey, chain_id: ChainId) -> None:
         self.counts: Counter[str] = Counter()
         self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
         self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
         self._awaited: EpochNumber | None = None
+        self._is_out_of_ether = False
         self._sent: dict[Hash32, tuple[str, int]] = {}
 
     async def settled(self) -> list[PaymentMade]:
@@ -119,7 +125,8 @@ class Membership:
         passed, self._awaited = self._awaited, due
         if passed is not None and account not in self._registry.checked_in.get(passed, frozenset()):
             self.counts["missed"] += 1
-            _LOG.error("not checked in for epoch %d: no turns in it", passed)
+            level = logging.WARNING if self._is_out_of_ether else logging.ERROR  # what it lacks was said
+            _LOG.log(level, "not checked in for epoch %d: no turns in it", passed)
 
     async def _roll(self, header: Header, account: Address) -> None:
         registry, rules = self._registry, self._registry.leaders.rules  # type: ignore[union-attr]  # seen by `attend`
@@ -147,14 +154,16 @@ class Membership:
     ) -> None:
         at = {"blockHash": "0x" + header.hash.hex()}
         try:
-            nonce = await self._endpoints.call(
-                "eth_getTransactionCount", self._key.address, at, shape=Quantity, seconds=_SECONDS
-            )
+            asked = [Call(name, (self._key.address, at), Quantity) for name in _OF_KEY]
+            nonce, balance = [_answer(one) for one in await self._endpoints.batch(asked, seconds=_SECONDS)]
+            price = Wei(_BASE_FEES_AHEAD * header.base_fee + self._tip)
+            if self._lacks_ether(what, Wei(gas * price), Wei(balance)):
+                return
             fields = DynamicFeeFields(
                 chain_id=self._chain_id,
-                nonce=int(nonce),
+                nonce=nonce,
                 max_priority_fee_per_gas=self._tip,
-                max_fee_per_gas=Wei(_BASE_FEES_AHEAD * header.base_fee + self._tip),
+                max_fee_per_gas=price,
                 gas_limit=gas,
                 to=address_to_hex(to or self._registry.contracts.ledger),
                 value=0,
@@ -170,6 +179,24 @@ class Membership:
         while len(self._sent) > MAX_SENT:
             del self._sent[next(iter(self._sent))]
 
+    def _lacks_ether(self, what: str, needed: Wei, balance: Wei) -> bool:
+        was, self._is_out_of_ether = self._is_out_of_ether, balance < needed
+        if not self._is_out_of_ether:
+            return False
+        self.counts["no ether"] += 1
+        if not was:
+            _LOG.warning(
+                "%s has %d wei and would need %d for its %s: nothing is sent until it has more ether",
+                *(self._key.address, balance, needed, what.replace("_", "-")),
+            )
+        return True
+
     def _refused(self, error: Exception) -> None:
         self.counts["refused"] += 1
         _LOG.info("membership: %s", error)
+
+
+def _answer(answer: int | RpcError) -> int:
+    if isinstance(answer, RpcError):
+        raise answer
+    return int(answer)
