@@ -26,7 +26,20 @@ SECONDS = 90
 MINIMUM_TOGETHER = 0.80
 """Of what was available in all lockstep runs, so much has to be captured."""
 _GRACE_SECONDS = 1_800
-_COLUMNS = ("seed", "blocks", "sent", "included", "net", "available", "capture", "p50 / p99", "errors", "not met")
+_COLUMNS = (
+    "seed",
+    "blocks",
+    "sent",
+    "included",
+    "liquidations",
+    "net without",
+    "available",
+    "capture",
+    "p50 / p99",
+    "errors",
+    "not met",
+)
+"""`net without`: without what the liquidations netted, for hindsight has none; capture is that over `available`."""
 
 
 def seeds(commit: str, count: int) -> list[int]:
@@ -66,7 +79,8 @@ def table(runs: Sequence[tuple[int, Report | None]]) -> Table:
             str(report.blocks),
             str(report.bundles.submitted),
             str(report.bundles.included),
-            f"${report.net_profit_usd:,.2f}",
+            f"{report.liquidations}: ${report.liquidations_usd:,.2f}",
+            f"${report.net_profit_usd - report.liquidations_usd:,.2f}",
             f"${report.available_usd:,.2f}",
             f"{report.capture:.1%}",
             f"{took.p50:,} / {took.p99:,} µs",

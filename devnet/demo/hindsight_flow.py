@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from devnet.demo.hindsight_pools import CannotSwap, Concentrated, Pair, PoolState, Weighted, change_liquidity, swap
+from devnet.demo.hindsight_pools import (
+    CannotSwap,
+    Concentrated,
+    Pair,
+    PoolState,
+    Stable,
+    Weighted,
+    change_liquidity,
+    swap,
+)
 from devnet.errors import DevnetError
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.abi import decode
@@ -32,7 +41,7 @@ class Swapped:
 
 @dataclass(frozen=True, slots=True)
 class Balanced:
-    """A pair's reserves or a weighted pool's balances went from so much to so much without a swap.
+    """A pair's reserves or the balances of a pool of Balancer's went from so much to so much without a swap.
 
     Played again on other states it changes each in the same proportion, as depositing and withdrawing do: taking out
     the very amounts would move a price that the withdrawal had left where it was.
@@ -65,7 +74,7 @@ def apply_action(state: PoolState, action: Action) -> PoolState:
     if isinstance(action, Balanced) and isinstance(state, Pair):
         first, second = _in_proportion(state.reserves, action)
         return replace(state, reserves=(first, second))
-    if isinstance(action, Balanced) and isinstance(state, Weighted):
+    if isinstance(action, Balanced) and isinstance(state, Weighted | Stable):
         return replace(state, balances=_in_proportion(state.balances, action))
     return state
 
@@ -100,6 +109,8 @@ class Followed:
 
     name: str
     tokens: tuple[str, ...]
+    share: str = ""
+    """The pool's own token, where the vault keeps it among the others: a swap with it is a deposit or a withdrawal."""
 
 
 class LogReader:
@@ -135,7 +146,7 @@ class LogReader:
             return self._pair(pool, state, topics[0], data)
         if isinstance(state, Concentrated):
             return self._concentrated(pool, state, topics, data)
-        return self._weighted(pool, state, topics, data)
+        return self._of_the_vault(pool, state, topics, data)
 
     def _pair(self, pool: Followed, state: Pair, event: str, data: bytes) -> Action | None:
         if event == _SYNC:  # comes before the event that tells why
@@ -164,29 +175,38 @@ class LogReader:
             return Ranged(pool.name, lower, upper, delta)
         return None
 
-    def _weighted(self, pool: Followed, state: PoolState, topics: Sequence[str], data: bytes) -> Action | None:
-        assert isinstance(state, Weighted)
-        if topics[0] == _VAULT_SWAP:
-            index_in, index_out = (pool.tokens.index("0x" + topics[place][-40:].lower()) for place in (2, 3))
+    def _of_the_vault(
+        self, pool: Followed, state: Weighted | Stable, topics: Sequence[str], data: bytes
+    ) -> Action | None:
+        event = topics[0]
+        if event == _VAULT_SWAP:
+            token_in, token_out = ("0x" + topics[place][-40:].lower() for place in (2, 3))
             amount_in, amount_out = _words(data, 2)
-            deltas = [0] * len(pool.tokens)
-            deltas[index_in], deltas[index_out] = amount_in, -amount_out
-            self.states[pool.name] = replace(state, balances=_sums(state.balances, deltas))
-            return Swapped(pool.name, index_in, index_out, amount_in)
-        if topics[0] == _VAULT_BALANCE:
-            _, changes, fees = decode(["address[]", "int256[]", "uint256[]"], data)
-            after = _sums(state.balances, [change - fee for change, fee in zip(changes, fees, strict=True)])
-            self.states[pool.name] = replace(state, balances=after)
-            return Balanced(pool.name, state.balances, after)
-        return None
+            deltas = [(token_in, amount_in), (token_out, -amount_out)]
+        elif event == _VAULT_BALANCE:
+            tokens, changes, fees = decode(["address[]", "int256[]", "uint256[]"], data)
+            listed = zip(tokens, changes, fees, strict=True)
+            deltas = [(token.lower(), change - fee) for token, change, fee in listed]
+        else:
+            return None
+        after = _changed(pool, state.balances, deltas)
+        self.states[pool.name] = replace(state, balances=after)
+        if event == _VAULT_SWAP and pool.share not in (token_in, token_out):
+            return Swapped(pool.name, pool.tokens.index(token_in), pool.tokens.index(token_out), amount_in)
+        return Balanced(pool.name, state.balances, after)
+
+
+def _changed(pool: Followed, balances: Sequence[int], deltas: Sequence[tuple[str, int]]) -> tuple[int, ...]:
+    """Return the balances after these changes by token; the pool's own token is not kept."""
+    after = list(balances)
+    for token, delta in deltas:
+        if token != pool.share:
+            after[pool.tokens.index(token)] += delta
+    return tuple(after)
 
 
 def _balanced(pool: str, after: tuple[int, ...], deltas: Sequence[int]) -> Balanced:
     return Balanced(pool, tuple(held - delta for held, delta in zip(after, deltas, strict=True)), after)
-
-
-def _sums(balances: Sequence[int], deltas: Sequence[int]) -> tuple[int, ...]:
-    return tuple(held + delta for held, delta in zip(balances, deltas, strict=True))
 
 
 def liquidity_of(topics: Sequence[str], data: bytes) -> tuple[int, int, int]:

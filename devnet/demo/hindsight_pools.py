@@ -1,8 +1,9 @@
 """Pools as the hindsight solver sees them: immutable states and exact swaps, from the protocols' papers and sources.
 
 Shares no code with the detectors, so that an error there is not made twice. Uniswap V2 and V3 are exact to the wei (V3
-with every tick and word boundary). Balancer's weighted pools are computed to 28 digits: the contract's own powers are
-off by up to 2e-14, and so is what it gives, as a part of the pool's balance.
+with every tick and word boundary), and so are Balancer's stable pools (devnet/demo/hindsight_stable.py). Its weighted
+pools are computed to 28 digits: the contract's own powers are off by up to 2e-14, and so is what it gives, as a part of
+the pool's balance.
 
 CannotSwap    the pool has no such amount, or nothing to trade
 """
@@ -15,6 +16,8 @@ from decimal import Decimal, localcontext
 from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
+from devnet.demo import hindsight_stable
+
 PIPS: Final = 1_000_000
 Q96: Final = 1 << 96
 MINIMUM_TICK: Final = -887_272
@@ -22,6 +25,7 @@ _Q128: Final = 1 << 128
 _MAX_WORD: Final = (1 << 256) - 1
 _TICK_BITS: Final = 20
 _TICKS_A_WORD: Final = 256
+_ONE: Final = 10**18
 
 
 class CannotSwap(ValueError):
@@ -58,7 +62,20 @@ class Weighted:
     fee_pips: int
 
 
-PoolState: TypeAlias = Pair | Concentrated | Weighted
+@dataclass(frozen=True, slots=True)
+class Stable:
+    """A Balancer V2 composable stable pool, without its own token, which hindsight neither joins nor leaves it by.
+
+    `scales`: what lifts each balance to 18 decimals, of 10^18; `amplification`: in thousandths, as the contract's.
+    """
+
+    balances: tuple[int, ...]
+    scales: tuple[int, ...]
+    amplification: int
+    fee_pips: int
+
+
+PoolState: TypeAlias = Pair | Concentrated | Weighted | Stable
 
 
 def swap(state: PoolState, index_in: int, index_out: int, amount: int) -> tuple[int, PoolState]:
@@ -83,6 +100,8 @@ def amount_out(state: PoolState, index_in: int, index_out: int, amount: int) -> 
         return _out_of_pair(state, index_in, amount)
     if isinstance(state, Concentrated):
         return _walk(state, index_in == 0, amount)[0]
+    if isinstance(state, Stable):
+        return _out_of_stable(state, index_in, index_out, amount)
     return _out_of_weighted(state, index_in, index_out, amount)
 
 
@@ -97,6 +116,8 @@ def local_curve(state: PoolState, index_in: int, index_out: int) -> tuple[float,
     if isinstance(state, Concentrated):
         held = ((state.liquidity << 96) // state.sqrt_price, state.liquidity * state.sqrt_price >> 96)
         return _curve(held[index_in], held[index_out], 1.0, state.fee_pips)
+    if isinstance(state, Stable):
+        return _curve_of_stable(state, index_in, index_out)
     ratio = state.weights[index_in] / state.weights[index_out]
     return _curve(state.balances[index_in], state.balances[index_out], ratio, state.fee_pips)
 
@@ -149,6 +170,21 @@ def _out_of_weighted(pool: Weighted, index_in: int, index_out: int, amount: int)
     net = Decimal(amount - _up(amount * pool.fee_pips, PIPS))
     power = (Decimal(pool.weights[index_in]) / pool.weights[index_out] * (held_in / (held_in + net)).ln()).exp()
     return int(held_out * (1 - power))
+
+
+def _out_of_stable(pool: Stable, index_in: int, index_out: int, amount: int) -> int:
+    if min(pool.balances) <= 0 or amount <= 0:
+        raise CannotSwap("the pool is empty, or nothing goes in")
+    net = (amount - _up(amount * pool.fee_pips, PIPS)) * pool.scales[index_in] // _ONE
+    try:
+        out = hindsight_stable.given_for(pool.amplification, _lifted(pool), index_in, index_out, net)
+    except hindsight_stable.OffTheCurve as error:
+        raise CannotSwap(f"the stable pool: {error}") from error
+    return out * _ONE // pool.scales[index_out]
+
+
+def _lifted(pool: Stable) -> tuple[int, ...]:
+    return tuple(held * scale // _ONE for held, scale in zip(pool.balances, pool.scales, strict=True))
 
 
 def _walk(pool: Concentrated, down: bool, amount: int) -> tuple[int, int, int | None, int]:
@@ -237,6 +273,14 @@ def _curve(held_in: int, held_out: int, ratio: float, fee_pips: int) -> tuple[fl
         return 0.0, 0.0
     kept = (PIPS - fee_pips) / PIPS
     return kept * ratio * (held_out / held_in), kept * (1 + ratio) / 2 / held_in
+
+
+def _curve_of_stable(pool: Stable, index_in: int, index_out: int) -> tuple[float, float]:
+    if min(pool.balances) <= 0:
+        return 0.0, 0.0
+    rate, bend = hindsight_stable.slope_and_bend(pool.amplification, _lifted(pool), index_in, index_out)
+    kept, scale_in = (PIPS - pool.fee_pips) / PIPS, pool.scales[index_in] / _ONE
+    return kept * rate * pool.scales[index_in] / pool.scales[index_out], kept * bend * scale_in
 
 
 def _up(numerator: int, denominator: int) -> int:

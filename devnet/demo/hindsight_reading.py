@@ -1,7 +1,7 @@
 """Reads the whole state of the followed pools from the chain, once; from then on logs tell what happens.
 
-Followed are Uniswap V2 and V3, Sushi and Balancer's weighted pools of plain tokens: what the node of this version
-trades. Profit may be taken in the tokens that the operators' vaults pin.
+Followed are Uniswap V2 and V3, Sushi and Balancer's weighted and stable pools of plain tokens: what the demo's nodes
+trade. Profit may be taken in the tokens that the operators' vaults pin.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from devnet.demo.hindsight_flow import V3_BURN, V3_MINT, Followed, liquidity_of
-from devnet.demo.hindsight_pools import Concentrated, Pair, PoolState, Weighted
+from devnet.demo.hindsight_pools import Concentrated, Pair, PoolState, Stable, Weighted
 from devnet.demo.hindsight_search import Worth
 from devnet.errors import RpcError
 from devnet.manifest import Manifest, Pool
@@ -23,6 +23,7 @@ from protocol.ethereum.abi import decode, encode_call
 _PAIRS: Final = ("uniswap_v2", "sushi_v2")
 _CONCENTRATED: Final = "uniswap_v3"
 _WEIGHTED: Final = "balancer_v2_weighted"
+_STABLE: Final = "balancer_v2_stable"
 _ETHER: Final = 10**18
 
 
@@ -47,10 +48,15 @@ def universe(manifest: Manifest) -> Universe:
     pools = [
         pool
         for pool in manifest.pools
-        if pool.family in (*_PAIRS, _CONCENTRATED, _WEIGHTED) and all(symbol in plain for symbol in pool.tokens)
+        if pool.family in (*_PAIRS, _CONCENTRATED, _WEIGHTED, _STABLE)
+        and all(symbol in plain for symbol in pool.tokens)
     ]
     followed = {
-        (pool.pool_id or pool.address).lower(): Followed(pool.name, tuple(plain[symbol] for symbol in pool.tokens))
+        (pool.pool_id or pool.address).lower(): Followed(
+            pool.name,
+            tuple(plain[symbol] for symbol in pool.tokens),
+            share=pool.address.lower() if pool.family == _STABLE else "",
+        )
         for pool in pools
     }
     return Universe(followed, {pool.name: pool.tokens for pool in pools}, {s: worth_of(manifest, s) for s in PINNED})
@@ -60,18 +66,24 @@ async def read_states(rpc: RpcClient, manifest: Manifest, number: int) -> dict[s
     """Return the state of every followed pool after block `number`. Raises `ChainFailed`, `RpcError`."""
     names = universe(manifest).tokens
     pools = [pool for pool in manifest.pools if pool.name in names]
-    calls = [call for pool in pools for call in _calls(manifest, pool)]
-    requests = [("eth_call", [{"to": to, "data": "0x" + data.hex()}, hex(number)]) for to, data in calls]
+    calls = {pool.name: _calls(manifest, pool) for pool in pools}
+    requests = [
+        ("eth_call", [{"to": to, "data": "0x" + data.hex()}, hex(number)])
+        for asked in calls.values()
+        for to, data in asked
+    ]
     answers = iter([_bytes(answer) for answer in await rpc.batch(requests)])
     liquidity = await _liquidity(rpc, number)
     states: dict[str, PoolState] = {}
     for pool in pools:
-        first, second = next(answers), next(answers)
+        first, second, *rest = [next(answers) for _ in calls[pool.name]]
         if pool.family in _PAIRS:
             reserve0, reserve1, _ = decode(["uint112", "uint112", "uint32"], first)
             states[pool.name] = Pair((reserve0, reserve1), pool.fee_pips)
         elif pool.family == _CONCENTRATED:
             states[pool.name] = _concentrated(pool, first, second, liquidity[pool.address.lower()])
+        elif pool.family == _STABLE:
+            states[pool.name] = _stable(manifest, pool, first, second, *rest)
         else:
             states[pool.name] = _weighted(manifest, pool, first, second)
     return states
@@ -82,10 +94,14 @@ def _calls(manifest: Manifest, pool: Pool) -> list[tuple[str, bytes]]:
         return [(pool.address, encode_call("getReserves()")), (pool.address, encode_call("token0()"))]
     if pool.family == _CONCENTRATED:
         return [(pool.address, encode_call("slot0()")), (pool.address, encode_call("liquidity()"))]
+    asked = ["getAmplificationParameter()", "getScalingFactors()"]
     held = encode_call("getPoolTokens(bytes32)", bytes.fromhex(pool.pool_id[2:]))
     return [
         (manifest.contracts["balancer_vault"], held),
-        (pool.address, encode_call("getNormalizedWeights()")),
+        *(
+            (pool.address, encode_call(name))
+            for name in (asked if pool.family == _STABLE else ["getNormalizedWeights()"])
+        ),
     ]
 
 
@@ -104,11 +120,24 @@ def _concentrated(pool: Pool, slot0: bytes, held: bytes, nets: dict[int, int]) -
 
 
 def _weighted(manifest: Manifest, pool: Pool, held: bytes, weights: bytes) -> Weighted:
+    balances, order = _held(manifest, pool, held)
+    listed = decode(["uint256[]"], weights)[0]
+    return Weighted(balances, tuple(listed[at] for at in order), pool.fee_pips)
+
+
+def _stable(manifest: Manifest, pool: Pool, held: bytes, amplification: bytes, scales: bytes) -> Stable:
+    balances, order = _held(manifest, pool, held)
+    listed = decode(["uint256[]"], scales)[0]
+    value, _, _ = decode(["uint256", "bool", "uint256"], amplification)
+    return Stable(balances, tuple(listed[at] for at in order), value, pool.fee_pips)
+
+
+def _held(manifest: Manifest, pool: Pool, held: bytes) -> tuple[tuple[int, ...], list[int]]:
+    """Return what the vault holds of the manifest's tokens, and the places of these among those that it registered."""
     addresses, balances, _ = decode(["address[]", "uint256[]", "uint256"], held)
     registered = [address.lower() for address in addresses]
     order = [registered.index(manifest.token(symbol).address.lower()) for symbol in pool.tokens]
-    listed = decode(["uint256[]"], weights)[0]
-    return Weighted(tuple(balances[at] for at in order), tuple(listed[at] for at in order), pool.fee_pips)
+    return tuple(balances[at] for at in order), order
 
 
 async def _liquidity(rpc: RpcClient, number: int) -> dict[str, dict[int, int]]:

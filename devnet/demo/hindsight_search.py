@@ -21,6 +21,8 @@ _NEAR: Final = 8
 """The amount is looked for between an eighth of the screen's guess and eight times it …"""
 _PRECISION: Final = 1 << 13
 """… until it is known to a part in eight thousand: what is lost by that is its square."""
+_SMALLER: Final = 4
+"""A guess that gains nothing is divided by eight up to so many times: a stable pool is flat, and then steep."""
 _ONE: Final = 1 << 40
 _GOLDEN: Final = 679_535_556_991
 """(√5 - 1) / 2, in parts of 2^40."""
@@ -214,7 +216,13 @@ def _best_of(
     first, worth = ring.begins[0]
     guess = _guess([*shapes[first:], *shapes[:first]])
     best: tuple[int, int, int] | None = None
-    if guess >= 1 and _HOPEFUL * max(0, worth.wei(_gain(_from(ring, first), states, guess))) > least:
+    gain = _gain(_from(ring, first), states, guess) if guess >= 1 else 0
+    for _ in range(_SMALLER):
+        if gain > 0 or guess < _NEAR:
+            break
+        guess //= _NEAR
+        gain = _gain(_from(ring, first), states, guess)
+    if _HOPEFUL * max(0, worth.wei(gain)) > least:
         best = _best_beginning(ring, states, _optimum(_from(ring, first), states, guess))
     ring.seen = [(now, best), *ring.seen[: _REMEMBERED - 1]]
     return best

@@ -100,6 +100,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """… and of these, where predicted and realised profit are equal."""
     ledger_differences: tuple[str, ...]
     left_running: tuple[str, ...]
+    beyond_hindsight: tuple[str, ...] = ()
+    """Pools that executions went through and hindsight does not look at: capture would say too much."""
 
 
 def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
@@ -124,6 +126,7 @@ def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
             f"{evidence.exact} of {evidence.untouched}",
             exact >= MINIMUM_EXACT,
         ),
+        _nothing("pools beyond hindsight", evidence.beyond_hindsight),
         _nothing("ledgers differing from the chain", evidence.ledger_differences),
         _nothing("left running", evidence.left_running),
     )
@@ -154,6 +157,7 @@ def _of_five(report: Report, network: NetworkReport, evidence: Evidence) -> tupl
         _expect("misses without a reason", "0", str(evidence.unexplained), not evidence.unexplained),
         _expect("restarts", "0", str(restarts), not restarts),
         _expect("errors", "0", str(len(report.errors)), not report.errors),
+        _nothing("pools beyond hindsight", evidence.beyond_hindsight),
         _nothing("ledgers differing from the chain", evidence.ledger_differences),
         _nothing("left running", evidence.left_running),
     )

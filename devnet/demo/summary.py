@@ -212,6 +212,23 @@ def exactness(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> tuple[int, int
     return untouched, exact
 
 
+def beyond_hindsight(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> list[str]:
+    """Return the pools of included executions that hindsight does not look at; liquidations do not count in capture."""
+    seen = universe(watch.manifest).followed
+    mined = (mined for block in watch.blocks for mined in block.transactions)
+    apart = {transaction.hash for transaction in mined if is_liquidation(watch.manifest, transaction)}
+    return sorted(
+        {
+            "0x" + pool.hex()
+            for node in nodes
+            for landed in node.ledger.landed
+            if "0x" + landed.transaction_hash.hex() not in apart
+            for pool in landed.pools
+        }
+        - set(seen)
+    )
+
+
 def _touched(block: SeenBlock, own: bytes, pools: Sequence[bytes], victims: Sequence[bytes]) -> bool:
     ours, theirs = "0x" + own.hex(), {"0x" + victim.hex() for victim in victims}
     for mined in block.transactions:
@@ -267,6 +284,7 @@ def make_report(outcome: Outcome) -> Report:
         exact=exact,
         ledger_differences=tuple(line for node in outcome.nodes for line in ledger_differences(manifest, node)),
         left_running=tuple(outcome.left_running),
+        beyond_hindsight=tuple(beyond_hindsight(outcome.watch, outcome.nodes)),
     )
     return msgspec.structs.replace(report, expectations=expectations(report, evidence))
 

@@ -156,8 +156,8 @@ def summary(report: Report) -> Group:
     told = (
         f"seed {report.seed}: {report.blocks} blocks, {report.pending_transactions} pending transactions; "
         f"{bundles.included} of {bundles.submitted} sent were included; missed: {_reasons(bundles.missed)}\n"
-        f"net ${without:,.2f} of ${report.available_usd:,.2f} that hindsight nets with its best bid, "
-        f"{report.best_single_bid:.0%} of each find: {report.capture:.1%} "
+        f"net without liquidations ${without:,.2f} of ${report.available_usd:,.2f} that hindsight nets "
+        f"with its best bid, {report.best_single_bid:.0%} of each find: {report.capture:.1%} "
         f"(${report.available_with_open_bids_usd:,.2f} if the others' bids were open)\n"
         f"beside it {report.liquidations} loans liquidated for ${report.liquidations_usd:,.2f}; hindsight has none\n"
         f"tick to bundle {took.p50:,} µs, p99 {took.p99:,} µs, longest {took.max:,} µs"

@@ -28,10 +28,11 @@ def test_the_table_says_what_was_not_met() -> None:
     failed = Expectation(name="capture", required=">= 60%", actual="10.0%", met=False)
     report = msgspec.structs.replace(REPORT, expectations=(failed,))
     console = Console(file=StringIO(), width=200)
-    console.print(demo.table([(1, REPORT), (2, report), (3, None)]))
+    liquidated = msgspec.structs.replace(REPORT, liquidations=2, liquidations_usd=300.5)
+    console.print(demo.table([(1, REPORT), (2, report), (3, None), (4, liquidated)]))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    for part in ("all met", "capture 10.0% (>= 60%)", "no report", "77.3%"):
+    for part in ("all met", "capture 10.0% (>= 60%)", "no report", "77.3%", "2: $300.50", "$627.50"):
         assert part in text
 
 

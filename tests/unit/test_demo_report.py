@@ -69,6 +69,7 @@ def test_a_good_demo_meets_everything() -> None:
         ({}, {"exact": 0, "untouched": 0}, "predicted equals realised"),
         ({}, {"ledger_differences": ("north: gas",)}, "ledgers differing from the chain"),
         ({}, {"left_running": ("12 anvil",)}, "left running"),
+        ({}, {"beyond_hindsight": ("0xaa",)}, "pools beyond hindsight"),
     ],
 )
 def test_each_expectation_can_fail_alone(report: dict[str, object], evidence: dict[str, object], name: str) -> None:

@@ -14,6 +14,7 @@ from devnet.accounts import account
 from devnet.actors.parameters import load_parameters
 from devnet.demo.chain_watch import ChainWatch, Holdings, Mined, SeenBlock, coinbase_payment
 from devnet.demo.hindsight_flow import topic
+from devnet.demo.hindsight_reading import universe
 from devnet.demo.ledger_reading import LandedExecution, LedgerSummary, LedgerUnreadable, latency_us, read_ledger
 from devnet.demo.node_process import NodeProcess, left_running, start_command
 from devnet.demo.operators import STYLES, prepare_node
@@ -23,6 +24,7 @@ from devnet.demo.summary import (
     NodeOutcome,
     Outcome,
     available_wei,
+    beyond_hindsight,
     earned,
     exactness,
     ledger_differences,
@@ -138,6 +140,9 @@ def test_what_liquidations_netted_is_known_apart() -> None:
     assert earned(somebodys, NORTH, after(5 * ETHER)).liquidations == 0
 
 
+KNOWN = bytes.fromhex(next(iter(universe(manifest()).followed))[2:])
+
+
 def good_node(found: Earned) -> NodeOutcome:
     booked = LedgerSummary(
         opportunities={"backrun": 1},
@@ -147,7 +152,7 @@ def good_node(found: Earned) -> NodeOutcome:
         gas_wei=found.gas_wei,
         bid_wei=found.bids_wei,
         tick_to_bundle_ns=[100_000, 300_000],
-        landed=[LandedExecution(bytes(records.transaction_hash(1)), 101, 5, 5, (b"\xaa",), ())],
+        landed=[LandedExecution(bytes(records.transaction_hash(1)), 101, 5, 5, (KNOWN,), ())],
     )
     return NodeOutcome(NORTH, booked, found, 0)
 
@@ -189,6 +194,18 @@ def test_only_executions_whose_pools_nothing_else_moved_are_held_against_their_p
     node = NodeOutcome(NORTH, LedgerSummary(landed=[landed, elsewhere]), Earned({}, 0, 0, 0, 1), 0)
     seen = watch(mined(2, address("somebody"), *before), mined(1, KEY, moved("aa")))
     assert exactness(seen, [node]) == expected
+
+
+def test_a_pool_that_hindsight_does_not_look_at_is_named_unless_a_loan_was_liquidated_through_it() -> None:
+    landed = [
+        LandedExecution(bytes(records.transaction_hash(number)), 101, 5, 5, pools, ())
+        for number, pools in ((1, (KNOWN,)), (2, (KNOWN, b"\xbb")), (3, (b"\xcc",)))
+    ]
+    node = NodeOutcome(NORTH, LedgerSummary(landed=landed), Earned({}, 0, 0, 0, 3), 0)
+    event = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
+    liquidation = {"address": address("aave_pool"), "topics": [topic(event)], "data": "0x"}
+    seen = watch(mined(1, KEY), mined(2, KEY), mined(3, KEY, liquidation))
+    assert beyond_hindsight(seen, [node]) == ["0xbb"]
 
 
 def test_a_report_adds_up_and_says_what_was_captured() -> None:

@@ -15,6 +15,7 @@ from devnet.demo.hindsight_pools import (
     Concentrated,
     Pair,
     PoolState,
+    Stable,
     Weighted,
     amount_out,
     change_liquidity,
@@ -227,22 +228,68 @@ def test_a_swap_beyond_all_liquidity_is_refused() -> None:
         swap(RANGE, 1, 0, 10**30)
 
 
+STABLE = Stable((3 * 10**24, 2 * 10**24, 4 * 10**24), (10**18,) * 3, 500_000, 400)
+CENTS = Stable((700_000 * 10**2, 900_000 * 10**6), (10**34, 10**30), 200_000, 400)
+
+
 @pytest.mark.parametrize(
-    "state", [RANGE, Pair((10**18, 10**18), 3_000), Weighted((10**18, 10**18), (5 * 10**17, 5 * 10**17), 3_000)]
+    ("state", "amount"),
+    [
+        (RANGE, 10**13),
+        (Pair((10**18, 10**18), 3_000), 10**13),
+        (Weighted((10**18, 10**18), (5 * 10**17, 5 * 10**17), 3_000), 10**13),
+        (STABLE, 10**21),
+        (replace(STABLE, balances=(10**26, 10**24, 10**24)), 10**22),
+        (CENTS, 7_000_00),
+    ],
 )
-def test_nothing_in_gives_an_error_and_the_curve_is_the_swap_of_little(state: Any) -> None:
+def test_nothing_in_gives_an_error_and_the_curve_is_the_swap_of_little(state: Any, amount: int) -> None:
     with pytest.raises(CannotSwap):
         swap(state, 0, 1, 0)
-    amount = 10**13
     rate, bend = local_curve(state, 0, 1)
     assert amount_out(state, 0, 1, amount) == pytest.approx(rate * amount / (1 + bend * amount), rel=1e-6)
 
 
 def test_an_empty_pool_gives_nothing() -> None:
-    for state in (Pair((0, 5), 3_000), Weighted((5, 0), (1, 1), 3_000)):
+    empty: tuple[PoolState, ...] = (
+        Pair((0, 5), 3_000),
+        Weighted((5, 0), (1, 1), 3_000),
+        replace(STABLE, balances=(10**24, 10**24, 0)),
+    )
+    for state in empty:
         assert local_curve(state, 0, 1) == (0.0, 0.0)
         with pytest.raises(CannotSwap):
             amount_out(state, 0, 1, 10)
+
+
+def test_a_stable_pool_keeps_its_order_of_tokens_and_never_gives_all_it_has() -> None:
+    out, after = swap(STABLE, 2, 1, 10**27)
+    assert out < STABLE.balances[1]
+    assert after == replace(
+        STABLE, balances=(STABLE.balances[0], STABLE.balances[1] - out, STABLE.balances[2] + 10**27)
+    )
+
+
+def test_a_stable_pool_refuses_what_its_contract_cannot_give() -> None:
+    with pytest.raises(CannotSwap, match="nothing comes out"):
+        swap(STABLE, 0, 1, 1)
+    with pytest.raises(CannotSwap, match="the contract does not make"):
+        swap(Stable((10**20, 10**12, 10**59), (10**18,) * 3, 200_000, 0), 0, 1, 10**6)
+    with pytest.raises(CannotSwap, match="no end after"):
+        swap(Stable((10**53, 10**23), (10**18,) * 2, 5_000_000, 0), 0, 1, 10**20)
+
+
+def test_a_stable_pool_is_traded_beyond_where_its_curve_is_flat() -> None:
+    # What bends at the present price says nothing of how steep it becomes: the screen's guess is far too great.
+    calm = Stable((10**24, 10**24), (10**18,) * 2, 500_000, 400)
+    deep = Stable((120 * 10**24, 30 * 10**24), (10**18,) * 2, 200_000, 400)
+    states: dict[str, PoolState] = {"calm": calm, "deep": deep}
+    market = Market(dict.fromkeys(states, ("DAI", "USD")), {"USD": Worth(1, 1)})
+    found, after = market.take_all(states, FREE)
+    tried = [10**24 * step // 200 for step in range(1, 300)]
+    best = max(amount_out(calm, 0, 1, amount_out(deep, 1, 0, amount)) - amount for amount in tried)
+    assert found >= best > 7_000 * ETHER
+    assert market.take_all(after, FREE)[0] <= found // 10**6
 
 
 def test_liquidity_that_goes_as_it_came_leaves_nothing() -> None:
@@ -256,13 +303,15 @@ def test_liquidity_that_goes_as_it_came_leaves_nothing() -> None:
 
 A, B = "0x" + "0a" * 20, "0x" + "0b" * 20
 POOL_ID = "0x" + "0c" * 32
+STABLE_ID, SHARE = "0x" + "0d" * 32, "0x" + "0d" * 20
 FOLLOWED = {
     A: Followed("first", (A, B)),
     "0x" + "33" * 20: Followed("range", (A, B)),
     POOL_ID: Followed("weighted", (A, B)),
+    STABLE_ID: Followed("stable", (A, B), share=SHARE),
 }
 WEIGHTED = Weighted((10**20, 10**20), (1, 1), 3_000)
-STATES: dict[str, PoolState] = {"first": LEVEL["first"], "range": RANGE, "weighted": WEIGHTED}
+STATES: dict[str, PoolState] = {"first": LEVEL["first"], "range": RANGE, "weighted": WEIGHTED, "stable": CENTS}
 
 
 def log(address: str, topics: list[str], types: list[str], *values: Any) -> dict[str, Any]:
@@ -355,6 +404,35 @@ def test_a_swap_of_the_vault_is_read_by_its_pool_id() -> None:
     assert reader.read([other]) == []
     unknown = log(B, [event[:-1] + "0"], ["uint256"], 1)
     assert reader.read([unknown]) == []
+
+
+def test_a_stable_pool_is_read_without_its_own_token_and_a_swap_with_that_is_a_deposit() -> None:
+    reader = LogReader(FOLLOWED, STATES)
+    changed = topic("PoolBalanceChanged(bytes32,address,address[],int256[],uint256[])")
+    event = topic("Swap(bytes32,address,address,uint256,uint256)")
+    held = CENTS.balances
+    join = log(
+        B, [changed, STABLE_ID, A], ["address[]", "int256[]", "uint256[]"], [A, SHARE, B], [10, 0, 40], [0, 5, 1]
+    )
+    joined = (held[0] + 10, held[1] + 39)
+    assert reader.read([join]) == [Balanced("stable", held, joined)]
+
+    def swapped(sold: str, bought: str, *amounts: int) -> dict[str, Any]:
+        topics = [event, STABLE_ID, *("0x" + "00" * 12 + token[2:] for token in (sold, bought))]
+        return log(B, topics, ["uint256"] * 2, *amounts)
+
+    bought, left = (joined[0] + 7, joined[1]), (joined[0] + 7, joined[1] - 3)
+    assert reader.read([swapped(A, SHARE, 7, 10**18), swapped(SHARE, B, 10**12, 3), swapped(B, A, 20, 1)]) == [
+        Balanced("stable", joined, bought),
+        Balanced("stable", bought, left),
+        Swapped("stable", 1, 0, 20),
+    ]
+    assert reader.states["stable"] == replace(CENTS, balances=(left[0] - 1, left[1] + 20))
+    assert apply_action(CENTS, Balanced("stable", (2, 2), (1, 1))) == replace(
+        CENTS, balances=(held[0] // 2, held[1] // 2)
+    )
+    with pytest.raises(MalformedLog, match="a log of stable cannot be read"):
+        reader.read([swapped("0x" + "77" * 20, A, 1, 1)])
 
 
 def test_a_log_that_cannot_be_read_is_named() -> None:
