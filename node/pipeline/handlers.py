@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.pipeline import coordination, order_answers, orders_out
+from node.pipeline import coordination, order_answers, orders_in, orders_out
 from node.pipeline.detectors.liquidation import is_feed
 from node.pipeline.events import (
     AlertKind,
@@ -95,7 +95,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     taken, left = pack(list(unique.values()))
     for find in (*taken, *left):
         effects += coordination.take(state, find)
-    return effects
+    return effects + orders_in.head_came(state)
 
 
 def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]:

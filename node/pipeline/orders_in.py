@@ -2,6 +2,8 @@
 
 An order becomes a find whose route is given; it takes the place of what it conflicts with only where it brings more.
 It is accepted once its simulation was clean: the accept binds, by our stake. Its transaction is the registered key's.
+One for the block after the next waits for that block's turn to come: its finder has seen a head that we have not.
+Who else has the find bids by all that it is worth. So do we, and from the bucket above, up to most of what is our part.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import msgspec
 
 from node.pipeline import coordination
 from node.pipeline.amm.units import TokenAmount
-from node.pipeline.bids import bid_for
+from node.pipeline.bids import SHARES, bid_for
 from node.pipeline.bundle import costs_of
 from node.pipeline.events import AnswerOrder, Effect, OrderArrived, OrderVerdict
 from node.pipeline.finds import Find
@@ -21,7 +23,7 @@ from node.pipeline.lenders import flash_loan
 from node.pipeline.network_view import MAX_TAKEN, NetworkView
 from node.pipeline.order_answers import accepted, declined
 from node.pipeline.placed import Placed
-from node.pipeline.plans import NetworkOrder, Opportunity, SwapStep
+from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
 from node.pipeline.pools import PoolFamily, PoolSpec
 from node.pipeline.risk import Rejected
 from node.pipeline.search import Route as SearchRoute
@@ -35,6 +37,10 @@ from protocol.units import BASIS_POINTS_ONE, ChainId, Gas, Hash32, Wei
 
 ORDER_GAS = 190_000
 """What opening and settling add to an execution."""
+MOST_BID = 9_000
+"""Of what an order brings us, in basis points."""
+EARLY_NS = 200_000_000
+"""For so long an order may have waited for the head before its block: its finder hears nothing after 250 ms."""
 _LEG_SLACK = 10
 """Basis points that a leg may give less than the finder computed."""
 
@@ -42,6 +48,9 @@ _LEG_SLACK = 10
 def arrived(state: PipelineState, event: OrderArrived) -> list[Effect]:
     """Place an order that is worth it; the answer follows its simulation. Anything else is answered at once."""
     view = state.network
+    if view is not None and _is_early(state, view, event):
+        state.orders_early.append(event)
+        return []
     refusal = _refusal(state, view, event)
     if refusal is not None or view is None:
         return [declined(event, refusal or DeclineReason.NOT_LEADER)]
@@ -52,12 +61,31 @@ def arrived(state: PipelineState, event: OrderArrived) -> list[Effect]:
         return [declined(event, DeclineReason.INVALID)]
     if not _names_its_leg(state, event, route, victims):
         return [declined(event, DeclineReason.INVALID)]
-    find = _find_of(state, view, event, route, victims)
-    if isinstance(find, DeclineReason):
-        return [declined(event, find)]
+    found = _find_of(state, view, event, route, victims)
+    if isinstance(found, DeclineReason):
+        return [declined(event, found)]
+    find, whole = found
     if _is_known(state, find):
         return [AnswerOrder(event.number, event.order, event.order_hash, OrderVerdict.HAVE)]
-    return _place(state, view, event, find)
+    return _place(state, view, event, find, whole)
+
+
+def head_came(state: PipelineState) -> list[Effect]:
+    """Take up what waited for this head; what waited too long is not executed any more, and nobody waits for it."""
+    early, state.orders_early = state.orders_early, []
+    effects: list[Effect] = []
+    for event in early:
+        is_over = state.now - event.now > EARLY_NS
+        effects += [declined(event, DeclineReason.TOO_LATE)] if is_over else arrived(state, event)
+    return effects
+
+
+def _is_early(state: PipelineState, view: NetworkView, event: OrderArrived) -> bool:
+    """Whether the order is for a block of ours whose head is still to come to us, and there is room for it."""
+    head, block = state.blocks.head, event.order.target_block
+    turn = view.turns.get(block)
+    is_ours = turn is not None and turn.operator == view.account
+    return head is not None and block == head.number + 2 and is_ours and len(state.orders_early) < MAX_TAKEN
 
 
 def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived) -> DeclineReason | None:
@@ -89,7 +117,8 @@ def _names_its_leg(
 
 def _find_of(
     state: PipelineState, view: NetworkView, event: OrderArrived, route: Route, victims: tuple[SignedTransaction, ...]
-) -> Find | DeclineReason:
+) -> tuple[Find, Wei] | DeclineReason:
+    """The order as a find of ours, and what it would be worth if it were ours alone."""
     order, settings = event.order, state.settings
     ranks = [place for place, token in enumerate(settings.profit_tokens) if token.address == order.profit_token]
     price = state.search.prices[ranks[0]] if ranks else None
@@ -126,7 +155,8 @@ def _find_of(
     surplus = Wei(ours_wei - gas * state.search.base_fee)
     found = SearchRoute((), ranks[0], amounts, loan, ours, ours_wei, gas, surplus)
     pools = tuple([_pool_number(state, step) for step in steps])
-    return Find(opportunity, found, pools, tuple([pools for _ in victims]))
+    whole = Wei(price.wei_down(TokenAmount(net)) - (gas - ORDER_GAS) * state.search.base_fee)
+    return Find(opportunity, found, pools, tuple([pools for _ in victims])), whole
 
 
 def _dues(view: NetworkView, event: OrderArrived, net: int, coin: bytes) -> int:
@@ -187,15 +217,23 @@ def _is_known(state: PipelineState, find: Find) -> bool:
     )
 
 
-def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: Find) -> list[Effect]:
+def _bid_of(state: PipelineState, find: Find, whole: Wei) -> Bid:
+    """The price per gas of who has the find alone and bids from the bucket above; at most `MOST_BID` of our part."""
+    opportunity, gas = find.opportunity, find.gas_in_bundle
+    bucket = min(state.bids.choose(opportunity.kind, whole) + 1, len(SHARES) - 1)
+    amount = whole * state.bids.share(bucket, opportunity.id) * gas // (gas - ORDER_GAS)
+    share = min(amount // max(find.surplus, 1), MOST_BID)
+    cap = state.settings.limits.max_bid
+    limit = gas_limit(opportunity.gas)
+    return bid_for(bucket, share, find.surplus, opportunity.gas, limit, in_coin=False, cap=cap)
+
+
+def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: Find, whole: Wei) -> list[Effect]:
     schedule, opportunity = state.schedule, find.opportunity
     leaving = schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
         return [declined(event, DeclineReason.CONFLICT)]
-    bucket = state.bids.choose(opportunity.kind, find.surplus)
-    share = state.bids.share(bucket, opportunity.id)
-    cap = state.settings.limits.max_bid
-    bid = bid_for(bucket, share, find.surplus, opportunity.gas, gas_limit(opportunity.gas), in_coin=False, cap=cap)
+    bid = _bid_of(state, find, whole)
     costs = costs_of(find, bid, schedule.base_fee)
     verdict = state.gate.check(coordination.question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):

@@ -68,6 +68,8 @@ class PipelineState:
         """What was given for this block and the last one, whatever the block: by that a backup is told."""
         self.orders_waiting: dict[Hash32, OrderArrived] = {}
         """Others' orders that wait for their simulation, by order hash."""
+        self.orders_early: list[OrderArrived] = []
+        """Others' orders for a block of ours whose head has not come yet."""
         self.taken_keys: set[LegKey] = set()
         """Primary keys of orders that were taken for the next block."""
         self.dropped: dict[Reason, int] = {}

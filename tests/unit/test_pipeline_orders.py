@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.market_generator import HEAD, NOW, GeneratedMarket
 from node.pipeline.events import (
@@ -23,7 +25,9 @@ from node.pipeline.events import (
     SimulateBundle,
     TreasuryRead,
 )
-from node.pipeline.network_view import MAX_GIVEN, NetworkView
+from node.pipeline.network_view import MAX_GIVEN, MAX_TAKEN, NetworkView
+from node.pipeline.orders_in import EARLY_NS
+from node.pipeline.plans import BundlePlan
 from node.pipeline.pools import PoolFamily
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
@@ -224,6 +228,59 @@ def test_an_order_that_waits_when_its_block_comes_was_too_late(market: Generated
     step(state, arriving(order))
 
     assert answer_in(step(state, scene.block())) == (OrderVerdict.DECLINE, DeclineReason.TOO_LATE)
+
+
+def test_an_order_whose_head_is_still_to_come_waits_for_it(market: GeneratedMarket) -> None:
+    """The finder has seen a block that the leader has not."""
+    turns = {TARGET: Turn(0, THIRD), BlockNumber(TARGET + 1): Turn(2, LEADER)}
+    finder = member(FINDER, market, turns=turns)
+    step(finder, scene.block())
+    order = given(step(finder, swap(market)))
+    assert order.order.target_block == TARGET + 1
+
+    state = member(LEADER, market, turns=turns)
+    assert step(state, arriving(order, now=UnixNanoseconds(scene.block().now - EARLY_NS))) == ()
+    effects = step(state, scene.block())
+
+    assert answer_in(effects) == (OrderVerdict.ACCEPT, None)
+    assert len(scene.plans(effects)) == 1
+    assert not state.orders_early
+
+
+def test_an_order_that_waited_for_its_head_for_too_long_is_not_executed(market: GeneratedMarket) -> None:
+    turns = {BlockNumber(TARGET + 1): Turn(2, LEADER)}
+    finder = member(FINDER, market, turns=turns)
+    step(finder, scene.block())
+    order = given(step(finder, swap(market)))
+    state = member(LEADER, market, turns=turns)
+    step(state, arriving(order, now=UnixNanoseconds(scene.block().now - EARLY_NS - 1)))
+
+    effects = step(state, scene.block())
+
+    assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.TOO_LATE)
+    assert not scene.plans(effects)
+
+
+def test_no_more_orders_wait_for_a_head_than_the_bound(market: GeneratedMarket, order: HandOver) -> None:
+    turns = {BlockNumber(TARGET + 1): Turn(2, LEADER)}
+    state, later = member(LEADER, market, turns=turns), replace(order.order, target_block=BlockNumber(TARGET + 1))
+    for number in range(MAX_TAKEN):
+        assert step(state, arriving(order, number, order=later)) == ()
+    assert answer_in(step(state, arriving(order, order=later))) == (OrderVerdict.DECLINE, DeclineReason.NOT_LEADER)
+
+
+def test_an_order_bids_more_per_gas_than_who_has_the_find_alone(market: GeneratedMarket, order: HandOver) -> None:
+    """What is ours of it is less, and its gas more: by the part that is ours it would always be outbid."""
+
+    def price(plan: BundlePlan) -> Fraction:
+        (execution,) = plan.executions
+        gas, bid = execution.opportunity.gas, execution.bid
+        victims = sum(victim.gas_limit for victim in plan.victims)
+        return Fraction(bid.coinbase_wei + bid.priority_fee_per_gas * gas, gas + victims)
+
+    (alone,) = scene.plans(step(member(THIRD, market), swap(market)))
+    (ordered,) = scene.plans(step(member(LEADER, market), arriving(order)))
+    assert price(ordered) > price(alone)
 
 
 def test_one_leg_is_promised_once(market: GeneratedMarket, order: HandOver) -> None:

@@ -53,7 +53,7 @@ from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanosec
 
 ANSWER_SECONDS: Final = 0.25
 KEY_SECONDS: Final = 0.5
-DECIDE_SECONDS: Final = 0.22
+DECIDE_SECONDS: Final = 0.2
 """Of the answer's time, what we take ourselves."""
 MAX_UNDER_WAY: Final = 64
 MAX_KEYS: Final = 4_096
