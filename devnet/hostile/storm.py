@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from devnet.hostile.__main__ import BEGUN, MAX_STRETCH, Identity, Settings
+from devnet.hostile.__main__ import BEGUN, Identity, Settings
 from protocol.ethereum.keccak import keccak256
 from protocol.signing import Domain
 
@@ -19,37 +19,36 @@ UNSTAKED: Final = 10
 
 
 class Storm:
-    """One hostile operator and UNSTAKED strangers against sentries. `start` it, then `report` when it is over."""
+    """One hostile operator and UNSTAKED strangers against sentries. `start` it, then end it by `report`."""
 
     def __init__(self, folder: Path, domain: Domain, targets: Sequence[str], staked: Identity, seed: int) -> None:
         strangers = [Identity(keccak256(b"stranger %d of %d" % (number, seed)).hex()) for number in range(UNSTAKED)]
         self._folder, self._domain, self._targets, self._seed = folder, domain, list(targets), seed
         self._identities = [staked, *strangers]
         self._process: asyncio.subprocess.Process | None = None
-        self._seconds = 0.0
 
     async def start(self, seconds: float) -> None:
-        """Begin, and return when it has; it ends by itself, see Settings. Raises TimeoutError or ValueError."""
-        self._seconds = seconds
+        """Return when it has begun; it ends after `seconds`, or by `report`. Raises TimeoutError or ValueError."""
         registry = "0x" + self._domain.registry.hex()
         settings = Settings(int(self._domain.chain_id), registry, self._targets, self._identities, seconds, self._seed)
         path = self._folder / "storm.json"
         path.write_bytes(msgspec.json.encode(settings))
         command = (sys.executable, "-m", "devnet.hostile", str(path))
         with (self._folder / "storm.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
+            pipe = asyncio.subprocess.PIPE
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=log)
         assert self._process.stdout is not None
         if await asyncio.wait_for(self._process.stdout.readline(), GRACE_SECONDS) != BEGUN:
             raise ValueError(f"the hostile peers did not begin: see {self._folder / 'storm.log'}")
 
     async def report(self) -> list[dict[str, int]]:
-        """Wait for the end; return what became of what each identity did, the hostile operator first.
+        """End it; return what became of what each identity did, the hostile operator first.
 
         Raises TimeoutError, or ValueError when the process told nothing.
         """
         if self._process is None:
             raise ValueError("the storm has not begun")
-        told, _ = await asyncio.wait_for(self._process.communicate(), self._seconds * MAX_STRETCH + GRACE_SECONDS)
+        told, _ = await asyncio.wait_for(self._process.communicate(), GRACE_SECONDS)
         try:
             return msgspec.json.decode(told, type=list[dict[str, int]])
         except msgspec.DecodeError as error:

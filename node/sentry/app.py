@@ -194,6 +194,7 @@ class SentryApp:
         ]
         counts = {**host.pubsub.counts, **host.streams.counts, **host.admission.refused, **host.admission.held}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
+        counts["banned"] = host.book.banned(now)
         return SentryStatus(at=now, peers=peers, counts=counts)
 
 

@@ -108,6 +108,10 @@ class PeerBook:
         record = self._records.get(peer)
         return record is not None and record.banned_until > now
 
+    def banned(self, now: UnixMilliseconds) -> int:
+        """Return how many peers are banned."""
+        return sum(record.banned_until > now for record in self._records.values())
+
     def score(self, peer: str, now: UnixMilliseconds) -> int:
         """Return the peer's score now, in thousandths; 0 for one that is not known."""
         record = self._records.get(peer)
