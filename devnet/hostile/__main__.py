@@ -211,14 +211,15 @@ async def main(settings: Settings) -> None:
     peers = [HostilePeer(settings, identity, number) for number, identity in enumerate(settings.identities)]
     sys.stdout.buffer.write(BEGUN)
     sys.stdout.buffer.flush()
-    with trio.move_on_after(settings.seconds):
-        async with trio.open_nursery() as nursery:
-            for peer in peers:
-                nursery.start_soon(peer.run)
+    async with trio.open_nursery() as nursery:
+        for peer in peers:
+            nursery.start_soon(peer.run)
+        with trio.move_on_after(settings.seconds):
             while await trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())).receive_some():
                 continue
-            nursery.cancel_scope.cancel()
-    sys.stdout.buffer.write(msgspec.json.encode([dict(peer.counts) for peer in peers]) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode([dict(peer.counts) for peer in peers]) + b"\n")
+        sys.stdout.buffer.flush()
+        os._exit(0)  # libp2p's hosts may take minutes to close when they are cut off in the middle of something
 
 
 if __name__ == "__main__":
