@@ -48,7 +48,7 @@ class Storm:
         """
         if self._process is None:
             raise ValueError("the storm has not begun")
-        told, _ = await asyncio.wait_for(self._process.communicate(), GRACE_SECONDS)
+        told, _ = await asyncio.wait_for(self._process.communicate(b""), GRACE_SECONDS)  # and its input ends
         try:
             return msgspec.json.decode(told, type=list[dict[str, int]])
         except msgspec.DecodeError as error:
