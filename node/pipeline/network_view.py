@@ -10,7 +10,7 @@ from protocol.leaders import Turn
 from protocol.units import Address, BasisPoints, BlockNumber, Wei
 
 MAX_GIVEN = 32
-"""Orders that one block may bring; further finds go their own way."""
+"""Orders that we give for one block, whatever their answers; further finds go their own way: leaders blame floods."""
 MAX_TAKEN = 64
 """Others' orders that are looked at for one block; more are declined as too many."""
 

@@ -57,7 +57,7 @@ def hand_over(state: PipelineState, find: Find, lack: Lack) -> list[Effect] | No
         state.count(Reason.ABOVE_VALUE_LIMIT)
         return None
     primary = _primary_key(state, find)
-    if primary in state.given_keys or len(state.given) >= MAX_GIVEN:
+    if primary in state.given_keys or len(state.given_keys) >= MAX_GIVEN:
         return None
     route = encode_route(_route_of(find))
     floor = opportunity.gross_profit * view.finder_floor_bps // BASIS_POINTS_ONE

@@ -91,6 +91,12 @@ class BoundedStream(YamuxStream):
             self.recv_window += given
             await self.send_window_update(given)
 
+    async def reset(self) -> None:
+        """End the stream both ways; what came and was not read is dropped (libp2p keeps a stream until it is read)."""
+        await super().reset()
+        if isinstance(self.conn, BoundedYamux):
+            self.conn._forget(self.stream_id)  # noqa: SLF001 its own stream
+
 
 class BoundedYamux(Yamux):
     """See the module."""

@@ -22,6 +22,8 @@ LENGTH_BYTES: Final = 4
 STREAM_SECONDS: Final = 2.0
 QUESTIONS_PER_PEER: Final = BucketRules(rate=20, burst=60)
 MAX_PEERS_WATCHED: Final = 1_024
+MAX_ASKED_AT_ONCE: Final = 24
+"""Of one peer: its connection has 32 streams, and gossip needs some."""
 QUESTIONS: Final = (SealedOrder, SealingKeyRequest)
 ANSWERS: Final[dict[type, tuple[type, ...]]] = {
     SealedOrder: (SignedAccept, Have, Decline),
@@ -50,27 +52,47 @@ class DirectStreams:
         self._host, self._protocol = host, TProtocol(protocol)
         self._answer, self._blame, self._now = answer, blame, now
         self._buckets: Buckets[ID] = Buckets(MAX_PEERS_WATCHED)
+        self._asked: Counter[ID] = Counter()
         host.set_stream_handler(self._protocol, self._handle)
 
     async def ask(self, peer: ID, question: DirectMessage, seconds: float = STREAM_SECONDS) -> DirectMessage:
         """Return the peer's answer. Raises NoAnswer."""
+        if self._asked[peer] >= MAX_ASKED_AT_ONCE:
+            self.counts["NOT ASKED"] += 1
+            raise NoAnswer(f"{MAX_ASKED_AT_ONCE} questions to it are under way")
         stream: INetStream | None = None
+        end = self._reset  # an answer that comes late is read by nobody, and would keep the stream
+        self._asked[peer] += 1
         try:
             with trio.fail_after(seconds):
                 stream = await self._host.new_stream(peer, [self._protocol])
                 await write_message(stream, encode_direct(question))
                 answer = decode_direct(await read_message(stream))
+            end = _end
         except RemoteProtocolError as error:
             self._blame(peer, Fault.BAD_STREAM)
             raise NoAnswer(str(error)) from None
         except Exception as error:
             raise NoAnswer(repr(error)) from None
         finally:
-            await _end(stream)
+            await end(stream)
+            self._asked[peer] -= 1
+            if not self._asked[peer]:
+                del self._asked[peer]
         if not isinstance(answer, ANSWERS[type(question)]):
             self._blame(peer, Fault.BAD_STREAM)
             raise NoAnswer(f"{type(answer).__name__} is no answer to {type(question).__name__}")
         return answer
+
+    async def _reset(self, stream: INetStream | None) -> None:
+        """End a stream of which nothing more is wanted."""
+        if stream is None:
+            return
+        with trio.CancelScope(deadline=trio.current_time() + STREAM_SECONDS, shield=True):
+            try:
+                await stream.reset()
+            except Exception:  # the connection ends, and its streams with it
+                self.counts["BROKEN"] += 1
 
     async def _handle(self, stream: INetStream) -> None:
         peer = stream.muxed_conn.peer_id

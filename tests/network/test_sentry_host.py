@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from libp2p.custom_types import TProtocol
 from multiaddr import Multiaddr
 
 from node.errors import NodeError
 from node.sentry import host as host_module
 from node.sentry import streams
-from node.sentry.bounded_yamux import BoundedYamux
+from node.sentry.bounded_yamux import MAX_STREAMS, BoundedYamux
 from node.sentry.host import SentryHost, load_identity
 from node.sentry.peers import Fault, PeerBook
 from node.sentry.streams import NoAnswer, read_message, write_message
@@ -129,6 +131,61 @@ async def test_a_question_gets_its_answer() -> None:
         assert await alice.sentry.streams.ask(bob.sentry.id, ORDER) == HAVE
         assert bob.asked == [REQUEST, ORDER]
         assert bob.sentry.streams.counts == {"ANSWERED": 2}
+
+
+@in_trio
+async def test_too_many_questions_at_once_are_not_asked_and_cost_no_connection() -> None:
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        bob.reply = lambda _: TOLD
+        connections = alice.sentry.host.get_network().get_connections(bob.sentry.id)
+        outcomes: Counter[str] = Counter()
+
+        async def ask() -> None:
+            try:
+                outcomes[type(await alice.sentry.streams.ask(bob.sentry.id, REQUEST)).__name__] += 1
+            except NoAnswer as error:
+                outcomes[str(error)] += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * MAX_STREAMS):
+                nursery.start_soon(ask)
+        asked = streams.MAX_ASKED_AT_ONCE
+        refused = f"{asked} questions to it are under way"
+        assert outcomes == {"SignedSealingKey": asked, refused: 2 * MAX_STREAMS - asked}
+        assert alice.sentry.host.get_network().get_connections(bob.sentry.id) == connections
+        assert await alice.sentry.streams.ask(bob.sentry.id, REQUEST) == TOLD, "there is room again"
+
+
+@in_trio
+async def test_answers_that_come_late_keep_no_streams() -> None:
+    """libp2p keeps a stream whose data nobody has read: after 32 of them nothing can be asked any more."""
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        given_up = trio.Event()
+
+        async def late(stream: Any) -> None:
+            await read_message(stream)
+            await given_up.wait()
+            with contextlib.suppress(Exception):  # it was reset
+                await write_message(stream, codec.encode_direct(TOLD))
+            await stream.close()
+
+        bob.sentry.host.set_stream_handler(TProtocol(orders_protocol(DEVNET)), late)
+        muxer = alice.sentry.host.get_network().get_connections(bob.sentry.id)[0].muxed_conn
+        assert isinstance(muxer, BoundedYamux)
+        before = muxer._count(ours=True)
+
+        async def ask() -> None:
+            with pytest.raises(NoAnswer, match="TooSlow"):
+                await alice.sentry.streams.ask(bob.sentry.id, REQUEST, seconds=0.5)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(streams.MAX_ASKED_AT_ONCE):
+                nursery.start_soon(ask)
+        given_up.set()
+        assert await alice.sentry.streams.ask(bob.sentry.id, REQUEST) == TOLD
+        assert muxer._count(ours=True) == before
 
 
 @in_trio

@@ -36,7 +36,7 @@ from protocol.kinds import DeclineReason
 from protocol.leaders import Turn
 from protocol.routes import decode_route, encode_route
 from protocol.signing import digest, sign
-from protocol.units import Address, BasisPoints, BlockNumber, Gas, UnixNanoseconds, Wei
+from protocol.units import Address, BasisPoints, BlockNumber, Gas, LegKey, UnixNanoseconds, Wei
 from tests import pipeline_scene as scene
 from tests.protocol_factories import DEVNET, KEYS, hash_of
 
@@ -343,7 +343,8 @@ def test_a_leader_without_a_network_leads_nothing(market: GeneratedMarket, order
 
 
 def test_a_block_brings_no_more_orders_than_the_bound(market: GeneratedMarket) -> None:
+    """Also of those that were declined."""
     state = member(FINDER, market)
-    state.given.update({hash_of(f"given {place}"): None for place in range(MAX_GIVEN)})  # type: ignore[misc]
+    state.given_keys.update({LegKey(hash_of(f"given {place}")) for place in range(MAX_GIVEN)})
 
     assert scene.plans(step(state, swap(market)))

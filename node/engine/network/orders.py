@@ -55,7 +55,8 @@ ANSWER_SECONDS: Final = 0.25
 KEY_SECONDS: Final = 0.5
 DECIDE_SECONDS: Final = 0.2
 """Of the answer's time, what we take ourselves."""
-MAX_UNDER_WAY: Final = 64
+MAX_UNDER_WAY: Final = 12
+"""Orders on their way to their leader at once: each has a stream, of which a connection has 32, gossip's included."""
 MAX_KEYS: Final = 4_096
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
