@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from node.engine.endpoints import Endpoints
-from node.engine.evm import Evm, EvmAccount, EvmCall
+from node.engine.evm import Evm, EvmAccount, EvmBlock, EvmCall
 from node.engine.rpc import Call, RpcError
 from node.engine.rpc_types import Data, HashHex, Quantity
 
@@ -79,17 +79,22 @@ def apply_block(evm: Evm, trace: Iterable[BlockTrace]) -> None:
             evm.put_slots(address, {slot: slots[slot] for slot in slots if evm.knows_slot(address, slot)})
 
 
-def traced_call(call: EvmCall, changes: Mapping[str, Mapping[int, int]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return request and options of a `debug_traceCall` that tells what a call reads, behind changes to the state.
+def traced_call(
+    call: EvmCall, changes: Mapping[str, Mapping[int, int]], block: EvmBlock
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return request and options of a `debug_traceCall` that tells what a call reads in a block, behind changes to the
+    state before it.
 
-    It tells changed slots as changed: those must be known before, and are, to whoever knows the changes.
+    It tells changed slots as changed: those must be known before, and are, to whoever knows the changes. In another
+    block than its own an order of the network reverts, and reads next to nothing.
     """
     request = {"from": call.sender, "to": call.to, "value": hex(call.value), "input": "0x" + call.data.hex()}
     overrides = {
         address: {"stateDiff": {_word(slot): _word(value) for slot, value in slots.items()}}
         for address, slots in changes.items()
     }
-    return request, {**prestate_tracer(), "stateOverrides": overrides}
+    when = {"number": hex(block.number), "time": hex(block.timestamp)}
+    return request, {**prestate_tracer(), "stateOverrides": overrides, "blockOverrides": when}
 
 
 def prestate_tracer(**settings: bool) -> dict[str, Any]:

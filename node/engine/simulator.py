@@ -242,7 +242,7 @@ class BundleSimulator:
     async def _learn_call(self, evm: Evm, calls: Sequence[EvmCall], block: EvmBlock, head: Header) -> bool:
         """Read what the last of some calls needs: what the node's tracer tells, then what a run still misses."""
         at = {"blockHash": "0x" + head.hash.hex()}
-        request, how = traced_call(calls[-1], evm.run(calls[:-1], block).changes)
+        request, how = traced_call(calls[-1], evm.run(calls[:-1], block).changes, block)
         state: Prestate = await self._endpoints.call(
             "debug_traceCall", request, at, how, shape=Prestate, seconds=TRACE_SECONDS
         )

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.anvil
 
 GAS_LIMIT = 900_000
 GWEI = 10**9
+IN_ITS_BLOCK = "0x5f354314600a575f5ffd5b6007546014575f5ffd5b00"
+"""Reverts unless the call data is the block's number; then reverts unless slot 7 holds something."""
 
 
 @pytest.fixture
@@ -100,6 +102,27 @@ async def test_node_own_evm_and_chain_agree_to_the_wei(
     assert by_node.profits == own.profits == (profit,)
     assert own.gas_used == by_node.gas_used == pytest.approx(gas, rel=0.01)  # the block's time differs
     assert profit > 0
+
+
+async def test_what_runs_in_its_target_block_alone_is_learnt(
+    vault: Vault, endpoints: Endpoints, simulator: BundleSimulator
+) -> None:
+    """As an order of the network: in another block it reverts, and without its slot too."""
+    where, slot, word = "0x" + "0d" * 20, "0x7", "0x" + (5).to_bytes(32).hex()
+    await vault.chain.rpc.call("anvil_setCode", where, IN_ITS_BLOCK)
+    await vault.chain.rpc.call("anvil_setStorageAt", where, slot, word)
+    await vault.chain.mine()
+    simulator.follow(await head(endpoints))
+    plan = await bundle(vault, await arbitrage(vault), endpoints)
+    (execution,) = plan.executions
+    own = msgspec.structs.replace(execution, call_data=plan.target_block.to_bytes(32))
+    plan = msgspec.structs.replace(plan, executions=(own,), entry_point=Address(raw(where)))
+
+    assert (await simulate(simulator, plan)).failure is None
+    await simulator.settled()
+    assert (await simulate(simulator, plan)).failure is None
+
+    assert simulator.counts["own_evm"] == simulator.counts["by_node"] == 1
 
 
 async def test_after_blocks_of_others_our_own_evm_still_agrees(
