@@ -228,6 +228,7 @@ def test_accounts_are_listed_with_keys_and_a_warning(tmp_path: Path) -> None:
     assert all(one["address"] in words for one in listed if one["role"] == "operator")
 
 
+@pytest.mark.timeout(400)  # three runs of 100 blocks, side by side on however few cores
 def test_one_seed_gives_the_same_100_blocks_to_the_byte_and_another_seed_does_not(own_home: Path) -> None:
     runs = []
     for name, seed in (("first", 7), ("again", 7), ("other", 8)):

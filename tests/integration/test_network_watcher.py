@@ -3,6 +3,7 @@ restored from yesterday's backup does not get there."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -191,6 +192,7 @@ async def test_a_node_restored_from_yesterdays_backup_signs_no_second_answer(
     journal, backup = tmp_path / "signed.journal", tmp_path / "backup"
     begin_journal(journal, owner, head.number)
     shutil.copy2(journal, backup)
+    os.link(journal, tmp_path / "held")  # or the copy that is put back may get the very inode that it names
     with AntiSlashingStore(journal, owner, head.number) as store:
         signer = SlashableSigner(east.keys.domain, east.keys.key, store)
         assert isinstance(signer.accept(accept_of("one", head)), SignedAccept)

@@ -90,7 +90,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_COR
 from node.core_dumps import forbid_core_dumps
 forbid_core_dumps()
 import ctypes
-print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
 os.kill(os.getpid(), signal.SIGABRT)
 """
     done = subprocess.run(
