@@ -9,8 +9,9 @@ is signed up to HORIZON blocks above the head, a time in which a twin would be h
     stale      its last record is older than HORIZON blocks: the node was off, or it was restored with the disk
 
 A restored file is found out as moved, touched or stale. What cannot be: a whole disk put back by less than HORIZON
-blocks. One process holds the lease of a key on a machine; on two machines the twin rule is what is left: who hears
-envelopes of its own operator from another boot signs nothing slashable until it is started again.
+blocks; a copy of less than TOUCHED_AFTER_NS ago that is put back and happens to get the inode it was made of. One
+process holds the lease of a key on a machine; on two machines the twin rule is what is left: who hears envelopes of its
+own operator from another boot signs nothing slashable until it is started again.
 
 SlashableRefused      the rules forbid this signature
 LeaseTaken            another process on this machine holds the key's lease
