@@ -146,7 +146,8 @@ async def _predictions_hold(scene: Play, records: Told, at_least: int = 4) -> No
         if not await _was_disturbed(scene, record, found[record.opportunity_id]):
             alone.append(record.profit == execution.predicted_profit)
     assert len(alone) >= at_least
-    assert sum(alone) >= 0.95 * len(alone), f"{sum(alone)} of {len(alone)}"
+    # 95 percent, and where fewer than twenty landed one of them: a lower number says nothing finer.
+    assert len(alone) - sum(alone) <= max(1, len(alone) // 20), f"{sum(alone)} of {len(alone)}"
 
 
 async def _was_disturbed(scene: Play, record: ExecutionLandedRecord, find: OpportunityFound) -> bool:
