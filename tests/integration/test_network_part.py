@@ -28,7 +28,7 @@ from node.engine.headers import Header, header_from_json
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.rpc import RpcError
-from node.errors import SetupError
+from node.errors import NodeError, SetupError
 from node.identity import write_identity
 from node.keyfile import Password
 from node.link import GossipHeard, NetworkPeer, PeerAsks
@@ -271,6 +271,10 @@ async def test_a_node_says_what_is_wrong_with_its_membership(world_anvil: Anvil,
     execution = msgspec.structs.replace(node.config.execution, vaults=node.config.execution.vaults[1:])
     with pytest.raises(SetupError, match="is in no keystore"):
         async with opened(replace(node, config=msgspec.structs.replace(node.config, execution=execution))):
+            pass
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    with pytest.raises(NodeError, match="too long"):
+        async with opened(replace(node, config=msgspec.structs.replace(node.config, data_folder=deep))):
             pass
     async with opened(replace(node, config=msgspec.structs.replace(node.config, mode=Mode.SHADOW))) as part:
         assert part is None

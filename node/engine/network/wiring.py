@@ -25,9 +25,10 @@ from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.rpc_types import Data
 from node.engine.signing_journal import Owner
-from node.errors import SetupError
+from node.errors import NodeError, SetupError
 from node.identity import SEED_BYTES, peer_id_hash
 from node.keyfile import Password, read_keystore
+from node.link_errors import SocketUnusable
 from node.link_server import LinkServer
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
@@ -86,7 +87,11 @@ async def network_part(
     sentry.heard, sentry.asked = part.heard, part.asked
     config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        async with LinkServer(config.engine_socket, "engine", sentry.handle, clock):
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(LinkServer(config.engine_socket, "engine", sentry.handle, clock))
+            except SocketUnusable as error:
+                raise NodeError(str(error)) from error
             yield part
     finally:
         await orders.close()
