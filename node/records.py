@@ -83,6 +83,8 @@ class SignedExecution(msgspec.Struct, frozen=True, kw_only=True):
     coinbase_wei: Amount
     priority_fee_per_gas: Amount
     gas_limit: Gas
+    behind: tuple[Hash32, ...] = ()
+    """Better opportunities of ours behind which the profit was computed: it holds where they are executed before."""
 
 
 class BundleSigned(Record, frozen=True, kw_only=True, tag="bundle_signed"):

@@ -83,7 +83,7 @@ def simulated(number: int = 1, failure: Reason | None = None) -> BundleSimulated
     )
 
 
-def signed(number: int = 1, sender: Address = HOT_KEY) -> BundleSigned:
+def signed(number: int = 1, sender: Address = HOT_KEY, behind: tuple[Hash32, ...] = ()) -> BundleSigned:
     return BundleSigned(
         bundle_hash=bundle_hash(number),
         target_block=BlockNumber(100 + number),
@@ -99,6 +99,7 @@ def signed(number: int = 1, sender: Address = HOT_KEY) -> BundleSigned:
                 coinbase_wei=str(4 * 10**17),
                 priority_fee_per_gas="2000000000",
                 gas_limit=Gas(300_000),
+                behind=behind,
             ),
         ),
         signed_at=UnixNanoseconds(SEEN_AT + 1_500_000),

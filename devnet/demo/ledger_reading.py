@@ -19,6 +19,7 @@ from devnet.errors import DevnetError
 from node.records import OpportunityFound
 
 _FOUND = msgspec.msgpack.Decoder(OpportunityFound)
+_ID_BYTES = 32
 
 
 class LedgerUnreadable(DevnetError):
@@ -27,14 +28,19 @@ class LedgerUnreadable(DevnetError):
 
 @dataclass(frozen=True, slots=True)
 class LandedExecution:
-    """One that is in a block: what was predicted, what came, and where it went; hashes and ids are bytes."""
+    """One that is in a block: what was predicted, what came, and where it went; hashes and ids are bytes.
 
+    `behind`: the opportunities that the prediction takes to be executed before it.
+    """
+
+    opportunity_id: bytes
     transaction_hash: bytes
     block: int
     predicted: int
     realised: int
     pools: tuple[bytes, ...]
     victims: tuple[bytes, ...]
+    behind: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -118,7 +124,7 @@ def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSumma
     summary.landed = [
         _landed(*row)
         for row in ledger.execute(
-            """SELECT o.transaction_hash, o.block, e.predicted_profit, o.profit, f.found FROM outcomes o
+            """SELECT o.transaction_hash, o.block, e.predicted_profit, o.profit, f.found, e.behind FROM outcomes o
                JOIN executions e ON e.transaction_hash = o.transaction_hash
                JOIN opportunities f ON f.id = o.opportunity_id
                WHERE o.void = 0 AND o.missed IS NULL AND o.block BETWEEN ? AND ? ORDER BY o.sequence""",
@@ -145,13 +151,17 @@ def _network(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> NetworkLedg
     )
 
 
-def _landed(transaction_hash: bytes, block: int, predicted: str, realised: str, found: bytes) -> LandedExecution:
+def _landed(
+    transaction_hash: bytes, block: int, predicted: str, realised: str, found: bytes, behind: bytes
+) -> LandedExecution:
     opportunity = _FOUND.decode(found)
     return LandedExecution(
+        opportunity_id=opportunity.opportunity_id,
         transaction_hash=transaction_hash,
         block=block,
         predicted=int(predicted),
         realised=int(realised),
         pools=tuple(leg.pool_id for leg in opportunity.legs),
         victims=tuple(opportunity.victims),
+        behind=tuple(behind[place : place + _ID_BYTES] for place in range(0, len(behind), _ID_BYTES)),
     )

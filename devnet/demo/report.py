@@ -95,9 +95,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     unexplained: int
     """Opportunities that were sent and of which the ledger tells no outcome."""
     untouched: int
-    """Included executions whose pools nothing else touched before them in the block …"""
+    """Included executions that met what they were computed for: nothing else touched their pools before them …"""
     exact: int
     """… and of these, where predicted and realised profit are equal."""
+    leaderless: int = 0
+    """Included executions that were computed behind a find of our own which did not come before them."""
     ledger_differences: tuple[str, ...]
     left_running: tuple[str, ...]
     beyond_hindsight: tuple[str, ...] = ()
@@ -123,7 +125,8 @@ def expectations(report: Report, evidence: Evidence) -> tuple[Expectation, ...]:
         _expect(
             "predicted equals realised",
             f">= {MINIMUM_EXACT:.0%}",
-            f"{evidence.exact} of {evidence.untouched}",
+            f"{evidence.exact} of {evidence.untouched}"
+            + (f"; {evidence.leaderless} without the find they were computed behind" if evidence.leaderless else ""),
             exact >= MINIMUM_EXACT,
         ),
         _nothing("pools beyond hindsight", evidence.beyond_hindsight),

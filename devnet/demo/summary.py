@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -198,18 +199,39 @@ def rival_bids(
     return bids
 
 
-def exactness(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> tuple[int, int]:
-    """Return (untouched, exact): included executions whose pools nothing but their victims moved before them in the
-    block, and of these, those that brought exactly what was predicted."""
+class Exactness(NamedTuple):
+    """Included executions, held against what was predicted of them."""
+
+    untouched: int
+    """Those that met what they were computed for: before them in the block their pools were moved by nothing but
+    their victims and the finds of our own behind which they were computed, and all of the latter."""
+    exact: int
+    """Of these, those that brought exactly what was predicted."""
+    leaderless: int
+    """Those computed behind a find of our own that did not come before them: they brought what was there instead."""
+
+
+def exactness(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> Exactness:
+    """Compare each node's included executions with what it had predicted."""
     blocks = {block.number: block for block in watch.blocks}
-    untouched = exact = 0
+    untouched = exact = leaderless = 0
     for node in nodes:
+        hashes = {landed.opportunity_id: "0x" + landed.transaction_hash.hex() for landed in node.ledger.landed}
         for landed in node.ledger.landed:
             block = blocks.get(landed.block)
-            if block is not None and not _touched(block, landed.transaction_hash, landed.pools, landed.victims):
+            if block is None:
+                continue
+            before = _before(block, "0x" + landed.transaction_hash.hex())
+            expected = {hashes.get(name, "") for name in landed.behind}
+            if not expected <= {mined.hash for mined in before}:
+                leaderless += 1
+                continue
+            expected |= {"0x" + victim.hex() for victim in landed.victims}
+            pools = {"0x" + pool.hex() for pool in landed.pools}
+            if not any(_moves(mined, pools) for mined in before if mined.hash not in expected):
                 untouched += 1
                 exact += landed.predicted == landed.realised
-    return untouched, exact
+    return Exactness(untouched, exact, leaderless)
 
 
 def beyond_hindsight(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> list[str]:
@@ -229,14 +251,8 @@ def beyond_hindsight(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> list[st
     )
 
 
-def _touched(block: SeenBlock, own: bytes, pools: Sequence[bytes], victims: Sequence[bytes]) -> bool:
-    ours, theirs = "0x" + own.hex(), {"0x" + victim.hex() for victim in victims}
-    for mined in block.transactions:
-        if mined.hash == ours:
-            return False
-        if mined.hash not in theirs and _moves(mined, {"0x" + pool.hex() for pool in pools}):
-            return True
-    return False
+def _before(block: SeenBlock, own: str) -> list[Mined]:
+    return list(takewhile(lambda mined: mined.hash != own, block.transactions))
 
 
 def _moves(mined: Mined, pools: set[str]) -> bool:
@@ -276,12 +292,13 @@ def make_report(outcome: Outcome) -> Report:
         network=_network(outcome),
         expectations=(),
     )
-    untouched, exact = exactness(outcome.watch, outcome.nodes)
+    held = exactness(outcome.watch, outcome.nodes)
     evidence = Evidence(
         included_by_node={node.operator.name: node.earned.included for node in outcome.nodes},
         unexplained=sum(ledger.unexplained for ledger in ledgers),
-        untouched=untouched,
-        exact=exact,
+        untouched=held.untouched,
+        exact=held.exact,
+        leaderless=held.leaderless,
         ledger_differences=tuple(line for node in outcome.nodes for line in ledger_differences(manifest, node)),
         left_running=tuple(outcome.left_running),
         beyond_hindsight=tuple(beyond_hindsight(outcome.watch, outcome.nodes)),

@@ -100,6 +100,8 @@ def _sent(sent: Sent) -> Text:
         f"promised {int(sent.predicted_profit):,}, at least {int(sent.minimum_profit):,}; "
         f"bid: {ether(sent.coinbase_wei)} to the builder and {ether(sent.priority_fee_per_gas)} a gas"
     )
+    for name in sent.behind:
+        text.append(f"\ncomputed behind {name}: without it before ours the profit is another")
     for answer in sent.answers:
         text.append(f"\n{answer.relay}: ")
         text.append(answer.error or "taken", style="red" if answer.error else "green")

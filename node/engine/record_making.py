@@ -65,6 +65,7 @@ def _signed_executions(executions: Sequence[Execution], own: Sequence[Hash32]) -
             coinbase_wei=str(execution.bid.coinbase_wei),
             priority_fee_per_gas=str(execution.bid.priority_fee_per_gas),
             gas_limit=execution.gas_limit,
+            behind=execution.opportunity.behind,
         )
         for execution, transaction_hash in zip(executions, own, strict=True)
     )

@@ -66,6 +66,7 @@ def _follow(state: PipelineState, find: Find, better: list[Placed]) -> list[Effe
     if head is None:
         return []
     timestamp = UnixSeconds(head.timestamp + 1)
+    better = schedule.with_what_they_follow(better)
     left = state.residuals.behind(find, [placed.find for placed in better], timestamp, state.now)
     price = None if left is None else state.search.prices[left.route.rank]
     if left is None or price is None or any(placed not in better for placed in schedule.in_conflict_with(left)):
@@ -74,9 +75,8 @@ def _follow(state: PipelineState, find: Find, better: list[Placed]) -> list[Effe
     costs = costs_of(left, bid, schedule.base_fee)
     if isinstance(state.gate.check(question(state, left, bid, costs, 0), state.now), Rejected):
         return []
-    behind = tuple([placed.id for placed in better])
-    wanted = Placed(left, bid, costs, price, better[0].sender, teaches=False, behind=behind)
-    placed = None if left.opportunity.id in behind else schedule.with_key_behind(wanted, better, state.treasury)
+    wanted = Placed(left, bid, costs, price, better[0].sender, teaches=False)
+    placed = None if wanted.id in wanted.behind else schedule.with_key_behind(wanted, better, state.treasury)
     return [] if placed is None else on_its_way(state, placed, schedule.place(placed, (), state.treasury))
 
 

@@ -71,8 +71,9 @@ def find_of(
     target_block: BlockNumber,
     profit_token: Address,
     seen_at: UnixNanoseconds,
+    behind: tuple[Hash32, ...] = (),
 ) -> Find:
-    """Make the opportunity of a route behind its victims."""
+    """Make the opportunity of a route behind its victims, and behind better finds of ours where it was computed so."""
     steps = search.steps_of(route)
     kind = OpportunityKind.BACKRUN if victims else OpportunityKind.CYCLIC_ARBITRAGE
     transactions = tuple([pending.transaction for pending in victims])
@@ -89,6 +90,7 @@ def find_of(
         gas=route.gas,
         victims=transactions,
         seen_at=seen_at,
+        behind=behind,
     )
     return Find(opportunity, route, pools, tuple([pending.pools for pending in victims]))
 

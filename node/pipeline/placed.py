@@ -18,7 +18,6 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     """A find that is on its way, with its own bid and what was reserved for it.
 
     `teaches`: whether its outcome says something about the bid; not if it only stands by for a better one of ours.
-    `behind`: better ones that it was computed behind, and so has to be executed after.
     """
 
     find: Find
@@ -27,12 +26,16 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     price: ReferencePrice
     sender: Address
     teaches: bool = True
-    behind: tuple[Hash32, ...] = ()
 
     @property
     def id(self) -> Hash32:
         """The opportunity's id."""
         return self.find.opportunity.id
+
+    @property
+    def behind(self) -> tuple[Hash32, ...]:
+        """Better ones that it was computed behind, and so has to be executed after."""
+        return self.find.opportunity.behind
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -131,6 +131,8 @@ class Opportunity(msgspec.Struct, frozen=True, gc=False):
     seen_at: UnixNanoseconds
     order: NetworkOrder | None = None
     """None for a find of our own; else the profit is what is left after the finder's part and the fee."""
+    behind: tuple[Hash32, ...] = ()
+    """Better finds of ours behind which it was computed: what it brings holds where they are executed before it."""
 
 
 class Bid(msgspec.Struct, frozen=True, gc=False):

@@ -75,6 +75,14 @@ class Schedule:
             if conflict(find, placed.find) or (placed.sender in keys[1:] and share_victim(find, placed.find))
         ]
 
+    def with_what_they_follow(self, several: Sequence[Placed]) -> list[Placed]:
+        """These and all that they were computed behind, in the order in which they were taken."""
+        names = {placed.id for placed in several}
+        for placed in reversed(self._placed):  # what a find is behind was taken before it
+            if placed.id in names:
+                names.update(placed.behind)
+        return [placed for placed in self._placed if placed.id in names]
+
     def _keys_of_company(self, find: Find, leaving: Sequence[Placed] = ()) -> list[Address]:
         """The hot keys whose finds share a victim with this one and do not conflict with it, the most worth first."""
         worth: dict[Address, int] = {}

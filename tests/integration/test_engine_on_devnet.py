@@ -146,24 +146,31 @@ async def _predicted_to_the_wei(scene: Play, records: Told) -> list[bool]:
     """Of each execution whose pools nobody else touched: whether its profit is what was predicted."""
     predicted = {one.transaction_hash: one for bundle in records.of(BundleSigned) for one in bundle.executions}
     found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
+    landed_as = {record.opportunity_id: record.transaction_hash for record in records.of(ExecutionLandedRecord)}
     alone: list[bool] = []
     for record in records.of(ExecutionLandedRecord):
         execution = predicted[record.transaction_hash]
         assert int(record.profit) >= int(execution.minimum_profit)
-        if not await _was_disturbed(scene, record, found[record.opportunity_id]):
+        ahead = {landed_as.get(name) for name in execution.behind}
+        if not await _was_disturbed(scene, record, found[record.opportunity_id], ahead):
             alone.append(record.profit == execution.predicted_profit)
     return alone
 
 
-async def _was_disturbed(scene: Play, record: ExecutionLandedRecord, find: OpportunityFound) -> bool:
+async def _was_disturbed(
+    scene: Play, record: ExecutionLandedRecord, find: OpportunityFound, ahead: set[Hash32 | None]
+) -> bool:
+    """Whether it met another market than it was computed for: moved by others, or not by the finds of ours `ahead`."""
     pools, before = {"0x" + leg.pool_id.hex() for leg in find.legs}, []
     for receipt in await scene.chain.rpc.call("eth_getBlockReceipts", hex(record.block)):
         if bytes.fromhex(receipt["transactionHash"][2:]) == record.transaction_hash:
             break
-        if bytes.fromhex(receipt["transactionHash"][2:]) not in find.victims:
+        if bytes.fromhex(receipt["transactionHash"][2:]) in ahead:
+            ahead = ahead - {bytes.fromhex(receipt["transactionHash"][2:])}
+        elif bytes.fromhex(receipt["transactionHash"][2:]) not in find.victims:
             before.append(receipt)
     names = {name for receipt in before for log in receipt["logs"] for name in (log["address"], *log["topics"][1:2])}
-    return bool(pools & names)
+    return bool(ahead or pools & names)
 
 
 async def test_with_uniswap_v3_as_the_only_lender_its_pools_lend_what_lands_in_the_safe(

@@ -277,7 +277,7 @@ async def ledger_of(tmp_path: Path) -> Path:
     ledger = await open_ledger(config.ledger_path)
     records: list[AnyRecord] = [
         found(1), simulated(1), signed(1), answered(1), answered(1, "titan", "too late"), landed(1),
-        found(2), signed(2), missed(2), found(3), simulated(3, Reason.SIMULATION_REVERTED),
+        found(2), signed(2, behind=(opportunity_id(1),)), missed(2), found(3), simulated(3, Reason.SIMULATION_REVERTED),
         dropped(3, Reason.SIMULATION_REVERTED), found(4), signed(4), landed(4),
         OutcomeRetracted(block_hash=landed(4).block_hash), missed(4, Reason.REVERTED, 10**15),
         found(5), msgspec.structs.replace(found(6), victims=()), signed(6),
@@ -313,6 +313,7 @@ async def test_why_tells_a_miss_with_its_reason_its_advice_and_who_took_it(ledge
     assert "→ The bid policy learns from this." in told
     assert f"lost to transaction 0x{hash_of(2, 0x1057).hex()}" in told
     assert "no relay has answered" in told
+    assert f"computed behind 0x{opportunity_id(1).hex()}: without it before ours the profit is another" in told
 
 
 async def test_why_tells_drops_reorganisations_and_what_is_still_open(ledger_of: Path) -> None:

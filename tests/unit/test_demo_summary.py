@@ -92,6 +92,23 @@ def paid(wei: int, source: str = EXECUTOR) -> dict[str, Any]:
     return {"address": address("WETH"), "topics": [WITHDRAWAL, padded], "data": hex(wei)}
 
 
+def opportunity_of(number: int) -> bytes:
+    return b"opportunity of" + bytes(records.transaction_hash(number))
+
+
+def landed(
+    number: int,
+    *,
+    block: int = 101,
+    pools: tuple[bytes, ...] = (b"\xaa",),
+    victims: tuple[bytes, ...] = (),
+    behind: tuple[bytes, ...] = (),
+) -> LandedExecution:
+    return LandedExecution(
+        opportunity_of(number), bytes(records.transaction_hash(number)), block, 5, 5, pools, victims, behind
+    )
+
+
 def moved(pool: str) -> dict[str, Any]:
     return {"address": "0x" + pool, "topics": ["0x00"], "data": "0x"}
 
@@ -152,7 +169,7 @@ def good_node(found: Earned) -> NodeOutcome:
         gas_wei=found.gas_wei,
         bid_wei=found.bids_wei,
         tick_to_bundle_ns=[100_000, 300_000],
-        landed=[LandedExecution(bytes(records.transaction_hash(1)), 101, 5, 5, (KNOWN,), ())],
+        landed=[landed(1, pools=(KNOWN,))],
     )
     return NodeOutcome(NORTH, booked, found, 0)
 
@@ -182,26 +199,34 @@ def test_a_ledger_that_says_what_the_chain_says_has_no_differences() -> None:
 def test_only_executions_whose_pools_nothing_else_moved_are_held_against_their_prediction(
     before: tuple[Any, ...], victims: tuple[int, ...], expected: tuple[int, int]
 ) -> None:
-    landed = LandedExecution(
-        bytes(records.transaction_hash(1)),
-        101,
-        5,
-        5,
-        (b"\xaa",),
-        tuple(bytes(records.transaction_hash(victim)) for victim in victims),
-    )
-    elsewhere = LandedExecution(bytes(records.transaction_hash(9)), 99, 5, 5, (b"\xaa",), ())
-    node = NodeOutcome(NORTH, LedgerSummary(landed=[landed, elsewhere]), Earned({}, 0, 0, 0, 1), 0)
+    ours = landed(1, victims=tuple(bytes(records.transaction_hash(victim)) for victim in victims))
+    node = NodeOutcome(NORTH, LedgerSummary(landed=[ours, landed(9, block=99)]), Earned({}, 0, 0, 0, 1), 0)
     seen = watch(mined(2, address("somebody"), *before), mined(1, KEY, moved("aa")))
+    assert exactness(seen, [node]) == (*expected, 0)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ((2, 1), (2, 2, 0)),  # the better one, then what was computed behind it
+        ((1, 2), (0, 0, 1)),  # the better one came later: the other met another market, and moved its pool
+        ((1,), (0, 0, 1)),  # the better one is in no block
+        ((2, 3, 1), (1, 1, 0)),  # somebody else came between
+    ],
+)
+def test_what_was_computed_behind_a_find_of_ours_is_held_against_its_prediction_where_that_came_before_it(
+    order: tuple[int, ...], expected: tuple[int, int, int]
+) -> None:
+    better, left = landed(2), landed(1, behind=(opportunity_of(2),))
+    ours = [one for one in (better, left) if one.transaction_hash in {records.transaction_hash(n) for n in order}]
+    node = NodeOutcome(NORTH, LedgerSummary(landed=ours), Earned({}, 0, 0, 0, 1), 0)
+    seen = watch(*(mined(number, KEY, moved("aa")) for number in order))
     assert exactness(seen, [node]) == expected
 
 
 def test_a_pool_that_hindsight_does_not_look_at_is_named_unless_a_loan_was_liquidated_through_it() -> None:
-    landed = [
-        LandedExecution(bytes(records.transaction_hash(number)), 101, 5, 5, pools, ())
-        for number, pools in ((1, (KNOWN,)), (2, (KNOWN, b"\xbb")), (3, (b"\xcc",)))
-    ]
-    node = NodeOutcome(NORTH, LedgerSummary(landed=landed), Earned({}, 0, 0, 0, 3), 0)
+    several = [landed(number, pools=pools) for number, pools in ((1, (KNOWN,)), (2, (KNOWN, b"\xbb")), (3, (b"\xcc",)))]
+    node = NodeOutcome(NORTH, LedgerSummary(landed=several), Earned({}, 0, 0, 0, 3), 0)
     event = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
     liquidation = {"address": address("aave_pool"), "topics": [topic(event)], "data": "0x"}
     seen = watch(mined(1, KEY), mined(2, KEY), mined(3, KEY, liquidation))

@@ -153,6 +153,17 @@ def test_what_is_left_behind_a_better_find_is_exact_once_that_is_executed() -> N
     assert seen_so >= 3
 
 
+def test_what_a_find_was_computed_behind_comes_with_it_and_before_it() -> None:
+    seen_so = 0
+    for state, left, better, _ in followers():
+        together = state.schedule.with_what_they_follow([left])
+        assert together[-1] is left
+        assert {one.id for one in together[:-1]} == {one.id for one in better}
+        assert all({*one.behind} <= {before.id for before in together[:place]} for place, one in enumerate(together))
+        seen_so += 1
+    assert seen_so >= 3
+
+
 def test_what_is_left_goes_on_another_key_and_pays_less_per_gas_than_the_better_ones() -> None:
     seen_so = 0
     for state, left, better, effects in followers():

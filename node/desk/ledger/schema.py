@@ -76,6 +76,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             operator BLOB NOT NULL, verdict TEXT NOT NULL, at INTEGER NOT NULL) STRICT""",
         "CREATE INDEX network_alerts_by_id ON network_alerts (alert_id)",
     ),
+    (
+        # The ids of the opportunities behind which the profit was computed, one after the other.
+        "ALTER TABLE executions ADD COLUMN behind BLOB NOT NULL DEFAULT x''",
+    ),
 )
 
 

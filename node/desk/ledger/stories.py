@@ -21,6 +21,7 @@ from node.records import OpportunityFound
 
 _ID: Final = re.compile(r"(?:0x)?([0-9a-f]{4,64})\Z")
 _FOUND: Final = msgspec.msgpack.Decoder(OpportunityFound)
+_ID_BYTES: Final = 32
 _AMBIGUOUS_SHOWN: Final = 5
 
 
@@ -61,6 +62,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     gas_limit: int
     signed_at: int
     tick_to_bundle_ns: int
+    behind: tuple[str, ...]
+    """The opportunities that the predicted profit takes to be executed before it."""
     answers: tuple[Answer, ...]
 
 
@@ -150,7 +153,7 @@ async def _story(connection: aiosqlite.Connection, opportunity: bytes) -> Story:
     sent = await _rows(
         connection,
         """SELECT bundle_hash, transaction_hash, executions.target_block, sender, nonce, predicted_profit,
-            minimum_profit, coinbase_wei, priority_fee_per_gas, gas_limit, signed_at, tick_to_bundle_ns
+            minimum_profit, coinbase_wei, priority_fee_per_gas, gas_limit, signed_at, tick_to_bundle_ns, behind
             FROM executions JOIN bundles ON bundles.hash = bundle_hash WHERE opportunity_id = ? ORDER BY signed_at""",
         (opportunity,),
     )
@@ -178,6 +181,7 @@ async def _sent(connection: aiosqlite.Connection, row: Sequence[Any]) -> Sent:
     )
     named = dict(zip(Sent.__struct_fields__[:-1], row, strict=True))
     named |= {name: _hex(named[name]) for name in ("bundle_hash", "transaction_hash", "sender")}
+    named["behind"] = tuple(_hex(row[-1][at : at + _ID_BYTES]) for at in range(0, len(row[-1]), _ID_BYTES))
     return Sent(
         **named, answers=tuple(Answer(relay=relay, error=error, took_ns=took) for relay, error, took in answers)
     )

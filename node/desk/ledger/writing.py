@@ -133,10 +133,10 @@ async def _signed(db: aiosqlite.Connection, record: BundleSigned) -> None:
     )
     for signed in record.executions:
         await db.execute(
-            "INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (signed.transaction_hash, record.bundle_hash, signed.opportunity_id, signed.sender, signed.nonce,
              record.target_block, signed.predicted_profit, signed.minimum_profit, signed.coinbase_wei,
-             signed.priority_fee_per_gas, signed.gas_limit),
+             signed.priority_fee_per_gas, signed.gas_limit, b"".join(signed.behind)),
         )  # fmt: skip
     await tally(db, "bundles", "signed")
     await tally(db, "executions", "signed", len(record.executions))

@@ -26,7 +26,9 @@ class ResidualDetector:
         self._market, self._search, self._book, self._settings = market, search, book, settings
 
     def behind(self, find: Find, better: Sequence[Find], timestamp: UnixSeconds, now: UnixNanoseconds) -> Find | None:
-        """The best find through the same pools or behind the same victims once `better` is executed; None if none."""
+        """The best find through the same pools or behind the same victims once `better` are executed, in this order;
+        None if none.
+        """
         if not all(_is_in_the_market(one) for one in (*better, find)):
             return None
         overlay, laid = Overlay(self._market), set[bytes]()
@@ -54,6 +56,7 @@ class ResidualDetector:
             target_block=find.opportunity.target_block,
             profit_token=self._settings.profit_tokens[route.rank].address,
             seen_at=now,
+            behind=tuple([one.opportunity.id for one in better]),
         )
 
     def _pending(self, find: Find) -> list[PendingSwap] | None:
