@@ -194,6 +194,8 @@ class Anvil:
                 # Chain time goes on where it stopped; else the next block would be stamped with the wall clock.
                 head = await rpc.call("eth_getBlockByNumber", "latest", False)
                 await rpc.call("evm_setTime", int(head["timestamp"], 16))
+                # A loaded state brings its own limit, whatever the command line says.
+                await rpc.call("evm_setBlockGasLimit", self._options.gas_limit)
 
     async def _read_output(self, port: asyncio.Future[int]) -> None:
         process = self._process

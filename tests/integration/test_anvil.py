@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from devnet import anvil as module
-from devnet.anvil import ANVIL_VERSION, GENESIS_BASE_FEE, GENESIS_TIMESTAMP, Anvil, AnvilOptions
+from devnet.anvil import ANVIL_VERSION, BLOCK_GAS_LIMIT, GENESIS_BASE_FEE, GENESIS_TIMESTAMP, Anvil, AnvilOptions
 from devnet.errors import ChainFailed, PortTaken, ToolMissing
 from devnet.packages import NPM_FOLDER, Packages
 from devnet.rpc import RpcClient
+from devnet.world import World
 
 pytestmark = pytest.mark.anvil
 
@@ -48,6 +49,23 @@ async def test_everything_about_the_chain_is_pinned(anvil: Anvil) -> None:
     assert int(block["timestamp"], 16) == GENESIS_TIMESTAMP
     assert int(block["baseFeePerGas"], 16) == GENESIS_BASE_FEE
     assert (info["hardFork"], info["transactionOrder"]) == ("Osaka", "fifo")
+
+
+async def test_a_loaded_state_does_not_bring_its_own_gas_limit(
+    packages: Packages, world: World, tmp_path: Path
+) -> None:
+    wanted = 10 * BLOCK_GAS_LIMIT
+    options = AnvilOptions(load_state=world.state_path, gas_limit=wanted)
+    async with Anvil(packages.anvil, options, tmp_path / "log") as anvil, RpcClient(anvil.url) as rpc:
+        limits = [await _limit_of_the_next_block(rpc)]
+        assert await rpc.call("evm_revert", await rpc.call("evm_snapshot"))
+        limits.append(await _limit_of_the_next_block(rpc))
+    assert limits == [wanted, wanted]
+
+
+async def _limit_of_the_next_block(rpc: RpcClient) -> int:
+    await rpc.call("evm_mine")
+    return int((await rpc.call("eth_getBlockByNumber", "latest", False))["gasLimit"], 16)
 
 
 async def test_it_mines_only_on_demand(anvil: Anvil) -> None:

@@ -144,7 +144,8 @@ class Scene:
         await self.rpc.call("evm_mine")
         head = await self.head()
         if len(head.transactions) != len(sent):
-            raise RuntimeError(f"block {head.number} has {len(head.transactions)} transactions of {len(sent)}")
+            gas = f"{int(head.gas_used, 16)} gas of {int(head.gas_limit, 16)}"
+            raise RuntimeError(f"block {head.number} has {len(head.transactions)} transactions of {len(sent)}; {gas}")
         return head
 
     async def _signed(self, sender: Account, to: str | None, data: bytes) -> bytes:
