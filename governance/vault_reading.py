@@ -106,6 +106,13 @@ async def read_vault(reader: Reader, safe: Address, module: Address) -> VaultSta
     )
 
 
+def executor_of(answer: bytes) -> Address:
+    """Return the executor out of what `vaultOf(address)` answers. Raises MalformedMessage."""
+    names, types = _vault_fields()
+    (values,) = decode([f"({','.join(types)})"], answer)
+    return address_from_hex(values[names.index("executor")])
+
+
 async def read_inventory(reader: Reader, safe: Address, module: Address) -> InventoryStanding | None:
     """Return a vault's limits in inventory mode, and how much of them is used; None where that mode is off."""
     at = address_to_hex(safe)

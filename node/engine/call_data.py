@@ -12,12 +12,14 @@ from governance.executor import (
     BalancerLoan,
     ConcentratedHop,
     ConcentratedLoan,
+    CurveHop,
     Hop,
     Loan,
     OrderToExecute,
     PairHop,
     PairVenue,
     Plan,
+    SingletonHop,
     encode_execution,
 )
 from node.pipeline.amm.units import TokenAmount
@@ -30,7 +32,9 @@ from protocol.units import TokenAmount as Amount
 _PAIRS: Final = {PoolFamily.UNISWAP_V2: PairVenue.UNISWAP_V2, PoolFamily.SUSHI_V2: PairVenue.SUSHI_SWAP}
 
 
-TRADED: Final = frozenset({*_PAIRS, PoolFamily.UNISWAP_V3, *AT_BALANCER_V2})
+TRADED: Final = frozenset(
+    {*_PAIRS, PoolFamily.UNISWAP_V3, *AT_BALANCER_V2, PoolFamily.UNISWAP_V4, PoolFamily.CURVE_PLAIN}
+)
 """The families that the executor has venues for; `_hop` knows each."""
 
 
@@ -86,4 +90,21 @@ def _hop(step: Step) -> Hop:
         return ConcentratedHop(token_out=step.token_out, fee_pips=step.fee_pips, minimum_out=minimum)
     if step.family in AT_BALANCER_V2:
         return BalancerHop(token_out=step.token_out, pool_id=step.pool_id, minimum_out=minimum)
+    if step.family is PoolFamily.UNISWAP_V4:
+        return SingletonHop(
+            token_out=step.token_out,
+            fee_pips=step.fee_pips,
+            tick_spacing=step.tick_spacing,
+            in_ether=step.in_ether,
+            minimum_out=minimum,
+        )
+    if step.family is PoolFamily.CURVE_PLAIN:
+        return CurveHop(
+            token_out=step.token_out,
+            pool=step.address,
+            coin_in=step.index_in,
+            coin_out=step.index_out,
+            is_crypto=False,
+            minimum_out=minimum,
+        )
     return PairHop(venue=_PAIRS[step.family], token_out=step.token_out, minimum_out=minimum)

@@ -20,6 +20,7 @@ from typing import Final
 
 from node.config import FactoryConfig, ProtocolsConfig
 from node.engine.endpoints import Endpoints
+from node.engine.executor_pools import ExecutorPools
 from node.engine.headers import Header
 from node.engine.listed_pools import ListedPools
 from node.engine.multicall import Multicall, View, number_at
@@ -73,12 +74,13 @@ class Discovery:
         max_pools: int,
         pass_over: Callable[[PoolId], None],
         catalogue: PoolCatalogue,
+        executors: ExecutorPools | None = None,
     ) -> None:
         self._listed = ListedPools(multicall, protocols.pools)
         self.passed_over: Counter[str] = Counter()
         self._endpoints, self._multicall, self._protocols = endpoints, multicall, protocols
         self._profit_tokens, self._max_pools, self._pass_over = tuple(profit_tokens), max_pools, pass_over
-        self._catalogue = catalogue
+        self._catalogue, self._executors = catalogue, executors
 
     async def pools(self, head: Header) -> list[PoolSpec]:
         """Return every pool of the configured factories at a head, at most `max_pools`. Raises RpcError."""
@@ -98,7 +100,8 @@ class Discovery:
             found += record.pools
             records[factory.address] = record
         await self._catalogue.save(records, head)
-        found += await self._listed.pools(head.hash)
+        listed = await self._listed.pools(head.hash)
+        found += listed if self._executors is None else await self._executors.marked(listed, head.hash)
         if len(found) > self._max_pools:
             _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), self._max_pools)
         return found[: self._max_pools]

@@ -25,6 +25,7 @@ from node.engine.block_reader import BlockReader
 from node.engine.block_teller import BlockTeller, FeedHooks, FeedTime
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoint, Endpoints
+from node.engine.executor_pools import ExecutorPools
 from node.engine.feed_live import PROBE_SECONDS, LiveFeed
 from node.engine.feed_lockstep import LockstepFeed
 from node.engine.feed_parts import ChainUnusable, FeedParts
@@ -201,7 +202,14 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
         logs=logs,
         pools=pools,
         discovery=Discovery(
-            endpoints, multicall, protocols, profit_tokens, bounds.max_pools, logs.pass_over, catalogue
+            endpoints,
+            multicall,
+            protocols,
+            profit_tokens,
+            bounds.max_pools,
+            logs.pass_over,
+            catalogue,
+            ExecutorPools(endpoints, config.execution),
         ),
         memory=MarketMemory(folder, config.chain.id, endpoints, protocols),
         state_of=hooks.state_of,

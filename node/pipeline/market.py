@@ -17,7 +17,7 @@ from node.pipeline.kernels import ROW_WIDTH, Floats
 from node.pipeline.pools import PoolFamily, PoolId, PoolSpec, PoolState, edge_key
 from node.pipeline.rows import TickStore, rows_of
 from node.pipeline.rows_curves import Row
-from protocol.units import Address
+from protocol.units import ZERO_ADDRESS, Address
 
 _ROW = Struct(f"{ROW_WIDTH}d")
 _ROW_BYTES = _ROW.size
@@ -36,7 +36,9 @@ class Edge(msgspec.Struct, frozen=True, gc=False):
 class Market:
     """Pools and tokens have numbers here, in the order in which they were discovered.
 
-    Pools of families that are not in `traded` are seen, not traded: their states are kept, and no cycle goes through.
+    Pools that the executor cannot call, or of families that are not in `traded`, are seen, not traded: their states are
+    kept, and no cycle goes through. The first profit token is the wrapped coin: where a pool holds ether, a route holds
+    that.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Market:
         traded: Collection[PoolFamily] = frozenset(PoolFamily),
     ) -> None:
         self.specs: list[PoolSpec] = []
+        self.routed: list[tuple[Address, ...]] = []
+        """By pool: its tokens, in its own order, as a route holds them."""
         self.states: list[PoolState | None] = []
         self.edges: list[Edge] = []
         self.first_edge: list[int] = [0]
@@ -57,6 +61,7 @@ class Market:
         self.ticks = TickStore()
         self.refused_pools = 0
         self._eligible: list[bool] = []
+        self._may_trade: list[bool] = []
         self._max_pools, self._max_cycles, self._traded = max_pools, max_cycles, frozenset(traded)
         self._number_of: dict[PoolId, int] = {}
         self._token_number: dict[Address, int] = {}
@@ -64,6 +69,7 @@ class Market:
         self._trusted: dict[Address, bool] = {}
         self._pools_of_token: dict[Address, list[int]] = {}
         self._starts = [self._token(token) for token in profit_tokens]
+        self._coin = next(iter(profit_tokens), ZERO_ADDRESS)
         self.index = empty_index()
         self.is_indexed = True
 
@@ -122,11 +128,13 @@ class Market:
         pool = len(self.specs)
         self._number_of[spec.id] = pool
         self.specs.append(spec)
+        self.routed.append(self._as_routed(spec))
         self.states.append(None)
         self._eligible.append(False)
-        numbers = [self._token(token) for token in spec.tokens]
+        self._may_trade.append(self._is_for_trading(pool))
+        numbers = [self._token(token) for token in self.routed[pool]]
         for index_in, token_in in enumerate(spec.tokens):
-            self._pools_of_token.setdefault(token_in, []).append(pool)
+            self._pools_of_token.setdefault(self.routed[pool][index_in], []).append(pool)
             for index_out, token_out in enumerate(spec.tokens):
                 if index_in != index_out:
                     self.edge_by_key[edge_key(spec, token_in, token_out)] = len(self.edges)
@@ -147,7 +155,7 @@ class Market:
         """Write the pool's rows anew from its confirmed state and what is trusted."""
         state = self.states[pool]
         is_known = state is not None and pool not in self._quarantined
-        self._eligible[pool] = is_known and self.specs[pool].family in self._traded and self._is_trusted(pool)
+        self._eligible[pool] = is_known and self._may_trade[pool]
         if state is None or not self._eligible[pool]:
             self.clear_rows(pool)
         else:
@@ -188,10 +196,23 @@ class Market:
         """Set the token screen's verdict; tokens without one are not trusted."""
         self._trusted[token] = trusted
         for pool in self.pools_of(token):
+            self._may_trade[pool] = self._is_for_trading(pool)
             self.refresh(pool)
 
-    def _is_trusted(self, pool: int) -> bool:
-        return all(self._trusted.get(token, False) for token in self.specs[pool].traded_tokens)
+    def _as_routed(self, spec: PoolSpec) -> tuple[Address, ...]:
+        if not spec.holds_ether or self._coin in spec.tokens:  # between ether and the coin nothing is to be had
+            return spec.tokens
+        return (self._coin, *spec.tokens[1:])
+
+    def _is_for_trading(self, pool: int) -> bool:
+        """Whether the executor has a venue for it and its tokens are trusted, but for a share that is not traded."""
+        spec = self.specs[pool]
+        share = None if spec.is_share else spec.address
+        return (
+            spec.family in self._traded
+            and spec.can_be_called
+            and all(self._trusted.get(token, False) for token in self.routed[pool] if token != share)
+        )
 
     def _token(self, token: Address) -> int:
         number = self._token_number.get(token)

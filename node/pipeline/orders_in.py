@@ -20,11 +20,12 @@ from node.pipeline.events import AnswerOrder, Effect, OrderArrived, OrderVerdict
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
+from node.pipeline.market import Market
 from node.pipeline.network_view import MAX_TAKEN, NetworkView
 from node.pipeline.order_answers import accepted, declined
 from node.pipeline.placed import Placed
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
-from node.pipeline.pools import PoolFamily, PoolSpec
+from node.pipeline.pools import NAMED_BY_MORE, PoolFamily, PoolSpec
 from node.pipeline.risk import Rejected
 from node.pipeline.search import Route as SearchRoute
 from node.pipeline.state import PipelineState
@@ -122,7 +123,7 @@ def _find_of(
     order, settings = event.order, state.settings
     ranks = [place for place, token in enumerate(settings.profit_tokens) if token.address == order.profit_token]
     price = state.search.prices[ranks[0]] if ranks else None
-    steps = _steps(route, settings.traded)
+    steps = _steps(route, state.market, settings.traded)
     if price is None or not ranks or steps is None or not _is_cycle(steps, order.profit_token):
         return DeclineReason.INVALID
     specs = [_spec_of(step) for step in steps]
@@ -167,21 +168,32 @@ def _dues(view: NetworkView, event: OrderArrived, net: int, coin: bytes) -> int:
     return paid + fee
 
 
-def _steps(route: Route, traded: Collection[PoolFamily]) -> tuple[SwapStep, ...] | None:
-    """The route's swaps in our own types; None with a family that our executor has no venue for."""
+def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tuple[SwapStep, ...] | None:
+    """The route's swaps in our own types; None with a pool that our executor has no venue for.
+
+    What a route does not say of a pool that is not named by tokens and fee, we know or do not take the order.
+    """
     steps = []
     for swap in route.swaps:
         try:
             family = PoolFamily(swap.family)
         except ValueError:
             return None
-        if family not in traded:
+        number = market.number_of(swap.pool_id)
+        spec = None if number is None else market.specs[number]
+        if family not in traded or (family in NAMED_BY_MORE and not _is_callable(spec, family)):
             return None
         least = swap.amount_out - swap.amount_out * _LEG_SLACK // BASIS_POINTS_ONE
         ends = (swap.token_in, swap.token_out, swap.index_in, swap.index_out)
         amounts = (TokenAmount(swap.amount_in), TokenAmount(swap.amount_out), TokenAmount(least))
-        steps.append(SwapStep(swap.pool_id, family, swap.pool, *ends, swap.fee_pips, *amounts))
+        more = () if spec is None else (spec.tick_spacing, spec.holds_ether)
+        steps.append(SwapStep(swap.pool_id, family, swap.pool, *ends, swap.fee_pips, *amounts, *more))
     return tuple(steps)
+
+
+def _is_callable(spec: PoolSpec | None, family: PoolFamily) -> bool:
+    """Whether we know the pool, and as one of this family that our executor takes."""
+    return spec is not None and spec.family is family and spec.can_be_called
 
 
 def _is_cycle(steps: tuple[SwapStep, ...], token: bytes) -> bool:

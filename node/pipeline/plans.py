@@ -56,7 +56,11 @@ class FlashLoan(msgspec.Struct, frozen=True, gc=False):
 
 
 class SwapStep(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """One leg of a route with its exact amounts; `minimum_out` is the least that it must give on-chain."""
+    """One leg of a route with its exact amounts; `minimum_out` is the least that it must give on-chain.
+
+    `tick_spacing` and `in_ether` are Uniswap V4's: part of the pool's name; and that it holds ether where the route
+    holds the wrapped coin.
+    """
 
     pool_id: PoolId
     family: PoolFamily
@@ -69,6 +73,8 @@ class SwapStep(msgspec.Struct, frozen=True, gc=False, tag=True):
     amount_in: TokenAmount
     amount_out: TokenAmount
     minimum_out: TokenAmount
+    tick_spacing: int = 0
+    in_ether: bool = False
 
 
 class LiquidationVenue(StrEnum):

@@ -65,6 +65,8 @@ CONCENTRATED = frozenset({PoolFamily.UNISWAP_V3, PoolFamily.PANCAKE_V3, PoolFami
 """With ticks, one contract a pool."""
 AT_BALANCER_V2 = frozenset({PoolFamily.BALANCER_V2_WEIGHTED, PoolFamily.BALANCER_V2_STABLE})
 """Pools of which the vault holds the tokens."""
+NAMED_BY_MORE = frozenset({PoolFamily.UNISWAP_V4, PoolFamily.CURVE_PLAIN})
+"""Traded families of which a pool's tokens, fee and id do not tell all that the executor must know."""
 OF_CURVE = frozenset({PoolFamily.CURVE_PLAIN, PoolFamily.CURVE_LENDING, PoolFamily.CURVE_META, PoolFamily.CURVE_CRYPTO})
 V2_KEYS = {PoolFamily.UNISWAP_V2: b"u2", PoolFamily.SUSHI_V2: b"s2"}
 V3_KEY = b"u3"
@@ -78,6 +80,7 @@ class PoolSpec(msgspec.Struct, frozen=True, gc=False):
     `tick_spacing` is 0 but for concentrated liquidity; `hooks` is Uniswap V4's. `has_moving_fee`: the fee is set by
     somebody else at any time, without a log of the pool's. `is_stable`: of Solidly's two curves the stable one.
     `product_rule`, `is_closed_form` and `base` are Curve's: how D is formed, tricrypto-ng, a meta pool's base.
+    `is_unlisted`: the executor takes only pools that it was created with, and not this one.
     """
 
     id: PoolId
@@ -92,11 +95,22 @@ class PoolSpec(msgspec.Struct, frozen=True, gc=False):
     product_rule: ProductRule = ProductRule.EACH
     is_closed_form: bool = False
     base: PoolSpec | None = None
+    is_unlisted: bool = False
+
+    @property
+    def can_be_called(self) -> bool:
+        """Whether the executor takes the pool, if it has a venue for its family: no V4 pool with a hook, for one."""
+        return not self.is_unlisted and self.hooks == ZERO_ADDRESS
 
     @property
     def traded_tokens(self) -> tuple[Address, ...]:
         """The tokens without the pool's own, which Balancer's stable pools register but we do not trade."""
         return self.tokens if self.is_share else tuple([token for token in self.tokens if token != self.address])
+
+    @property
+    def holds_ether(self) -> bool:
+        """Whether it is a pool of Uniswap V4 that holds ether itself; that is its first token then."""
+        return self.family is PoolFamily.UNISWAP_V4 and self.tokens[0] == ZERO_ADDRESS
 
     @property
     def is_share(self) -> bool:

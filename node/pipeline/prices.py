@@ -46,7 +46,7 @@ def reference_price(market: Market, token: Address, coin: Address, block: BlockN
         return ReferencePrice(1, 1, BasisPoints(0), block)
     depths: list[tuple[int, int]] = []
     for pool in market.pools_of(token):
-        state, tokens = market.states[pool], market.specs[pool].tokens
+        state, tokens = market.states[pool], market.routed[pool]
         if state is not None and coin in tokens and market.is_eligible(pool):
             coins, others = virtual_reserves(state, tokens.index(coin), tokens.index(token))
             if coins > 0 and others > 0:

@@ -141,12 +141,20 @@ class Search:
         steps: list[SwapStep] = []
         for number, amount_in, amount_out in zip(edges, amounts[:-1], amounts[1:], strict=True):
             edge = self._market.edges[number]
-            spec = self._market.specs[edge.pool]
-            token_in, token_out = spec.tokens[edge.index_in], spec.tokens[edge.index_out]
-            ends = (token_in, token_out, edge.index_in, edge.index_out)
-            least = least_out(amount_out)
+            spec, tokens = self._market.specs[edge.pool], self._market.routed[edge.pool]
+            ends = (tokens[edge.index_in], tokens[edge.index_out], edge.index_in, edge.index_out)
+            amounts_of = (amount_in, amount_out, least_out(amount_out))
             steps.append(
-                SwapStep(spec.id, spec.family, spec.address, *ends, spec.fee_pips, amount_in, amount_out, least)
+                SwapStep(
+                    spec.id,
+                    spec.family,
+                    spec.address,
+                    *ends,
+                    spec.fee_pips,
+                    *amounts_of,
+                    spec.tick_spacing,
+                    spec.holds_ether,
+                )
             )
         return tuple(steps)
 

@@ -82,7 +82,7 @@ class Ways:
             state = self._overlay.state(pool)
             if state is not None and market.is_eligible(pool):
                 held = held_amounts(state)
-                pools.append((-held[market.specs[pool].tokens.index(token)], pool))
+                pools.append((-held[market.routed[pool].index(token)], pool))
         pools.sort()
         number = market.token_number(token)
         return [

@@ -323,6 +323,8 @@ def test_orders_that_cannot_be_meant_are_invalid(market: GeneratedMarket, order:
         {"route": b"no route"},
         {"route": encode_route(replace(route, transactions=(b"no transaction",)))},
         {"route": encode_route(replace(route, swaps=(replace(first, family="nobody's"), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, family="uniswap_v4"), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, family="curve_plain", pool_id=THIRD), *rest)))},
         {"route": encode_route(replace(route, swaps=(replace(first, amount_out=1), *rest)))},
         {"order": replace(order.order, primary_key=hash_of("another leg"))},
         {"order": replace(order.order, executor=THIRD)},
