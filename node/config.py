@@ -58,6 +58,10 @@ class FactoryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of constant-product pairs, whose contract does not tell it."""
     from_block: BlockNumber = BlockNumber(0)
     """Its pools' announcements are read from here on."""
+    pool_factories: tuple[Address, ...] = ()
+    """Of Balancer V2, at whose vault anybody registers a pool: the factories whose pools are followed. Without any, a
+    pool is taken for what its contract says it is; simulation, audit and the minimum profit stand against one that
+    lies."""
 
 
 class ListedPoolConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from node.config import Config, Mode
 from node.pipeline.plans import LenderKind
+from node.pipeline.pools import AT_BALANCER_V2
 from protocol.units import ZERO_ADDRESS, address_to_hex
 
 MAX_SOCKET_PATH_BYTES: Final = 107
@@ -75,6 +76,8 @@ def _protocols(config: Config) -> Iterator[Broken]:
     for place, factory in enumerate(protocols.factories):
         if factory.fee_pips >= 1_000_000:
             yield f"protocols.factories[{place}].fee_pips", "hundredths of a basis point below 1000000 (3000 is 0.3 %)"
+        if factory.pool_factories and factory.family not in AT_BALANCER_V2:
+            yield f"protocols.factories[{place}].pool_factories", "only for a family at Balancer's vault"
     for place, lender in enumerate(protocols.lenders):
         if lender.kind in _ADDRESSED_LENDERS and lender.address is None:
             yield f"protocols.lenders[{place}].address", f"is missing: where {lender.kind} lends"

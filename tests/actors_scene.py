@@ -45,6 +45,8 @@ _CONTRACTS = (
     "uniswap_v3_router",
     "uniswap_v3_position_manager",
     "balancer_vault",
+    "balancer_weighted_pool_factory",
+    "balancer_stable_pool_factory",
     "aave_pool",
     "multicall3",
     "rival_executor",

@@ -7,6 +7,7 @@ out of reach, and they meet over the same pool often enough to outbid each other
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,7 +45,7 @@ from node.engine.signing_journal import Owner
 from node.identity import write_identity
 from node.keyfile import Password, write_keystore
 from node.pipeline.plans import LenderKind
-from node.pipeline.pools import PoolFamily
+from node.pipeline.pools import AT_BALANCER_V2, PoolFamily
 from node.pipeline.settings import ProfitToken, RiskLimits, RouterKind
 from protocol.signing import Domain
 from protocol.units import Address, BlockNumber, ChainId, TokenAmount, Wei
@@ -59,6 +60,7 @@ _FACTORIES: Final = {
     PoolFamily.UNISWAP_V3: "uniswap_v3_factory",
     PoolFamily.BALANCER_V2_WEIGHTED: "balancer_vault",
 }
+_BALANCER_FACTORIES: Final = ("balancer_weighted_pool_factory", "balancer_stable_pool_factory")
 _ROUTERS: Final = {
     RouterKind.UNISWAP_V2: "uniswap_v2_router",
     RouterKind.SUSHI_V2: "sushi_router",
@@ -184,9 +186,7 @@ def node_config(
         ),
         protocols=ProtocolsConfig(
             multicall3=_raw(contracts["multicall3"]),
-            factories=tuple(
-                FactoryConfig(family=family, address=_raw(contracts[_FACTORIES[family]])) for family in style.families
-            ),
+            factories=tuple(_factory(family, contracts) for family in style.families),
             routers=tuple(RouterConfig(kind=kind, address=_raw(contracts[key])) for kind, key in _ROUTERS.items()),
             lenders=(
                 LenderConfig(kind=LenderKind.BALANCER_V2, address=_raw(contracts["balancer_vault"])),
@@ -202,6 +202,15 @@ def node_config(
         ),
         desk=DeskConfig(port=0),
         lockstep=LockstepConfig(participant=name, admin_url=record.admin_url) if record.lockstep else None,
+    )
+
+
+def _factory(family: PoolFamily, contracts: Mapping[str, str]) -> FactoryConfig:
+    makers = _BALANCER_FACTORIES if family in AT_BALANCER_V2 else ()
+    return FactoryConfig(
+        family=family,
+        address=_raw(contracts[_FACTORIES[family]]),
+        pool_factories=tuple(_raw(contracts[name]) for name in makers),
     )
 
 

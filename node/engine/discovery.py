@@ -3,8 +3,9 @@
 - Uniswap V2 and its like: the factory's list of all pairs, read through multicall.
 - Uniswap V3: `PoolCreated` logs; where a node keeps none, `getPool` for the pairs of tokens that are known.
 - Uniswap V4, Aerodrome, Slipstream: their logs alone. Curve, vaults and wrappers: the configuration's list.
-- Balancer V2: `PoolRegistered` logs of the vault; what a pool is, its contract says. Where a node keeps no logs, a pool
-  is found when it is used: `PoolLogs` reports ids that are not known.
+- Balancer V2: `PoolRegistered` logs of the vault; what a pool is, its contract says, and whose it is, the configured
+  pool factories, if any: the vault registers whatever calls it. Where a node keeps no logs, a pool is found when it is
+  used: `PoolLogs` reports ids that are not known.
 
 Logs are read in ranges that halve where the node refuses and grow again where it does not, from where the catalogue of
 an earlier run ends.
@@ -52,6 +53,7 @@ _WEIGHTS: Final = selector("getNormalizedWeights()")
 _GRADUAL: Final = selector("getGradualWeightUpdateParams()")
 _AMPLIFICATION: Final = selector("getAmplificationParameter()")
 _SWAP_FEE: Final = selector("getSwapFeePercentage()")
+_IS_POOL: Final = selector("isPoolFromFactory(address)")
 _WORD: Final = 32
 _ENUMERATED: Final = PAIRS | {PoolFamily.CAMELOT}
 """Families whose factories list all pairs."""
@@ -81,14 +83,15 @@ class Discovery:
         self._endpoints, self._multicall, self._protocols = endpoints, multicall, protocols
         self._profit_tokens, self._max_pools, self._pass_over = tuple(profit_tokens), max_pools, pass_over
         self._catalogue, self._executors = catalogue, executors
+        self._makers = {one.address: one.pool_factories for one in protocols.factories if one.family in AT_BALANCER_V2}
 
     async def pools(self, head: Header) -> list[PoolSpec]:
         """Return every pool of the configured factories at a head, at most `max_pools`. Raises RpcError."""
         await self._catalogue.open()
         found: list[PoolSpec] = []
-        records: dict[Address, FactoryRecord] = {}
+        records: list[tuple[FactoryConfig, FactoryRecord]] = []
         for factory in self._protocols.factories:
-            known = self._catalogue.record(factory.address)
+            known = self._catalogue.record(factory)
             if factory.family in AT_BALANCER_V2:
                 record = await self._registered(factory, head, known)
             elif factory.family not in _ENUMERATED:
@@ -98,7 +101,7 @@ class Discovery:
                 start = max(0, len(known.pools) - PAIRS_READ_AGAIN)
                 record = FactoryRecord(_with(known.pools, await self._pairs(factory, head.hash, start, most)))
             found += record.pools
-            records[factory.address] = record
+            records.append((factory, record))
         await self._catalogue.save(records, head)
         listed = await self._listed.pools(head.hash)
         found += listed if self._executors is None else await self._executors.marked(listed, head.hash)
@@ -107,20 +110,27 @@ class Discovery:
         return found[: self._max_pools]
 
     async def vault_pools(self, vault: Address, ids: Sequence[PoolId], at: Hash32) -> list[PoolSpec]:
-        """Return those of a vault's pools that are weighted or stable; others are counted in `passed_over`."""
+        """Return those of a vault's pools that are weighted or stable, and of a configured pool factory where there are
+        any; others are counted in `passed_over`."""
         functions = (_WEIGHTS, _GRADUAL, _AMPLIFICATION, _SWAP_FEE)
+        makers = self._makers.get(vault, ())
         views = [
             view
             for pool_id in ids
             for view in (
                 View(vault, _POOL_TOKENS + pool_id),
                 *(View(Address(pool_id[:20]), function) for function in functions),
+                *(View(maker, _IS_POOL + bytes(12) + pool_id[:20]) for maker in makers),
             )
         ]
         answers = await self._multicall.read(views, at)
         specs: list[PoolSpec] = []
+        width = 1 + len(functions) + len(makers)
         for index, pool_id in enumerate(ids):
-            kind = _vault_pool(pool_id, answers[5 * index : 5 * index + 5])
+            told = answers[width * index : width * (index + 1)]
+            kind = _vault_pool(pool_id, told[:5])
+            if makers and not any(answer and number_at(answer, 0) == 1 for answer in told[5:]):
+                kind = "a pool of no factory that is followed"
             if isinstance(kind, str):
                 self.passed_over[kind] += 1
                 self._pass_over(pool_id)
@@ -207,7 +217,7 @@ class Discovery:
     async def _logs(self, factory: FactoryConfig, topic: str, head: Header) -> list[LogJson]:
         """Return a factory's announcements up to a head. Raises RpcRefused where not even one block is given."""
         logs: list[LogJson] = []
-        start, span = self._catalogue.next_block(factory.address, factory.from_block), MAX_RANGE_BLOCKS
+        start, span = self._catalogue.next_block(factory), MAX_RANGE_BLOCKS
         while start <= head.number:
             end = min(start + span - 1, head.number)
             asked = {"fromBlock": hex(start), "toBlock": hex(end), "address": _hex(factory.address), "topics": [topic]}

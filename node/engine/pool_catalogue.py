@@ -7,15 +7,17 @@ nothing. A file that is not there, cannot be read or written, or is of another v
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from node.config import FactoryConfig
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, HeaderInvalid, header_from_json
 from node.pipeline.pools import PoolId, PoolSpec
-from protocol.units import Address, BlockNumber, ChainId, Hash32
+from protocol.units import BlockNumber, ChainId, Hash32
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,11 @@ class _File(msgspec.Struct):
     factories: dict[str, FactoryRecord]
 
 
+def _key(factory: FactoryConfig) -> str:
+    """What was found holds for one address and one choice of pool factories."""
+    return " ".join([factory.address.hex(), *sorted([maker.hex() for maker in factory.pool_factories])])
+
+
 class PoolCatalogue:
     """The file of one node; without a folder nothing is kept. `open` before, `save` after a discovery."""
 
@@ -54,17 +61,17 @@ class PoolCatalogue:
         if found is not None and await self._hash_of(found.number) == found.hash:
             self._known = found
 
-    def record(self, factory: Address) -> FactoryRecord:
+    def record(self, factory: FactoryConfig) -> FactoryRecord:
         """What is known of a factory up to the block before `next_block`."""
-        return FactoryRecord() if self._known is None else self._known.factories.get(factory.hex(), FactoryRecord())
+        return FactoryRecord() if self._known is None else self._known.factories.get(_key(factory), FactoryRecord())
 
-    def next_block(self, factory: Address, from_block: BlockNumber) -> BlockNumber:
+    def next_block(self, factory: FactoryConfig) -> BlockNumber:
         """Where a factory's announcements are to be read from."""
-        if self._known is None or factory.hex() not in self._known.factories:
-            return from_block
+        if self._known is None or _key(factory) not in self._known.factories:
+            return factory.from_block
         return BlockNumber(self._known.number + 1)
 
-    async def save(self, factories: dict[Address, FactoryRecord], head: Header) -> None:
+    async def save(self, factories: Sequence[tuple[FactoryConfig, FactoryRecord]], head: Header) -> None:
         """Keep what was found at a head. A failure is logged: the next start takes longer. Raises RpcError."""
         number = BlockNumber(max(0, head.number - _SETTLED_BLOCKS))
         if self._path is None or not self._path.parent.is_dir():
@@ -72,7 +79,7 @@ class PoolCatalogue:
         anchor = await self._hash_of(number)
         if anchor is None:
             return
-        named = {factory.hex(): record for factory, record in factories.items()}
+        named = {_key(factory): record for factory, record in factories}
         written = self._path.with_suffix(".new")
         try:
             written.write_bytes(msgspec.msgpack.encode(_File(_VERSION, self._chain_id, number, anchor, named)))

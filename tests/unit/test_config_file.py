@@ -128,6 +128,12 @@ def test_everything_that_is_wrong_is_told_at_once_with_the_nearest_key(written: 
         ('kind = "uniswap_v3"', 'kind = "aave_v3"', "protocols.lenders[1].address", "is missing"),
         ('kind = "balancer_v2"', 'kind = "vault"', "protocols.lenders[0].address", "leave it out"),
         ("# fee_pips = 3000", "fee_pips = 1000000", "protocols.factories[0].fee_pips", "below 1000000"),
+        (
+            "# pool_factories = []",
+            'pool_factories = ["0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"]',
+            "protocols.factories[0].pool_factories",
+            "only for a family at Balancer's vault",
+        ),
         ("[[protocols.factories]]", "[[protocols.factory]]", "protocols.factories", "is missing: a list of tables"),
         ("# breaker_failures = 10", "breaker_failures = 21", "limits.breaker_failures", "never opens"),
         ("# breaker_window = 20", "breaker_window = 0", "limits.breaker_window", "at least 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,16 @@ def log_json(read: Any) -> dict[str, Any]:
 
 
 def discovery(
-    contracts: FakeContracts, *families: PoolFamily, max_pools: int = 100, folder: Path | None = None
+    contracts: FakeContracts,
+    *families: PoolFamily,
+    max_pools: int = 100,
+    folder: Path | None = None,
+    makers: tuple[Address, ...] = (),
 ) -> tuple[Discovery, list[bytes]]:
     addresses = {PoolFamily.UNISWAP_V2: V2, PoolFamily.UNISWAP_V3: V3, PoolFamily.BALANCER_V2_WEIGHTED: VAULT}
-    factories = tuple(FactoryConfig(family=family, address=addresses[family]) for family in families)
+    factories = tuple(
+        FactoryConfig(family=family, address=addresses[family], pool_factories=makers) for family in families
+    )
     endpoints = endpoints_to([contracts.node])
     passed_over: list[bytes] = []
     protocols = ProtocolsConfig(multicall3=MULTICALL3, factories=factories)
@@ -178,6 +185,37 @@ async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the
     ]
     assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 4}
     assert passed_over == ids[2:]
+
+
+def _is_word(expected: bytes, asked: bytes) -> bytes:
+    return word(int(asked == expected))
+
+
+async def test_where_pool_factories_are_configured_only_their_pools_are_followed_whatever_a_pool_says(
+    tmp_path: Path,
+) -> None:
+    contracts = FakeContracts()
+    ids = [vault_pool(contracts, seed, "weighted") for seed in (1, 2, 3)]
+    older, newer = Address(b"\x0a" * 20), Address(b"\x0b" * 20)
+    made = {older: bytes(12) + ids[0][:20], newer: bytes(12) + ids[2][:20]}
+    for maker, pool in made.items():
+        contracts.answer(maker, "isPoolFromFactory(address)", partial(_is_word, pool))
+    registered = [
+        log_json(log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0))) for pool_id in ids
+    ]
+    contracts.node.methods["eth_getLogs"] = lambda _bounds: registered
+    contracts.node.methods["eth_getBlockByNumber"] = lambda number, _full: header_json(int(number, 16))
+
+    async def followed(*makers: Address) -> list[bytes]:
+        found, passed_over = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED, folder=tmp_path, makers=makers)
+        specs = await found.pools(head(9))
+        assert found.passed_over["a pool of no factory that is followed"] == len(passed_over) == 3 - len(specs)
+        return [spec.id for spec in specs]
+
+    assert await followed() == ids
+    assert await followed(older) == ids[:1]
+    assert await followed(newer, older) == [ids[0], ids[2]]
+    assert await followed(Address(b"\x0c" * 20)) == []  # nothing answers there
 
 
 async def test_without_logs_the_vaults_pools_are_left_to_be_found_later() -> None:
