@@ -1,4 +1,5 @@
-"""What the market state costs: rescans, updates, exact quotes, decoding, a block of swaps, memory; degenbot beside it.
+"""What the market state costs: rescans, updates, exact quotes, decoding, a block of swaps, memory, first load and
+restart (`market_loading`); degenbot beside it.
 
 The pools are those of `hotpath`'s generator. Nothing is pruned: a full rescan looks at every cycle of two and three
 hops through a profit token. degenbot (0.3.0, its Python line) gets the same pools and is asked for the same quotes in
@@ -29,6 +30,7 @@ from benchmarks.market_generator import (
     opening,
     settings_of,
 )
+from benchmarks.market_loading import loading_rows
 from devnet.actors import calls
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
@@ -67,6 +69,7 @@ def run() -> Sequence[Row]:
         rows += _updates(state, market)
         rows += _quotes(market, peer)
     rows += _sizing(market) + _other_quotes() + _decoding(market) + _block(market) + memory
+    rows += loading_rows(market)
     return rows
 
 

@@ -43,6 +43,7 @@ _PARTS = (
     "hotpath_devnet",
     "hotpath_timing",
     "market_generator",
+    "market_loading",
 )
 """Modules of this package that measure nothing by themselves."""
 Samples = list[float]

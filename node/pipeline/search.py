@@ -77,6 +77,8 @@ class Search:
         self.base_fee = Wei(0)
         self._market, self._tokens, self._bounds = market, tokens, bounds
         self._rows: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
+        self._leg_gas: Floats = np.zeros(0, np.float64)
+        """By edge; a market only grows, so what is here stays."""
         self._costs: Floats = np.zeros(0, np.float64)
         self._few = _buffers(bounds.finalists)
         self._many = _buffers(_SWEEP)
@@ -92,8 +94,7 @@ class Search:
                 row[FEE] = lender.fee_pips / FEE_SCALE
                 row[MAX_INPUT] = float(token.max_input if most is None else min(token.max_input, most))
                 row[FIXED_COST] = float(fixed_guess(lender.kind) * base_fee)
-        legs = [leg_guess(self._market.specs[edge.pool].family) for edge in self._market.edges]
-        self._costs = np.array(legs, np.float64) * float(base_fee)
+        self._costs = self._gas_of_legs() * float(base_fee)
 
     def through(self, edges: Sequence[int]) -> list[Candidate]:
         """The best cycles through any of the edges, at the rows as they are; best first."""
@@ -157,6 +158,13 @@ class Search:
                 )
             )
         return tuple(steps)
+
+    def _gas_of_legs(self) -> Floats:
+        market, known = self._market, len(self._leg_gas)
+        if known < len(market.edges):
+            fresh = [leg_guess(market.specs[edge.pool].family) for edge in market.edges[known:]]
+            self._leg_gas = np.concatenate([self._leg_gas, np.array(fresh, np.float64)])
+        return self._leg_gas
 
     def _evaluate(self, candidate: Candidate | Route, amount: TokenAmount, overlay: Overlay) -> Route | Reason:
         edges, rank = candidate.edges, candidate.rank

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from benchmarks import detect
+from benchmarks import detect, market_loading
 from benchmarks.detect_peer import _told
 from benchmarks.family_pools import STATES
 from benchmarks.market_generator import first_block, generate
@@ -45,3 +45,10 @@ def test_every_router_it_measures_is_read(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(detect, "REPEATS", 1)
     assert len(detect._decoding(generate(pools=20, tokens=10))) == 6
     assert len(detect._other_quotes()) == len(STATES)
+
+
+def test_the_snapshot_that_it_times_holds_the_whole_market(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_loading, "REPEATS", 1)
+    rows = market_loading.snapshot_rows(generate(pools=20, tokens=10))
+    assert [row.unit for row in rows] == ["ms", "ms", "B"]
+    assert all(row.median > 0 for row in rows)
