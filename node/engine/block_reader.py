@@ -108,7 +108,7 @@ class BlockReader:
             raise RpcGarbage("the chain", "eth_getBlockByHash", f"does not know block {header.number}, {block}")
         if any(log.block_hash.lower() != block for log in logs):
             raise RpcGarbage("the chain", "eth_getLogs", f"logs of another block than {header.number}, {block}")
-        return Block(header, sorted(logs, key=_log_index), body.transactions)
+        return Block(header, _in_order(logs, header), body.transactions)
 
     def retract(self, header: Header) -> None:
         """Note that the newest block is not on the chain any more."""
@@ -132,6 +132,15 @@ class BlockReader:
         if header.hash != child.parent_hash or header.number != child.number - 1:
             raise HeadNotConnected(f"the parent of block {child.number} is not the block that was asked for")
         return header
+
+
+def _in_order(logs: Sequence[LogJson], header: Header) -> list[LogJson]:
+    """The logs by their places, each once: a node may double them, not have two for one place. Raises RpcGarbage."""
+    placed: dict[int, LogJson] = {}
+    for log in logs:
+        if placed.setdefault(_log_index(log), log) != log:
+            raise RpcGarbage("the chain", "eth_getLogs", f"two logs at one place of block {header.number}")
+    return [placed[place] for place in sorted(placed)]
 
 
 def _log_index(log: LogJson) -> int:

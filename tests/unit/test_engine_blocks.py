@@ -143,6 +143,16 @@ async def test_a_block_is_read_with_its_logs_in_order_and_its_transactions() -> 
     assert [(t.hash, t.sender, t.nonce) for t in block.transactions] == [(b"\x77" * 32, b"\x88" * 20, 3)]
 
 
+async def test_a_log_that_a_node_gives_twice_counts_once_and_two_for_one_place_are_refused() -> None:
+    (body,) = chain_of(9, 9)
+    twice = [log_json(body, 3), log_json(body, 1), log_json(body, 3)]
+    block = await reader(node_with(body, logs=twice)).read(read_header(body))
+    assert [log.log_index for log in block.logs] == ["0x1", "0x3"]
+    other = {**log_json(body, 3), "data": "0x" + "ff" * 64}
+    with pytest.raises(RpcGarbage, match="two logs at one place of block 9"):
+        await reader(node_with(body, logs=[log_json(body, 3), other])).read(read_header(body))
+
+
 async def test_a_block_that_a_node_does_not_know_or_mixes_up_is_not_read() -> None:
     (body, other) = chain_of(8, 9)
     with pytest.raises(RpcGarbage, match="does not know block 8"):
