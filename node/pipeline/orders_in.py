@@ -25,15 +25,15 @@ from node.pipeline.network_view import MAX_TAKEN, NetworkView
 from node.pipeline.order_answers import accepted, declined
 from node.pipeline.placed import Placed
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
-from node.pipeline.pools import NAMED_BY_MORE, PoolFamily, PoolSpec
+from node.pipeline.pools import NAMED_BY_MORE, PAIRS, PoolFamily, PoolSpec
 from node.pipeline.risk import Rejected
 from node.pipeline.search import Route as SearchRoute
 from node.pipeline.state import PipelineState
 from protocol.conflicts import Occasion, leg_key
-from protocol.errors import ProtocolError
+from protocol.errors import LocalProtocolError, ProtocolError
 from protocol.ethereum.transactions import SignedTransaction, decode_transaction
 from protocol.kinds import DeclineReason, OpportunityKind
-from protocol.routes import Route, decode_route
+from protocol.routes import Route, RouteSwap, decode_route
 from protocol.units import BASIS_POINTS_ONE, ChainId, Gas, Hash32, Wei
 
 ORDER_GAS = 190_000
@@ -169,7 +169,8 @@ def _dues(view: NetworkView, event: OrderArrived, net: int, coin: bytes) -> int:
 
 
 def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tuple[SwapStep, ...] | None:
-    """The route's swaps in our own types; None with a pool that our executor has no venue for.
+    """The route's swaps in our own types; None with a pool that our executor has no venue for, or that we know as
+    another than the route says.
 
     What a route does not say of a pool that is not named by tokens and fee, we know or do not take the order.
     """
@@ -181,7 +182,9 @@ def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tupl
             return None
         number = market.number_of(swap.pool_id)
         spec = None if number is None else market.specs[number]
-        if family not in traded or (family in NAMED_BY_MORE and not _is_callable(spec, family)):
+        if family not in traded or (spec is None and family in NAMED_BY_MORE):
+            return None
+        if spec is not None and not (spec.can_be_called and _is_of(swap, family, spec)):
             return None
         least = swap.amount_out - swap.amount_out * _LEG_SLACK // BASIS_POINTS_ONE
         ends = (swap.token_in, swap.token_out, swap.index_in, swap.index_out)
@@ -191,9 +194,14 @@ def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tupl
     return tuple(steps)
 
 
-def _is_callable(spec: PoolSpec | None, family: PoolFamily) -> bool:
-    """Whether we know the pool, and as one of this family that our executor takes."""
-    return spec is not None and spec.family is family and spec.can_be_called
+def _is_of(swap: RouteSwap, family: PoolFamily, spec: PoolSpec) -> bool:
+    """Whether a swap says of its pool what we know; a pair's fee is the configuration's and not the pool's name."""
+    ends = dict(enumerate(spec.tokens))
+    return (
+        (family, swap.pool) == (spec.family, spec.address)
+        and (ends.get(swap.index_in), ends.get(swap.index_out)) == (swap.token_in, swap.token_out)
+        and (family in PAIRS or swap.fee_pips == spec.fee_pips)
+    )
 
 
 def _is_cycle(steps: tuple[SwapStep, ...], token: bytes) -> bool:
@@ -256,8 +264,12 @@ def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: F
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         return [declined(event, DeclineReason.BUSY)]
-    state.taken_keys.add(event.order.primary_key)
     placed = Placed(find, bid, costs, price, sender, teaches=False)
+    try:
+        schedule.build(placed, state.treasury[sender].nonce)
+    except LocalProtocolError:  # nothing of the route is ours: what cannot be encoded must not get into the schedule
+        return [declined(event, DeclineReason.INVALID)]
+    state.taken_keys.add(event.order.primary_key)
     effects = coordination.on_its_way(state, placed, schedule.place(placed, leaving, state.treasury))
     state.orders_waiting[opportunity.id] = msgspec.structs.replace(event, route=b"")
     return effects if state.settings.simulate else [*accepted(state, opportunity.id), *effects]

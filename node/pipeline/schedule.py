@@ -161,6 +161,10 @@ class Schedule:
         cancels += [self._cancel(placed.id) for placed in gone if placed.id != new.id]
         return Changes(plans, cancels, gone)
 
+    def build(self, new: Placed, nonce: int) -> None:
+        """Make the find's transaction before it is placed. Raises InvalidField where its route cannot be encoded."""
+        self._execution(new, new.bid, nonce)
+
     def stand_by(self, new: Placed, treasury: Mapping[Address, TreasuryRead]) -> Changes:
         """Send a find for the case that what it conflicts with fails."""
         self._standing_by.append(new)

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.market_generator import HEAD, NOW, GeneratedMarket
+from node.engine.call_data import VaultCallData
 from node.pipeline.events import (
     AnswerOrder,
     BundleSimulated,
@@ -32,11 +33,12 @@ from node.pipeline.pools import PoolFamily
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
+from protocol.conflicts import Occasion, leg_key
 from protocol.kinds import DeclineReason
 from protocol.leaders import Turn
 from protocol.routes import decode_route, encode_route
 from protocol.signing import digest, sign
-from protocol.units import Address, BasisPoints, BlockNumber, Gas, LegKey, UnixNanoseconds, Wei
+from protocol.units import Address, BasisPoints, BlockNumber, ChainId, Gas, Hash32, LegKey, UnixNanoseconds, Wei
 from tests import pipeline_scene as scene
 from tests.protocol_factories import DEVNET, KEYS, hash_of
 
@@ -326,6 +328,9 @@ def test_orders_that_cannot_be_meant_are_invalid(market: GeneratedMarket, order:
         {"route": encode_route(replace(route, swaps=(replace(first, family="uniswap_v4"), *rest)))},
         {"route": encode_route(replace(route, swaps=(replace(first, family="curve_plain", pool_id=THIRD), *rest)))},
         {"route": encode_route(replace(route, swaps=(replace(first, amount_out=1), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, pool=THIRD), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, index_in=16), *rest)))},
+        {"route": encode_route(replace(route, swaps=(replace(first, index_in=first.index_out), *rest)))},
         {"order": replace(order.order, primary_key=hash_of("another leg"))},
         {"order": replace(order.order, executor=THIRD)},
         {"order": replace(order.order, profit_token=THIRD)},
@@ -338,6 +343,32 @@ def test_orders_that_cannot_be_meant_are_invalid(market: GeneratedMarket, order:
     assert answer_in(step(member(LEADER, market), arriving(order, order=late)))[1] is DeclineReason.TOO_LATE
     greedy = replace(order.order, min_finder_wei=10**30)
     assert answer_in(step(member(LEADER, market), arriving(order, order=greedy)))[1] is DeclineReason.UNPROFITABLE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"family": "uniswap_v3", "fee_pips": 1_000_000},
+        {"family": "balancer_v2_weighted", "pool_id": THIRD},
+    ],
+)
+def test_an_order_that_no_plan_can_say_leaves_nothing_behind(
+    market: GeneratedMarket, order: HandOver, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that we do not follow is taken as the order names it: whatever it says is said again in our call data."""
+    monkeypatch.setattr(scene, "call_data", VaultCallData({scene.ALICE: THIRD}))
+    route = decode_route(order.route)
+    first, *rest = route.swaps
+    strange = replace(first, **{"pool": THIRD, "pool_id": hash_of("nobody's pool"), **changes})
+    occasion = Occasion(ChainId(scene.settings(market).chain_id), TARGET, Hash32(swap(market).transaction.hash))
+    named = replace(order.order, primary_key=leg_key(occasion, strange.leg))
+    state = member(LEADER, market)
+
+    effects = step(state, arriving(order, order=named, route=encode_route(replace(route, swaps=(strange, *rest)))))
+
+    assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.INVALID)
+    assert (len(state.schedule), state.taken_keys, state.outstanding, state.orders_waiting) == (0, set(), {}, {})
+    assert scene.plans(step(state, swap(market)))
 
 
 def test_a_leader_without_a_network_leads_nothing(market: GeneratedMarket, order: HandOver) -> None:

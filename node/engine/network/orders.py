@@ -227,8 +227,8 @@ class OrderDesk:
         number, begun = next(self._numbers), time.perf_counter_ns()
         decided = self._waiting[number] = asyncio.get_running_loop().create_future()
         order = handover.order
-        self.feed(OrderArrived(number, order, order_hash, handover.signature, handover.route, self._now()))
         try:
+            self.feed(OrderArrived(number, order, order_hash, handover.signature, handover.route, self._now()))
             message: DirectMessage = await within(self._clock, DECIDE_SECONDS, decided)
         except TimeoutError:
             self._forbid(order_hash)
