@@ -83,7 +83,7 @@ async def test_the_registry_knows_every_operator_of_the_world_its_key_and_its_pe
     north = scene.registry.operators[ACCOUNT]
     assert int(north.active) == STAKE
     assert north.peer_id_hash == peer_id_hash(NORTH.peer.secret)
-    assert scene.registry.by_peer[north.peer_id_hash] == ACCOUNT
+    assert north.peer_id_hash in scene.registry.peers
     assert scene.registry.key_of(ACCOUNT, head.number, head.timestamp) == address_from_hex(NORTH.hot_key.address)
     assert scene.registry.key_of(ACCOUNT, BlockNumber(0), UnixSeconds(0)) is None
     told = scene.registry.snapshot()

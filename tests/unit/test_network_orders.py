@@ -35,6 +35,7 @@ from protocol.ethereum.keccak import keccak256
 from protocol.kinds import DeclineReason
 from protocol.leaders import EpochRules, Leaders
 from protocol.messages import Decline, SealedOrder, SealingKeyRequest, SignedAccept
+from protocol.signing import sign_accept
 from protocol.units import (
     Address,
     BlockNumber,
@@ -67,7 +68,7 @@ class Known:
         self.head = Head()
         self.leaders = Leaders(EpochRules(30, 12, 6))
         self.operators = {make.ADDRESSES[name]: self.record(name) for name in PEERS}
-        self.by_peer = {peer: make.ADDRESSES[name] for name, peer in PEERS.items()}
+        self.peers = frozenset(PEERS.values())
 
     def record(self, name: str) -> OperatorRecord:
         account = make.ADDRESSES[name]
@@ -253,6 +254,37 @@ async def test_who_does_not_answer_tell_its_key_or_sign_is_silent(alice: Desk, b
         assert (await given(alice, effect()))[-1] is OrderAnswer.SILENT
     assert stranger is not None
     assert alice.desk.counts["accepts that bind nobody"] == 1
+
+
+@pytest.mark.parametrize(
+    ("block", "time"),
+    [(HEAD - 3, TIME), (HEAD + 3, TIME), (HEAD, TIME - 15 * 86_400), (HEAD, TIME + 901), (2**63, 16_725_225_600)],
+)
+async def test_an_accept_of_another_time_than_now_binds_nobody(alice: Desk, bob: Desk, block: int, time: int) -> None:
+    """Signed all the same by the leader's key: no court would take it."""
+
+    def sign(event: Event) -> None:
+        assert isinstance(event, OrderArrived)
+        accept = make.accept(
+            order_hash=event.order_hash, primary_key=event.order.primary_key, target_block=TARGET,
+            block_number=BlockNumber(block), timestamp=UnixSeconds(time),
+        )  # fmt: skip
+        bob.desk._waiting[event.number].set_result(sign_accept(DEVNET, accept, make.KEYS["bob"]))
+
+    bob.desk.feed = sign
+    assert await given(alice, effect()) == [OrderAnswer.SILENT]
+    assert alice.desk.counts["accepts that bind nobody"] == 1
+
+
+async def test_whose_peer_it_is_the_finders_own_record_says(alice: Desk, bob: Desk) -> None:
+    """Carol names alice's peer as hers: nobody has to prove that. Alice is heard all the same, and carol is not."""
+    accepting(bob)
+    known = bob.desk._registry
+    known.operators[CAROL] = msgspec.structs.replace(known.operators[ALICE], account=CAROL, hot_key=CAROL)
+
+    assert await given(alice, effect()) == [OrderAnswer.ACCEPT]
+    assert await given(alice, effect(finder=CAROL)) == [OrderAnswer.ACCEPT, OrderAnswer.SILENT]
+    assert bob.desk.counts["boxes refused"] == 1
 
 
 async def test_an_accept_with_a_wrong_signature_binds_nobody(alice: Desk, bob: Desk) -> None:

@@ -55,6 +55,10 @@ ANSWER_SECONDS: Final = 0.25
 KEY_SECONDS: Final = 0.5
 DECIDE_SECONDS: Final = 0.2
 """Of the answer's time, what we take ourselves."""
+HEADS_APART: Final = 2
+"""By so many blocks the head that an accept names may differ from ours …"""
+SECONDS_APART: Final = 900
+"""… and by so much that head's time: a slow chain's two blocks, and soon enough no future to the court."""
 MAX_UNDER_WAY: Final = 12
 """Orders on their way to their leader at once: each has a stream, of which a connection has 32, gossip's included."""
 MAX_KEYS: Final = 4_096
@@ -158,11 +162,19 @@ class OrderDesk:
         return OrderAnswer.SILENT, "no answer"
 
     def _is_bound(self, answer: SignedAccept, order: Order, order_hash: Hash32) -> bool:
-        """Whether an accept is of this order and signed by the leader's key in force."""
-        accept = answer.accept
+        """Whether an accept is of this order, made now, and signed by the leader's key in force.
+
+        One that says another time than now would be no evidence: the court takes none from the future, nor an old one.
+        """
+        accept, head = answer.accept, self._registry.head
         key = self._registry.key_of(order.executor, accept.block_number, accept.timestamp)
         named = (order_hash, order.primary_key, order.target_block)
-        if key is None or (accept.order_hash, accept.primary_key, accept.target_block) != named:
+        is_now = (
+            head is not None
+            and abs(accept.block_number - head.number) <= HEADS_APART
+            and abs(accept.timestamp - head.timestamp) <= SECONDS_APART
+        )
+        if key is None or not is_now or (accept.order_hash, accept.primary_key, accept.target_block) != named:
             self.counts["accepts that bind nobody"] += 1
             return False
         try:
@@ -203,18 +215,18 @@ class OrderDesk:
 
     async def asked(self, peer: PeerIdHash, sealed: SealedOrder) -> DirectMessage | None:
         """Answer a sealed order within the time that its finder waits; nothing to who is no operator."""
-        leaders, finder = self._registry.leaders, self._registry.by_peer.get(peer)
-        if leaders is None or finder is None:
+        leaders = self._registry.leaders
+        if leaders is None or peer not in self._registry.peers:
             return None
         secret = self._keys.sealing_secret(leaders.rules.first_block(leaders.rules.epoch_of(sealed.target_block)))
         try:
             handover = open_sealed(self._keys.domain, sealed, secret)
             order_hash = digest(self._keys.domain, handover.order)
-            self._check(handover, finder)
+            self._check(handover, peer)
         except (RemoteProtocolError, InvalidField):
             self.counts["boxes refused"] += 1
             return None
-        return await self._decided(handover, order_hash, finder)
+        return await self._decided(handover, order_hash, handover.order.finder)
 
     def answer(self, effect: AnswerOrder) -> None:
         """Send the pipeline's answer. An accept that the store refuses becomes a decline, and must not be executed."""
@@ -295,10 +307,14 @@ class OrderDesk:
         while len(self.refused) > MAX_KEYS:
             del self.refused[next(iter(self.refused))]
 
-    def _check(self, handover: OrderHandover, finder: Address) -> None:
-        """Raise BadSignature unless the order is of who sent it, signed by its key in force now."""
-        head = self._registry.head
+    def _check(self, handover: OrderHandover, peer: PeerIdHash) -> None:
+        """Raise BadSignature unless the order is of who sent it, signed by its key in force now.
+
+        Whose the peer is, the finder's own record says: several may name one peer, and nobody proves that it is theirs.
+        """
+        head, finder = self._registry.head, handover.order.finder
+        record = self._registry.operators.get(finder)
         key = None if head is None else self._registry.key_of(finder, head.number, head.timestamp)
-        if key is None or handover.order.finder != finder:
+        if key is None or record is None or record.peer_id_hash != peer:
             raise BadSignature("not of the operator whose peer sent it", "order.finder")
         verify(self._keys.domain, handover.order, handover.signature, key)

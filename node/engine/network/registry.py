@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -99,7 +100,8 @@ class Registry:
         self.counts: Counter[str] = Counter()
         self.contracts = contracts
         self.operators: dict[Address, OperatorRecord] = {}
-        self.by_peer: dict[PeerIdHash, Address] = {}
+        self.peers: frozenset[PeerIdHash] = frozenset()
+        """What the operators name as their peers; two may name one."""
         self.keys: dict[Address, HotKeyRecord] = {}
         self.leaders: Leaders | None = None
         self.checked_in: dict[EpochNumber, frozenset[Address]] = {}
@@ -113,6 +115,7 @@ class Registry:
         self._told_of: dict[tuple[Hash32, Hash32], None] = {}
         self._endpoints, self._multicall, self._next = endpoints, multicall, from_block
         self._accounts: dict[Address, None] = {}
+        self._staked: frozenset[Address] = frozenset()
         self._is_stale = True
 
     async def follow(self, header: Header) -> None:
@@ -216,7 +219,8 @@ class Registry:
         self.keys = {key: period for key, period in zip(keys, periods, strict=True) if any(period.operator)}
         enough = sorted((one for one in records if one.active >= minimum), key=lambda one: -one.active)
         self.operators = {one.account: one for one in enough[:MAX_OPERATORS]}
-        self.by_peer = {one.peer_id_hash: one.account for one in self.operators.values()}
+        self.peers = frozenset(one.peer_id_hash for one in self.operators.values())
+        self._staked = frozenset(one.account for one in records if one.active or one.leaving)
 
     def _begins_epoch(self, header: Header) -> bool:
         return self.leaders is not None and header.number % self.leaders.rules.length == 0
@@ -244,6 +248,15 @@ class Registry:
                 rolled.append(epoch)
                 self.leaders.put(EpochTable(epoch, record.seed, own))
         self.rolled = frozenset(rolled)
+
+    def has_stake(self, account: Address) -> bool:
+        """Whether an account has something that could be slashed, be it on its way out."""
+        return account in self._staked
+
+    async def would_pass(self, contract: Address, calls: Sequence[bytes], header: Header) -> list[bool]:
+        """Tell of each call whether it would go through after a block. Raises RpcError."""
+        answers = await self._multicall.read([View(contract, call) for call in calls], header.hash)
+        return [answer is not None for answer in answers]
 
     async def ask(self, queries: list[Query[Any]], header: Header) -> list[Any]:
         """Return the answers after a block. Raises RpcError, also for a contract that does not answer as ours do."""

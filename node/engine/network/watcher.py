@@ -2,7 +2,9 @@
 
 A finder alone sees one accept of a leader. So once the target block is there, it reveals the accept that it got, as the
 payload of a gossiped opportunity (docs/protocol.md); every node remembers the verified accepts that it saw, and two
-that contradict each other are evidence. It is reported until the court has it.
+that contradict each other are evidence. It is reported until the court has it, and only where the court would take
+it: what it refuses (of somebody without stake, too old, beyond the loss limit) is asked again ever more seldom, and
+given up.
 
     revealed = salt ‖ leader's account ‖ words of the Accept ‖ its signature
 """
@@ -17,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from governance.network import offence_query
+from governance.network import offence_query, report_call
 from node.engine.headers import Header
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
@@ -31,11 +33,22 @@ from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, Signed
 from protocol.signing import verify
 from protocol.slashing import Watch, offence_id
 from protocol.statements import Accept
-from protocol.units import ADDRESS_BYTES, SIGNATURE_BYTES, Address, Hash32, SignatureBytes, Wei, profit_bucket_of
+from protocol.units import (
+    ADDRESS_BYTES,
+    SIGNATURE_BYTES,
+    Address,
+    BlockNumber,
+    Hash32,
+    SignatureBytes,
+    Wei,
+    profit_bucket_of,
+)
 
 MAX_WATCHED: Final = 16_384
 MAX_WAITING: Final = 256
 MAX_REPORTS: Final = 64
+MAX_PAUSE: Final = 1_024
+"""Blocks between two questions; after that the evidence is given up."""
 ACCEPT_BYTES: Final = 160
 REVEALED_BYTES: Final = SALT_BYTES + ADDRESS_BYTES + ACCEPT_BYTES + SIGNATURE_BYTES
 _LOG: Final = logging.getLogger("hftnode.engine.network")
@@ -50,8 +63,18 @@ class Promised(msgspec.Struct, frozen=True):
     profit: Wei
 
 
+class _Case(msgspec.Struct):
+    """Evidence, and when the court is to be asked again."""
+
+    evidence: Evidence
+    not_before: BlockNumber = BlockNumber(0)
+    pause: int = 1
+
+
 class Watcher:
-    """See the module. `counts`: accepts `seen`, `revealed`, `refused`; offences `found`, `reported`, `settled`."""
+    """See the module. `counts`: accepts `seen`, `revealed`, `refused`; offences `found`, `without stake`, `full` (not
+    kept), `reported`, `not taken` (by the court), `given up`, `settled`.
+    """
 
     def __init__(self, keys: NetworkKeys, registry: Registry, membership: Membership) -> None:
         self.counts: Counter[str] = Counter()
@@ -59,7 +82,7 @@ class Watcher:
         self._keys, self._registry, self._membership = keys, registry, membership
         self._watch = Watch(MAX_WATCHED)
         self._promised: list[Promised] = []
-        self._evidence: dict[Hash32, Evidence] = {}
+        self._cases: dict[Hash32, _Case] = {}
 
     def got(self, promised: Promised) -> None:
         """A leader has accepted an order of ours; its signature was checked."""
@@ -90,33 +113,55 @@ class Watcher:
         for one in over:
             self.counts["revealed"] += 1
             await self.publish(_revealed(one))
-        for name, evidence in list(self._evidence.items()):
-            await self._report(name, evidence, header)
+        due = {name: case for name, case in self._cases.items() if case.not_before <= header.number}
+        if due:
+            try:
+                await self._report(due, header)
+            except RpcError as error:
+                _LOG.warning("the court cannot be asked: %s", error)
 
-    async def _report(self, name: Hash32, evidence: Evidence, header: Header) -> None:
-        try:
-            (offence,) = await self._registry.ask([offence_query(self._registry.contracts, name)], header)
-        except RpcError as error:
-            _LOG.warning("the court cannot be asked: %s", error)
+    async def _report(self, due: dict[Hash32, _Case], header: Header) -> None:
+        """Send the first that the court would take: one a block, as a second would wait behind the same nonce."""
+        contracts = self._registry.contracts
+        offences = await self._registry.ask([offence_query(contracts, name) for name in due], header)
+        for name, offence in zip(list(due), offences, strict=True):
+            if offence.state:
+                self.counts["settled"] += 1
+                _LOG.warning("the court has the double accept of 0x%s", due[name].evidence.operator.hex())
+                del self._cases[name], due[name]
+        calls = [report_call(case.evidence) for case in due.values()]
+        taken = await self._registry.would_pass(contracts.court, calls, header)
+        for name, passes in zip(due, taken, strict=True):
+            if not passes:
+                self._wait(name, header)
+        for name, _ in filter(lambda one: one[1], zip(due, taken, strict=True)):
+            self.counts["reported"] += 1
+            await self._membership.report(name, due[name].evidence, header)
             return
-        if offence.state:
-            self.counts["settled"] += 1
-            _LOG.warning("the court has the double accept of 0x%s", evidence.operator.hex())
-            del self._evidence[name]
-            return
-        self.counts["reported"] += 1
-        await self._membership.report(name, evidence, header)
+
+    def _wait(self, name: Hash32, header: Header) -> None:
+        case = self._cases[name]
+        self.counts["not taken"] += 1
+        case.not_before, case.pause = BlockNumber(header.number + case.pause), 2 * case.pause
+        if case.pause > MAX_PAUSE:
+            self.counts["given up"] += 1
+            _LOG.warning("the court does not take the double accept of 0x%s", case.evidence.operator.hex())
+            del self._cases[name]
 
     def _see(self, operator: Address, signed: SignedAccept) -> None:
         self.counts["seen"] += 1
         evidence = self._watch.see(operator, signed)
-        if evidence is None or offence_id(evidence) in self._evidence or operator == self._keys.account:
+        if evidence is None or offence_id(evidence) in self._cases or operator == self._keys.account:
+            return
+        if not self._registry.has_stake(operator):
+            self.counts["without stake"] += 1
+            return
+        if len(self._cases) >= MAX_REPORTS:
+            self.counts["full"] += 1
             return
         self.counts["found"] += 1
         _LOG.error("0x%s has accepted two orders for one leg of block %d", operator.hex(), signed.accept.target_block)
-        self._evidence[offence_id(evidence)] = evidence
-        while len(self._evidence) > MAX_REPORTS:
-            del self._evidence[next(iter(self._evidence))]
+        self._cases[offence_id(evidence)] = _Case(evidence)
 
     def _require_bound(self, operator: Address, signed: SignedAccept) -> None:
         accept = signed.accept

@@ -1,0 +1,162 @@
+"""What is taken to the court, when, and what is not: on a registry and a court that a test holds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from governance.network import NetworkContracts
+from node.engine.network.keys import NetworkKeys
+from node.engine.network.watcher import MAX_PAUSE, MAX_REPORTS, Promised, Watcher
+from protocol.kinds import OpportunityKind
+from protocol.signing import sign_accept
+from protocol.units import (
+    Address,
+    BlockNumber,
+    BootId,
+    Hash32,
+    LegKey,
+    PeerIdHash,
+    UnixMilliseconds,
+    UnixSeconds,
+    Wei,
+)
+from tests import protocol_factories as make
+from tests.protocol_factories import ALICE, BOB, DEVNET, SECRETS, hash_of
+
+TIME = UnixSeconds(1_790_000_000)
+
+
+class Offence(msgspec.Struct):
+    """The court's record, as far as it is looked at."""
+
+    state: int
+
+
+class Court:
+    """A registry with a court: `takes` tells of each call whether it would go through."""
+
+    def __init__(self) -> None:
+        names = NetworkContracts.__struct_fields__
+        self.contracts = NetworkContracts(**{name: Address(bytes([place]) * 20) for place, name in enumerate(names, 1)})
+        self.staked = {BOB}
+        self.states: list[int] = []
+        self.takes = True
+        self.asked = 0
+        self.sent: list[Hash32] = []
+
+    def has_stake(self, account: Address) -> bool:
+        return account in self.staked
+
+    async def ask(self, queries: list[Any], _header: Any) -> list[Offence]:
+        return [Offence(self.states[place] if place < len(self.states) else 0) for place in range(len(queries))]
+
+    async def would_pass(self, contract: Address, calls: list[bytes], _header: Any) -> list[bool]:
+        assert contract == self.contracts.court
+        self.asked += len(calls)
+        return [self.takes] * len(calls)
+
+    async def report(self, offence: Hash32, _evidence: Any, _header: Any) -> None:
+        self.sent.append(offence)
+
+
+class Head(msgspec.Struct):
+    """As much of a header as the watcher looks at."""
+
+    number: BlockNumber
+
+
+def watching() -> tuple[Watcher, Court]:
+    court = Court()
+    keys = NetworkKeys(
+        DEVNET, ALICE, PeerIdHash(hash_of("peer")), SECRETS["alice"], BootId(1), lambda: UnixMilliseconds(1)
+    )
+    return Watcher(keys, court, court), court  # type: ignore[arg-type]
+
+
+def promises(watcher: Watcher, leg: str, *orders: str, leader: Address = BOB) -> None:
+    for order in orders:
+        accept = make.accept(
+            order_hash=hash_of(order), primary_key=LegKey(hash_of(leg)), target_block=BlockNumber(101),
+            block_number=BlockNumber(100), timestamp=TIME,
+        )  # fmt: skip
+        signed = sign_accept(DEVNET, accept, make.KEYS["bob"])
+        watcher.got(Promised(leader, signed, OpportunityKind.BACKRUN, Wei(1)))
+
+
+def follow(watcher: Watcher, *blocks: int) -> None:
+    async def all_blocks() -> None:
+        for number in blocks:
+            await watcher.follow(Head(BlockNumber(number)))  # type: ignore[arg-type]
+
+    asyncio.run(all_blocks())
+
+
+def test_evidence_is_sent_at_each_block_until_the_court_has_it() -> None:
+    watcher, court = watching()
+    promises(watcher, "leg", "one", "another")
+
+    follow(watcher, 101, 102)
+    assert len(court.sent) == 2
+    court.states = [1]
+    follow(watcher, 103, 104)
+
+    assert len(court.sent) == 2
+    assert watcher.counts["settled"] == 1
+
+
+def test_what_the_court_would_refuse_is_not_sent_asked_ever_more_seldom_and_given_up() -> None:
+    watcher, court = watching()
+    court.takes = False
+    promises(watcher, "leg", "one", "another")
+
+    follow(watcher, *range(101, 101 + 4 * MAX_PAUSE))
+
+    assert court.sent == []
+    assert watcher.counts["given up"] == 1
+    assert court.asked == watcher.counts["not taken"] == MAX_PAUSE.bit_length()
+
+
+def test_what_the_court_would_refuse_holds_up_nothing_that_it_would_take() -> None:
+    watcher, court = watching()
+    court.takes = False
+    promises(watcher, "false", "one", "another")
+    follow(watcher, 101)
+    court.takes = True
+    promises(watcher, "true", "one", "another")
+
+    follow(watcher, 101)
+
+    assert len(court.sent) == 1
+
+
+def test_of_several_one_is_sent_a_block_as_they_would_share_a_nonce() -> None:
+    watcher, court = watching()
+    for leg in ("first", "second"):
+        promises(watcher, leg, "one", "another")
+
+    follow(watcher, 101)
+
+    assert len(court.sent) == 1
+
+
+def test_who_has_nothing_at_stake_is_no_case() -> None:
+    watcher, court = watching()
+    court.staked = set()
+    promises(watcher, "leg", "one", "another")
+
+    follow(watcher, 101)
+
+    assert (court.sent, court.asked, watcher.counts["without stake"]) == ([], 0, 1)
+
+
+def test_no_more_cases_are_kept_than_the_bound_and_the_first_ones_stay() -> None:
+    watcher, court = watching()
+    for place in range(MAX_REPORTS + 1):
+        promises(watcher, f"leg {place}", "one", "another")
+
+    follow(watcher, 101)
+
+    assert (court.asked, watcher.counts["full"]) == (MAX_REPORTS, 1)
