@@ -155,6 +155,19 @@ def test_a_sound_loan_and_a_refused_one_give_nothing() -> None:
     assert _found(step(state, seen(_answer(LOW)))) == []
 
 
+def test_a_loan_of_the_asset_that_secures_it_is_left_alone() -> None:
+    state = _scene(_book(debt=ETHER))
+    assert _found(step(state, msgspec.structs.replace(block(), loan_logs=(_fall(),)))) == []
+
+
+def test_of_a_loan_secured_by_what_it_owes_the_other_collateral_is_taken() -> None:
+    both = Position({ETHER: 10**18, DOLLAR: 300 * 10**6}, {DOLLAR: 3_000 * 10**6}, frozenset({ETHER, DOLLAR}))
+    state = _scene(msgspec.structs.replace(_book(), positions={BORROWER: both}))
+    (found,) = _found(step(state, msgspec.structs.replace(block(), loan_logs=(_fall(),))))
+    (liquidation,) = [leg for leg in found.steps if isinstance(leg, LiquidationStep)]
+    assert address_to_hex(liquidation.token_out) == ETHER
+
+
 def test_an_answer_waits_for_its_senders_earlier_ones_and_carries_them_along() -> None:
     state = _scene(_book())
     second = _answer(LOW, nonce=5)

@@ -57,7 +57,8 @@ def _pairs(
     market: Market, position: Position, prices: Mapping[str, int], now: int
 ) -> Iterator[tuple[str, str, Liquidation, int]]:
     for collateral in sorted(position.collateral):
-        for debt in sorted(position.debts):
+        # What would be repaid is what would be received: a liquidation without a trade, and no hop of a route.
+        for debt in sorted(position.debts.keys() - {collateral}):
             moved = aave_v3.liquidation(market, position, prices, collateral, debt, now)
             if moved is not None:
                 received = _value(market, prices, collateral, moved.collateral_received)
