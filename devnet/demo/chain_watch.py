@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from devnet.accounts import account
-from devnet.demo.hindsight_reading import read_states
+from devnet.demo.hindsight_reading import TRADED, read_states
 from devnet.errors import ChainFailed, RpcError
 from devnet.manifest import Manifest, Operator
 from devnet.protocols.vaults import PINNED
@@ -54,6 +54,8 @@ class ChainWatch:
     rpc: RpcClient
     manifest: Manifest
     operators: Sequence[Operator]
+    families: Collection[str] = TRADED
+    """Whose pools hindsight looks at: those that the nodes trade."""
     blocks: list[SeenBlock] = field(default_factory=list)
     before: dict[str, Holdings] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +66,7 @@ class ChainWatch:
         """Take the present head as the moment from which everything counts. Raises `ChainFailed`, `RpcError`."""
         head = int(await self.rpc.call("eth_blockNumber"), 16)
         self.first = head + 1
-        self.states = await read_states(self.rpc, self.manifest, head)
+        self.states = await read_states(self.rpc, self.manifest, head, self.families)
         self.before = await self.holdings(head)
 
     @property

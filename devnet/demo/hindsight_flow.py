@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final, TypeAlias
 
+from devnet.demo.hindsight_coins import FEE_ONE, Coins
 from devnet.demo.hindsight_pools import (
     CannotSwap,
     Concentrated,
@@ -41,7 +43,7 @@ class Swapped:
 
 @dataclass(frozen=True, slots=True)
 class Balanced:
-    """A pair's reserves or the balances of a pool of Balancer's went from so much to so much without a swap.
+    """A pair's reserves or the balances of a pool of several tokens went from so much to so much without a swap.
 
     Played again on other states it changes each in the same proportion, as depositing and withdrawing do: taking out
     the very amounts would move a price that the withdrawal had left where it was.
@@ -54,7 +56,7 @@ class Balanced:
 
 @dataclass(frozen=True, slots=True)
 class Ranged:
-    """Liquidity came to a V3 pool's range of ticks, or went."""
+    """Liquidity came to a range of ticks of a V3 or V4 pool, or went."""
 
     pool: str
     lower: int
@@ -74,7 +76,7 @@ def apply_action(state: PoolState, action: Action) -> PoolState:
     if isinstance(action, Balanced) and isinstance(state, Pair):
         first, second = _in_proportion(state.reserves, action)
         return replace(state, reserves=(first, second))
-    if isinstance(action, Balanced) and isinstance(state, Weighted | Stable):
+    if isinstance(action, Balanced) and isinstance(state, Weighted | Stable | Coins):
         return replace(state, balances=_in_proportion(state.balances, action))
     return state
 
@@ -101,6 +103,11 @@ V3_MINT: Final = topic("Mint(address,address,int24,int24,uint128,uint256,uint256
 V3_BURN: Final = topic("Burn(address,int24,int24,uint128,uint256,uint256)")
 _VAULT_SWAP: Final = topic("Swap(bytes32,address,address,uint256,uint256)")
 _VAULT_BALANCE: Final = topic("PoolBalanceChanged(bytes32,address,address[],int256[],uint256[])")
+_V4_SWAP: Final = topic("Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)")
+V4_MODIFIED: Final = topic("ModifyLiquidity(bytes32,address,int24,int24,int256,bytes32)")
+_EXCHANGED: Final = topic("TokenExchange(address,int128,uint256,int128,uint256)")
+_BY_ID: Final = frozenset({_VAULT_SWAP, _VAULT_BALANCE, _V4_SWAP, V4_MODIFIED})
+"""Logs of a contract that has many pools; their second topic says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Followed:
 
 
 class LogReader:
-    """Reads the logs of followed pools. `pools`: by address, and Balancer's by pool id (lower-case hex)."""
+    """Reads the logs of followed pools. `pools`: by address, Balancer's and V4's by pool id (lower-case hex)."""
 
     def __init__(self, pools: Mapping[str, Followed], states: Mapping[str, PoolState]) -> None:
         self._pools = pools
@@ -128,7 +135,7 @@ class LogReader:
             topics = log["topics"]
             if not topics:
                 continue
-            key = topics[1] if topics[0] in (_VAULT_SWAP, _VAULT_BALANCE) and len(topics) > 1 else log["address"]
+            key = topics[1] if topics[0] in _BY_ID and len(topics) > 1 else log["address"]
             pool = self._pools.get(key.lower())
             if pool is None:
                 continue
@@ -146,6 +153,8 @@ class LogReader:
             return self._pair(pool, state, topics[0], data)
         if isinstance(state, Concentrated):
             return self._concentrated(pool, state, topics, data)
+        if isinstance(state, Coins):
+            return self._of_coins(pool, state, topics[0], data)
         return self._of_the_vault(pool, state, topics, data)
 
     def _pair(self, pool: Followed, state: Pair, event: str, data: bytes) -> Action | None:
@@ -167,13 +176,37 @@ class LogReader:
             amount0, amount1, price, liquidity, tick = decode(["int256", "int256", "uint160", "uint128", "int24"], data)
             self.states[pool.name] = replace(state, sqrt_price=price, tick=tick, liquidity=liquidity)
             return Swapped(pool.name, 0, 1, amount0) if amount0 > 0 else Swapped(pool.name, 1, 0, amount1)
-        if topics[0] in (V3_MINT, V3_BURN):
+        if topics[0] == _V4_SWAP:  # what the swapper got, so that what it paid is negative
+            amount0, amount1, price, liquidity, tick = decode(["int128", "int128", "uint160", "uint128", "int24"], data)
+            self.states[pool.name] = replace(state, sqrt_price=price, tick=tick, liquidity=liquidity)
+            return Swapped(pool.name, 0, 1, -amount0) if amount0 < 0 else Swapped(pool.name, 1, 0, -amount1)
+        if topics[0] in (V3_MINT, V3_BURN, V4_MODIFIED):
             lower, upper, delta = liquidity_of(topics, data)
             if not delta:
                 return None
             self.states[pool.name] = change_liquidity(state, lower, upper, delta)
             return Ranged(pool.name, lower, upper, delta)
         return None
+
+    def _of_coins(self, pool: Followed, state: Coins, event: str, data: bytes) -> Action | None:
+        count = len(state.balances)
+        if event == _EXCHANGED:
+            sold, amount, bought, given = _words(data, 4)
+            told, self.states[pool.name] = swap(state, sold, bought, amount)
+            if told != given:
+                raise MalformedLog(f"an exchange of {pool.name} gave {given}, which should be {told}")
+            return Swapped(pool.name, sold, bought, amount)
+        if event == _added(count):
+            numbers = _words(data, 2 * count)
+            lost = [fee * state.admin_fee // FEE_ONE for fee in numbers[count:]]
+            moved = [came - left for came, left in zip(numbers[:count], lost, strict=True)]
+        elif event == _removed(count):
+            moved = [-amount for amount in _words(data, count)]
+        else:
+            return None
+        after = tuple(held + delta for held, delta in zip(state.balances, moved, strict=True))
+        self.states[pool.name] = replace(state, balances=after)
+        return Balanced(pool.name, state.balances, after)
 
     def _of_the_vault(
         self, pool: Followed, state: Weighted | Stable, topics: Sequence[str], data: bytes
@@ -210,11 +243,24 @@ def _balanced(pool: str, after: tuple[int, ...], deltas: Sequence[int]) -> Balan
 
 
 def liquidity_of(topics: Sequence[str], data: bytes) -> tuple[int, int, int]:
-    """Return (lower tick, upper tick, liquidity that came) of a V3 pool's `Mint` or `Burn`."""
+    """Return (lower tick, upper tick, liquidity that came) of V3's `Mint` or `Burn`, or V4's `ModifyLiquidity`."""
+    if topics[0] == V4_MODIFIED:
+        lower, upper, delta = decode(["int24", "int24", "int256"], data)
+        return lower, upper, delta
     lower, upper = (decode(["int24"], bytes.fromhex(word[2:]))[0] for word in topics[2:4])
     if topics[0] == V3_MINT:
         return lower, upper, int.from_bytes(data[32:64], "big")
     return lower, upper, -int.from_bytes(data[:32], "big")
+
+
+@cache
+def _added(count: int) -> str:
+    return topic(f"AddLiquidity(address,uint256[{count}],uint256[{count}],uint256,uint256)")
+
+
+@cache
+def _removed(count: int) -> str:
+    return topic(f"RemoveLiquidity(address,uint256[{count}],uint256[{count}],uint256)")
 
 
 def _words(data: bytes, count: int) -> Any:

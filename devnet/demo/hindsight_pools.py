@@ -1,9 +1,9 @@
 """Pools as the hindsight solver sees them: immutable states and exact swaps, from the protocols' papers and sources.
 
-Shares no code with the detectors, so that an error there is not made twice. Uniswap V2 and V3 are exact to the wei (V3
-with every tick and word boundary), and so are Balancer's stable pools (devnet/demo/hindsight_stable.py). Its weighted
-pools are computed to 28 digits: the contract's own powers are off by up to 2e-14, and so is what it gives, as a part of
-the pool's balance.
+Shares no code with the detectors, so that an error there is not made twice. Uniswap V2, V3 and V4 are exact to the wei
+(with every tick and word boundary), and so are Balancer's stable pools (devnet/demo/hindsight_stable.py) and those with
+Curve's interface (devnet/demo/hindsight_coins.py). Balancer's weighted pools are computed to 28 digits: the contract's
+own powers are off by up to 2e-14, and so is what it gives, as a part of the pool's balance.
 
 CannotSwap    the pool has no such amount, or nothing to trade
 """
@@ -16,7 +16,8 @@ from decimal import Decimal, localcontext
 from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
-from devnet.demo import hindsight_stable
+from devnet.demo import hindsight_coins, hindsight_stable
+from devnet.demo.hindsight_coins import Coins
 
 PIPS: Final = 1_000_000
 Q96: Final = 1 << 96
@@ -42,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Concentrated:
-    """A Uniswap V3 pool. `ticks`: the initialised ones in order; `nets`: the liquidity that each brings going up."""
+    """A pool of Uniswap V3 or V4. `ticks`: the initialised ones in order; `nets`: the liquidity of each, going up."""
 
     sqrt_price: int
     tick: int
@@ -75,7 +76,7 @@ class Stable:
     fee_pips: int
 
 
-PoolState: TypeAlias = Pair | Concentrated | Weighted | Stable
+PoolState: TypeAlias = Pair | Concentrated | Weighted | Stable | Coins
 
 
 def swap(state: PoolState, index_in: int, index_out: int, amount: int) -> tuple[int, PoolState]:
@@ -84,6 +85,8 @@ def swap(state: PoolState, index_in: int, index_out: int, amount: int) -> tuple[
         out, price, tick, liquidity = _walk(state, index_in == 0, amount)
         after = replace(state, sqrt_price=price, tick=_tick_at(price) if tick is None else tick, liquidity=liquidity)
         return out, after
+    if isinstance(state, Coins):
+        return _exchange(state, index_in, index_out, amount)
     out = amount_out(state, index_in, index_out, amount)
     if isinstance(state, Pair):
         reserves = (state.reserves[index_in] + amount, state.reserves[index_out] - out)
@@ -102,6 +105,8 @@ def amount_out(state: PoolState, index_in: int, index_out: int, amount: int) -> 
         return _walk(state, index_in == 0, amount)[0]
     if isinstance(state, Stable):
         return _out_of_stable(state, index_in, index_out, amount)
+    if isinstance(state, Coins):
+        return _exchange(state, index_in, index_out, amount)[0]
     return _out_of_weighted(state, index_in, index_out, amount)
 
 
@@ -118,6 +123,8 @@ def local_curve(state: PoolState, index_in: int, index_out: int) -> tuple[float,
         return _curve(held[index_in], held[index_out], 1.0, state.fee_pips)
     if isinstance(state, Stable):
         return _curve_of_stable(state, index_in, index_out)
+    if isinstance(state, Coins):
+        return hindsight_coins.local_curve(state, index_in, index_out)
     ratio = state.weights[index_in] / state.weights[index_out]
     return _curve(state.balances[index_in], state.balances[index_out], ratio, state.fee_pips)
 
@@ -181,6 +188,15 @@ def _out_of_stable(pool: Stable, index_in: int, index_out: int, amount: int) -> 
     except hindsight_stable.OffTheCurve as error:
         raise CannotSwap(f"the stable pool: {error}") from error
     return out * _ONE // pool.scales[index_out]
+
+
+def _exchange(pool: Coins, index_in: int, index_out: int, amount: int) -> tuple[int, Coins]:
+    if min(pool.balances) <= 0 or amount <= 0:
+        raise CannotSwap("the pool is empty, or nothing goes in")
+    try:
+        return hindsight_coins.exchanged(pool, index_in, index_out, amount)
+    except hindsight_stable.OffTheCurve as error:
+        raise CannotSwap(f"the pool of coins: {error}") from error
 
 
 def _lifted(pool: Stable) -> tuple[int, ...]:

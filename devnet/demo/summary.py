@@ -163,7 +163,7 @@ def available_wei(
 
     Slow: up to a minute for each minute of the chain.
     """
-    seen = universe(watch.manifest)
+    seen = universe(watch.manifest, watch.families)
     reader, market = LogReader(seen.followed, watch.states), Market(seen.tokens, seen.worth)
     solvers = {share: Hindsight(market, share) for share in (None, *SHARES)}
     bids = rival_bids(watch.manifest, journal, parameters)
@@ -236,7 +236,7 @@ def exactness(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> Exactness:
 
 def beyond_hindsight(watch: ChainWatch, nodes: Iterable[NodeOutcome]) -> list[str]:
     """Return the pools of included executions that hindsight does not look at; liquidations do not count in capture."""
-    seen = universe(watch.manifest).followed
+    seen = universe(watch.manifest, watch.families).followed
     mined = (mined for block in watch.blocks for mined in block.transactions)
     apart = {transaction.hash for transaction in mined if is_liquidation(watch.manifest, transaction)}
     return sorted(

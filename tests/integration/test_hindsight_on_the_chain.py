@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
-from devnet.demo.hindsight_flow import LogReader
+from devnet.accounts import account
+from devnet.artifacts import load
+from devnet.demo.hindsight_coins import Coins
+from devnet.demo.hindsight_flow import Balanced, LogReader, Ranged, Swapped
 from devnet.demo.hindsight_pools import Concentrated, Stable, Weighted, amount_out
-from devnet.demo.hindsight_reading import differences, read_states, universe
+from devnet.demo.hindsight_reading import EVERYTHING, differences, read_states, universe
 from devnet.errors import RpcError
-from devnet.manifest import Manifest, Token
+from devnet.manifest import Manifest, Pool, Token
 from devnet.packages import Packages
+from devnet.protocols.uniswap_v4 import ARTIFACTS, KEY, NATIVE
 from devnet.relay.config import RelayConfig
 from devnet.rpc import RpcClient
 from devnet.world import World
@@ -22,6 +26,7 @@ from tests.devnet_run import PARTICIPANTS, devnet, playing, reach, session
 
 pytestmark = pytest.mark.anvil
 
+OPERATOR = account("operator-0")
 SEED = 3
 BLOCKS = 8
 
@@ -106,3 +111,82 @@ async def test_the_logs_of_many_blocks_lead_to_the_states_on_the_chain(
 async def test_a_chain_that_cannot_answer_is_an_error(untouched_chain: Chain, world: World) -> None:
     with pytest.raises(RpcError):
         await read_states(untouched_chain.rpc, world.manifest, 10**6)
+
+
+async def test_v4_and_curves_interface_give_to_the_wei_what_their_contracts_quote(
+    untouched_chain: Chain, world: World
+) -> None:
+    manifest = world.manifest
+    states = await read_states(untouched_chain.rpc, manifest, manifest.block_number, EVERYTHING)
+    quote, checked = f"quoteExactInputSingle(({KEY},bool,uint128,bytes))", Counter[str]()
+    for pool in manifest.pools:
+        state, tokens = states.get(pool.name), [manifest.token(symbol) for symbol in pool.tokens]
+        if pool.family not in ("uniswap_v4", "curve_stable"):
+            continue
+        assert isinstance(state, Concentrated | Coins), pool.name
+        for into, out in permutations(range(len(tokens)), 2):
+            for dollars in (7, 1_000, 300_000):
+                amount = dollars * 10**8 * 10 ** tokens[into].decimals // tokens[into].usd_price_e8 + 1
+                if isinstance(state, Coins):
+                    read = "get_dy(int128,int128,uint256)"
+                    theirs = await untouched_chain.read(pool.address, read, ["uint256"], into, out, amount)
+                else:
+                    order = (_v4_key(manifest, pool), into == 0, amount, b"")
+                    quoter = manifest.contracts["uniswap_v4_quoter"]
+                    theirs = await untouched_chain.read(quoter, quote, ["uint256", "uint256"], order)
+                assert amount_out(state, into, out, amount) == theirs[0], (pool.name, into, out, amount)
+                checked[pool.family] += 1
+    assert checked == {"uniswap_v4": 4 * 2 * 3, "curve_stable": 6 * 3}
+
+
+async def test_the_logs_of_v4_and_of_curves_interface_lead_to_the_states_on_the_chain(
+    chain: Chain, world: World, packages: Packages
+) -> None:
+    manifest, first = world.manifest, world.manifest.block_number
+    before = await read_states(chain.rpc, manifest, first, EVERYTHING)
+    reader = LogReader(universe(manifest, EVERYTHING).followed, before)
+    pool = next(pool for pool in manifest.pools if pool.family == "uniswap_v4" and not pool.native_ether)
+    key, manager = _v4_key(manifest, pool), manifest.contracts["uniswap_v4_pool_manager"]
+    routers = []
+    for name in ("PoolSwapTest", "PoolModifyLiquidityTest"):
+        code = load(packages, f"{ARTIFACTS}/{name}.sol/{name}.default.json").creation
+        routers.append(await chain.create(OPERATOR, code, ("address",), (manager,)))
+        for token in key[:2]:
+            await chain.send(OPERATOR, token, "approve(address,uint256)", routers[-1], 1 << 255)
+    curve, coins = manifest.contracts["curve_stable_pool"], ("DAI", "USDC", "USDT")
+    for symbol in coins:
+        await chain.send(OPERATOR, manifest.token(symbol).address, "approve(address,uint256)", curve, 1 << 255)
+    swap, exchange = f"swap({KEY},(bool,int256,uint160),(bool,bool),bytes)", "exchange(int128,int128,uint256,uint256)"
+    for down, dollars in ((True, 90), (False, 40_000), (True, 7_000)):
+        sold = manifest.token(pool.tokens[0 if down else 1])
+        limits = (
+            down,
+            -dollars * 10**8 * 10**sold.decimals // sold.usd_price_e8,
+            4295128740 if down else 1461446703485210103287273052203988822378723970341,
+        )
+        await chain.send(OPERATOR, routers[0], swap, key, limits, (False, False), b"")
+    modify = f"modifyLiquidity({KEY},(int24,int24,int256,bytes32),bytes)"
+    near = before[pool.name].tick // pool.tick_spacing * pool.tick_spacing  # type: ignore[union-attr]
+    for delta in (10**12, -(10**11)):
+        ticks = (near - 3 * pool.tick_spacing, near + 5 * pool.tick_spacing, delta, bytes(32))
+        await chain.send(OPERATOR, routers[1], modify, key, ticks, b"")
+    await chain.send(OPERATOR, curve, exchange, 0, 1, 12_345 * 10**18 + 7, 0)
+    await chain.send(OPERATOR, curve, "add_liquidity(uint256[3],uint256)", [10**21, 0, 3 * 10**9], 0)
+    await chain.send(OPERATOR, curve, "remove_liquidity(uint256,uint256[3])", 10**20, [0, 0, 0])
+    await chain.send(OPERATOR, curve, exchange, 2, 0, 54_321 * 10**6, 0)
+    head = int(await chain.rpc.call("eth_blockNumber"), 16)
+    receipts: list[Any] = await chain.rpc.batch(
+        [("eth_getBlockReceipts", [hex(number)]) for number in range(first + 1, head + 1)]
+    )
+    actions = [action for block in receipts for receipt in block for action in reader.read(receipt["logs"])]
+    after = await read_states(chain.rpc, manifest, head, EVERYTHING)
+    assert Counter(type(action) for action in actions) == {Swapped: 5, Ranged: 2, Balanced: 2}
+    assert len(differences(before, after)) == 2
+    assert differences(reader.states, after) == []
+
+
+def _v4_key(manifest: Manifest, pool: Pool) -> tuple[str, str, int, int, str]:
+    first, second = (
+        NATIVE if pool.native_ether and symbol == "WETH" else manifest.token(symbol).address for symbol in pool.tokens
+    )
+    return first, second, pool.fee_pips, pool.tick_spacing, NATIVE

@@ -14,7 +14,7 @@ from devnet.accounts import account
 from devnet.actors.parameters import load_parameters
 from devnet.demo.chain_watch import ChainWatch, Holdings, Mined, SeenBlock, coinbase_payment
 from devnet.demo.hindsight_flow import topic
-from devnet.demo.hindsight_reading import universe
+from devnet.demo.hindsight_reading import EVERYTHING, universe
 from devnet.demo.ledger_reading import LandedExecution, LedgerSummary, LedgerUnreadable, latency_us, read_ledger
 from devnet.demo.node_process import NodeProcess, left_running, start_command
 from devnet.demo.operators import STYLES, prepare_node
@@ -33,7 +33,7 @@ from devnet.demo.summary import (
     rival_bids,
 )
 from devnet.errors import ChainFailed
-from devnet.manifest import Manifest, Operator, OperatorVault, Token
+from devnet.manifest import Manifest, Operator, OperatorVault, Pool, Token
 from devnet.protocols.network import NAMES
 from devnet.protocols.vaults import PINNED
 from devnet.rpc import RpcClient
@@ -231,6 +231,25 @@ def test_a_pool_that_hindsight_does_not_look_at_is_named_unless_a_loan_was_liqui
     liquidation = {"address": address("aave_pool"), "topics": [topic(event)], "data": "0x"}
     seen = watch(mined(1, KEY), mined(2, KEY), mined(3, KEY, liquidation))
     assert beyond_hindsight(seen, [node]) == ["0xbb"]
+
+
+def test_where_nodes_trade_on_v4_too_hindsight_looks_there() -> None:
+    pool = Pool(
+        name="uniswap_v4:WETH/USDC:500",
+        family="uniswap_v4",
+        address=address("manager"),
+        tokens=("WETH", "USDC"),
+        fee_pips=500,
+        pool_id="0x" + "bb" * 32,
+        tick_spacing=10,
+        native_ether=True,
+    )
+    node = NodeOutcome(NORTH, LedgerSummary(landed=[landed(1, pools=(b"\xbb" * 32,))]), Earned({}, 0, 0, 0, 1), 0)
+    seen = watch(mined(1, KEY))
+    seen.manifest = msgspec.structs.replace(manifest(), pools=(*manifest().pools, pool))
+    assert beyond_hindsight(seen, [node]) == [pool.pool_id]
+    seen.families = EVERYTHING
+    assert beyond_hindsight(seen, [node]) == []
 
 
 def test_a_report_adds_up_and_says_what_was_captured() -> None:

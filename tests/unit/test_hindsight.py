@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devnet.demo.hindsight import Block, Hindsight, RivalBid
+from devnet.demo.hindsight_coins import Coins
 from devnet.demo.hindsight_flow import Balanced, Followed, LogReader, MalformedLog, Ranged, Swapped, apply_action, topic
 from devnet.demo.hindsight_pools import (
     CannotSwap,
@@ -229,6 +230,8 @@ def test_a_swap_beyond_all_liquidity_is_refused() -> None:
 
 
 STABLE = Stable((3 * 10**24, 2 * 10**24, 4 * 10**24), (10**18,) * 3, 500_000, 400)
+COINS = Coins((5 * 10**12, 2 * 10**24, 3 * 10**12), (10**30, 10**18, 10**30), 20_000, 4_000_000, 5 * 10**9)
+STEADY = Coins((10**24,) * 3, (10**18,) * 3, 20_000, 4_000_000, 5 * 10**9)
 CENTS = Stable((700_000 * 10**2, 900_000 * 10**6), (10**34, 10**30), 200_000, 400)
 
 
@@ -241,6 +244,7 @@ CENTS = Stable((700_000 * 10**2, 900_000 * 10**6), (10**34, 10**30), 200_000, 40
         (STABLE, 10**21),
         (replace(STABLE, balances=(10**26, 10**24, 10**24)), 10**22),
         (CENTS, 7_000_00),
+        (COINS, 7_000 * 10**6),
     ],
 )
 def test_nothing_in_gives_an_error_and_the_curve_is_the_swap_of_little(state: Any, amount: int) -> None:
@@ -255,6 +259,7 @@ def test_an_empty_pool_gives_nothing() -> None:
         Pair((0, 5), 3_000),
         Weighted((5, 0), (1, 1), 3_000),
         replace(STABLE, balances=(10**24, 10**24, 0)),
+        replace(COINS, balances=(10**12, 0, 10**12)),
     )
     for state in empty:
         assert local_curve(state, 0, 1) == (0.0, 0.0)
@@ -277,6 +282,22 @@ def test_a_stable_pool_refuses_what_its_contract_cannot_give() -> None:
         swap(Stable((10**20, 10**12, 10**59), (10**18,) * 3, 200_000, 0), 0, 1, 10**6)
     with pytest.raises(CannotSwap, match="no end after"):
         swap(Stable((10**53, 10**23), (10**18,) * 2, 5_000_000, 0), 0, 1, 10**20)
+
+
+def test_a_pool_of_coins_keeps_but_a_part_of_its_fee_and_refuses_what_gives_nothing() -> None:
+    out, after = swap(COINS, 0, 1, 10**11)
+    assert isinstance(after, Coins)
+    left = COINS.balances[1] - out - after.balances[1]
+    assert after == replace(
+        COINS, balances=(COINS.balances[0] + 10**11, COINS.balances[1] - out - left, COINS.balances[2])
+    )
+    assert left == pytest.approx(out * 4e-4 / 2, rel=1e-3)
+    with pytest.raises(CannotSwap, match="nothing comes out"):
+        swap(replace(STEADY, amplification=50, balances=(10**17, 10**18, 10**5)), 0, 1, 1)
+    with pytest.raises(CannotSwap, match="no invariant"):
+        swap(replace(COINS, balances=(5 * 10**18, 1, 3 * 10**12)), 0, 1, 1)
+    with pytest.raises(CannotSwap, match="the contract does not make"):
+        swap(replace(STEADY, amplification=1, balances=(10**24, 10, 1)), 0, 1, 1)
 
 
 def test_a_stable_pool_is_traded_beyond_where_its_curve_is_flat() -> None:
@@ -304,14 +325,24 @@ def test_liquidity_that_goes_as_it_came_leaves_nothing() -> None:
 A, B = "0x" + "0a" * 20, "0x" + "0b" * 20
 POOL_ID = "0x" + "0c" * 32
 STABLE_ID, SHARE = "0x" + "0d" * 32, "0x" + "0d" * 20
+V4_ID, COINS_ADDRESS = "0x" + "0e" * 32, "0x" + "0f" * 20
 FOLLOWED = {
     A: Followed("first", (A, B)),
     "0x" + "33" * 20: Followed("range", (A, B)),
     POOL_ID: Followed("weighted", (A, B)),
     STABLE_ID: Followed("stable", (A, B), share=SHARE),
+    V4_ID: Followed("singleton", (A, B)),
+    COINS_ADDRESS: Followed("coins", (A, B, SHARE)),
 }
 WEIGHTED = Weighted((10**20, 10**20), (1, 1), 3_000)
-STATES: dict[str, PoolState] = {"first": LEVEL["first"], "range": RANGE, "weighted": WEIGHTED, "stable": CENTS}
+STATES: dict[str, PoolState] = {
+    "first": LEVEL["first"],
+    "range": RANGE,
+    "weighted": WEIGHTED,
+    "stable": CENTS,
+    "singleton": RANGE,
+    "coins": COINS,
+}
 
 
 def log(address: str, topics: list[str], types: list[str], *values: Any) -> dict[str, Any]:
@@ -390,6 +421,51 @@ def test_swaps_and_ranges_of_uniswap_v3_are_read() -> None:
     assert reader.states["range"] == replace(RANGE, liquidity=78)
     assert apply_action(RANGE, Ranged("range", -120, 120, 50)) == change_liquidity(RANGE, -120, 120, 50)
     assert apply_action(LEVEL["first"], Ranged("first", -120, 120, 50)) == LEVEL["first"]
+
+
+def test_swaps_and_positions_of_uniswap_v4_are_read_by_their_pool_id_from_the_swappers_side() -> None:
+    reader = LogReader(FOLLOWED, STATES)
+    swapped = topic("Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)")
+    types = ["int128", "int128", "uint160", "uint128", "int24", "uint24"]
+    up = log(B, [swapped, V4_ID, A], types, 5, -6, 1 << 97, 77, 13_863, 3_000)
+    down = log(B, [swapped, V4_ID, A], types, -5, 6, 1 << 96, 78, 0, 3_000)
+    others = log(B, [swapped, "0x" + "dd" * 32, A], types, -5, 6, 1 << 96, 79, 0, 3_000)
+    assert reader.read([up, down, others]) == [Swapped("singleton", 1, 0, 6), Swapped("singleton", 0, 1, 5)]
+    modified = topic("ModifyLiquidity(bytes32,address,int24,int24,int256,bytes32)")
+    types = ["int24", "int24", "int256", "bytes32"]
+    came, went, poked = (log(B, [modified, V4_ID, A], types, -120, 120, delta, b"\0" * 32) for delta in (50, -50, 0))
+    assert reader.read([came, went, poked]) == [
+        Ranged("singleton", -120, 120, 50),
+        Ranged("singleton", -120, 120, -50),
+    ]
+    assert reader.states["singleton"] == replace(RANGE, liquidity=78)
+
+
+def test_exchanges_deposits_and_withdrawals_of_a_pool_of_coins_are_read() -> None:
+    reader = LogReader(FOLLOWED, STATES)
+    exchanged = topic("TokenExchange(address,int128,uint256,int128,uint256)")
+    out, after = swap(COINS, 1, 2, 10**21)
+    assert isinstance(after, Coins)
+    sold = log(COINS_ADDRESS, [exchanged, A], ["int128", "uint256", "int128", "uint256"], 1, 10**21, 2, out)
+    assert reader.read([sold]) == [Swapped("coins", 1, 2, 10**21)]
+    assert reader.states["coins"] == after
+    added = topic("AddLiquidity(address,uint256[3],uint256[3],uint256,uint256)")
+    removed = topic("RemoveLiquidity(address,uint256[3],uint256[3],uint256)")
+    three = ["uint256[3]", "uint256[3]", "uint256"]
+    more = tuple(held + came for held, came in zip(after.balances, (99, 200, 298), strict=True))
+    assert reader.read([log(COINS_ADDRESS, [added, A], [*three, "uint256"], [100, 200, 300], [2, 0, 4], 1, 1)]) == [
+        Balanced("coins", after.balances, more)
+    ]
+    less = tuple(held - 7 for held in more)
+    assert reader.read([log(COINS_ADDRESS, [removed, A], three, [7, 7, 7], [0, 0, 0], 1)]) == [
+        Balanced("coins", more, less)
+    ]
+    assert reader.read([log(COINS_ADDRESS, [topic("RampA(uint256,uint256,uint256,uint256)")], ["uint256"], 1)]) == []
+    assert apply_action(COINS, Balanced("coins", (2, 2, 2), (1, 1, 1))) == replace(
+        COINS, balances=tuple(held // 2 for held in COINS.balances)
+    )
+    with pytest.raises(MalformedLog, match="an exchange of coins gave"):
+        reader.read([log(COINS_ADDRESS, [exchanged, A], ["int128", "uint256", "int128", "uint256"], 0, 10**9, 2, 1)])
 
 
 def test_a_swap_of_the_vault_is_read_by_its_pool_id() -> None:
