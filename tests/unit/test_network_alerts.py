@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from node.engine.anti_slashing import AntiSlashingStore, begin_journal
 from node.engine.headers import Header
 from node.engine.network import alerts as alerts_module
-from node.engine.network.alerts import BLOCKS_KNOWN, GIVEN_UP_AFTER, Alerts
+from node.engine.network.alerts import BLOCKS_KNOWN, GIVEN_UP_AFTER, MAX_REFUTED_OF_ONE, Alerts
 from node.engine.network.keys import NetworkKeys
 from node.engine.receipts import Receipt
 from node.engine.rpc import RpcError, RpcUnreachable
@@ -162,6 +162,35 @@ async def test_a_false_alert_is_refuted_and_never_believed(alice: Scene, bob: Sc
 
     assert bob.verdicts(ALICE) == ["refuted"]
     assert bob.attested() == [Verdict.CONFIRMED, Verdict.REFUTED]
+
+
+async def test_false_alerts_beyond_the_bounds_cost_neither_a_signature_nor_a_message(
+    alice: Scene, bob: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carol = Scene("carol", tmp_path, monkeypatch)
+    alice.blocks = bob.blocks = carol.blocks
+    await alice.sees(7, SANDWICH)
+    true = alice.told()
+    await bob.sees(7, SANDWICH[:2])
+
+    async def hears_false(by: Scene, count: int) -> None:
+        for number in range(count):
+            evidence = true.evidence[:-32] + hash_of(f"{by.keys.account.hex()} {number}")
+            await bob.hears(by, replace(true, evidence=evidence, evidence_hash=Hash32(keccak256(evidence))))
+
+    await hears_false(alice, MAX_REFUTED_OF_ONE + 3)
+    assert bob.attested() == [Verdict.REFUTED] * MAX_REFUTED_OF_ONE
+    assert bob.alerts.counts["not answered"] == 3
+    assert len(bob.verdicts(ALICE)) == MAX_REFUTED_OF_ONE
+    await hears_false(carol, 1)
+    assert len(bob.attested()) == MAX_REFUTED_OF_ONE + 1, "others are heard as before"
+
+    monkeypatch.setattr(alerts_module, "MAX_REFUTED", MAX_REFUTED_OF_ONE + 1)
+    await hears_false(carol, 3)
+    assert len(bob.attested()) == MAX_REFUTED_OF_ONE + 1, "and all together are bounded too"
+    await bob.sees(8, [])
+    await hears_false(carol, 3)
+    assert len(bob.attested()) == MAX_REFUTED_OF_ONE + 4, "the next block begins anew"
 
 
 async def test_an_alert_of_a_block_that_is_not_here_yet_waits_for_it(alice: Scene, bob: Scene) -> None:

@@ -3,6 +3,9 @@
 What an alert claims has to be in its evidence: of a sandwich the block's hash, the front, the first victim, the back.
 An alert that we come to ourselves is true, one of a block that we know and do not come to is false; both verdicts are
 signed by the store, once. Of a block that we do not know nothing is said.
+
+A false alert costs who tells it nothing, and us a signature on disk, a place in the store and a message: from one block
+to the next only a few of one operator are answered, and of all together no more than leave room for accepts.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ BLOCKS_KNOWN: Final = 64
 STANDS_SECONDS: Final = 3_600
 """For so long a sandwich that was seen is told of."""
 MAX_WAITING: Final = 256
+MAX_REFUTED_OF_ONE: Final = 4
+MAX_REFUTED: Final = 24
+"""From one block to the next: in the 1,088 blocks that the store remembers, less than half of its 65,536 slots."""
 READ_SECONDS: Final = 10.0
 GIVEN_UP_AFTER: Final = 8
 """Blocks later, one that cannot be read is left out: it may not be on the chain any more."""
@@ -52,7 +58,9 @@ class _Block(msgspec.Struct, frozen=True):
 
 
 class Alerts:
-    """See the module. `counts`: `found`, `confirmed`, `refuted`, `unknown block`, `attested`, `unread`."""
+    """See the module. `counts`: `found`, `confirmed`, `refuted`, `not answered` (false ones beyond the bounds),
+    `unknown block`, `attested`, `unread`.
+    """
 
     def __init__(
         self,
@@ -72,6 +80,7 @@ class Alerts:
         self._unread: deque[Header] = deque(maxlen=BLOCKS_KNOWN)
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: OrderedDict[tuple[Hash32, Address], None] = OrderedDict()
+        self._refuted: Counter[Address] = Counter()
 
     def expect(self, header: Header) -> None:
         """A block is there, to be looked at by `work`; of more than BLOCKS_KNOWN that wait the oldest is left out."""
@@ -99,6 +108,7 @@ class Alerts:
         found = [_alert(header, one) for one in sandwiches(mined_swaps(receipts.values()), self._routers)]
         block = _Block(header, {alert_id(alert): alert for alert in found})
         self._blocks[header.hash] = block
+        self._refuted.clear()
         while len(self._blocks) > BLOCKS_KNOWN:
             self._blocks.popitem(last=False)
         for name, alert in block.alerts.items():
@@ -121,6 +131,9 @@ class Alerts:
             return
         block_hash = Hash32(alert.evidence[:HASH_BYTES])
         block = self._blocks.get(block_hash)
+        if block is not None and len(self._tasks) >= MAX_WAITING:
+            self.counts["not answered"] += 1
+            return
         if block is not None:
             self._tasks.add(task := asyncio.create_task(self._judge(envelope, block)))
             task.add_done_callback(self._tasks.discard)
@@ -142,11 +155,21 @@ class Alerts:
             return
         name = alert_id(alert)
         verdict = Verdict.CONFIRMED if name in block.alerts else Verdict.REFUTED
+        if verdict is Verdict.REFUTED and not self._may_refute(envelope.operator):
+            self.counts["not answered"] += 1
+            return
         self.counts["confirmed" if verdict is Verdict.CONFIRMED else "refuted"] += 1
         self._told(name, alert, block.header, envelope.operator, verdict)
         if verdict is Verdict.REFUTED:
             _LOG.warning("an alert of 0x%s is false: %s", envelope.operator.hex(), name.hex())
             await self._attest(name, block.header, verdict)
+
+    def _may_refute(self, operator: Address) -> bool:
+        """Whether one more false alert of this operator is answered before the next block."""
+        if self._refuted[operator] >= MAX_REFUTED_OF_ONE or self._refuted.total() >= MAX_REFUTED:
+            return False
+        self._refuted[operator] += 1
+        return True
 
     async def _attest(self, name: Hash32, header: Header, verdict: Verdict) -> None:
         slashable = self._keys.slashable
