@@ -27,6 +27,7 @@ from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, Simula
 from node.pipeline.plans import BundlePlan
 from node.pipeline.ports import Simulator
 from node.pipeline.reasons import Reason
+from node.pipeline.risk import StoppedBy
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
 from node.records import AlertRaised, AnyRecord, BundleSimulatedRecord, OpportunityDropped
@@ -109,14 +110,14 @@ class EngineCore:
             self._record(record)
         except SpoolFailed as error:
             self.counts["unrecorded"] += 1
-            if not self.state.gate.kill_switch:
+            if not self._stopped_by_spool:
                 self._stopped_by_spool = True
                 _LOG.critical("%s; executing nothing until it works again", error)
-                self.feed(events.KillSwitchSet(True, str(error)))
+                self.feed(events.KillSwitchSet(True, str(error), StoppedBy.SPOOL))
             return False
         if self._stopped_by_spool:
             self._stopped_by_spool = False
-            self.feed(events.KillSwitchSet(False, "the spool works again"))
+            self.feed(events.KillSwitchSet(False, "the spool works again", StoppedBy.SPOOL))
         return True
 
     def begin(self, block: BlockNumber) -> None:
@@ -197,6 +198,10 @@ class EngineCore:
     def _sign_and_send(self, effect: events.SignAndSubmit, begun: int) -> None:
         plan = effect.plan
         if self._is_late(plan):
+            return
+        if self.state.gate.kill_switch:  # it may have been turned on between the plan and this
+            self.counts["plans_stopped"] += 1
+            self._unsent.refused(plan.opportunities, Reason.KILL_SWITCH)
             return
         if any(one.order is not None and self.is_forbidden(one.order.order_hash) for one in plan.opportunities):
             self.counts["orders_forbidden"] += 1

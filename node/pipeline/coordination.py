@@ -150,7 +150,15 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
 
 def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> list[Effect]:
     """Withdraw a find that was on its way."""
-    changes = state.schedule.withdraw(opportunity_id, state.treasury)
+    return _withdrawn(state, state.schedule.withdraw(opportunity_id, state.treasury), reason)
+
+
+def take_all_off(state: PipelineState, reason: Reason) -> list[Effect]:
+    """Withdraw all that is on its way to the next block; nothing is sent in its place."""
+    return _withdrawn(state, state.schedule.withdraw_all(), reason)
+
+
+def _withdrawn(state: PipelineState, changes: Changes, reason: Reason) -> list[Effect]:
     effects: list[Effect] = []
     for gone in changes.gone:
         _release(state, gone)

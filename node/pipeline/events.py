@@ -19,7 +19,7 @@ from node.pipeline.network_view import NetworkView
 from node.pipeline.plans import BundlePlan, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from node.pipeline.reasons import Reason
-from node.pipeline.risk import DayUse
+from node.pipeline.risk import DayUse, StoppedBy
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.kinds import DeclineReason
 from protocol.statements import Order
@@ -242,10 +242,11 @@ class LimitsResumed(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class KillSwitchSet(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The operator turned the kill switch on or off."""
+    """The kill switch was turned on, or off; it stays on as long as anybody wants it on."""
 
     on: bool
     why: str
+    by: StoppedBy = StoppedBy.OPERATOR
 
 
 class NetworkRead(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -230,14 +230,16 @@ def limits_resumed(state: PipelineState, event: LimitsResumed) -> list[Effect]:
 
 
 def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:
-    """Turn it; turned on, everything on its way is withdrawn."""
-    state.gate.kill_switch = event.on
-    effects: list[Effect] = [RaiseAlert(AlertKind.KILL_SWITCH, f"{'on' if event.on else 'off'}: {event.why}")]
-    if event.on:
-        for opportunity_id in tuple(state.outstanding):
-            effects += coordination.take_off(state, opportunity_id, Reason.KILL_SWITCH)
-        state.waiting.clear()
-    return effects
+    """Turn it; turned on, everything on its way is withdrawn, and nothing takes its place."""
+    gate = state.gate
+    if not event.on:
+        gate.stopped_by.discard(event.by)
+        still = f", but still on by the {' and the '.join(sorted(gate.stopped_by))}" if gate.kill_switch else ""
+        return [RaiseAlert(AlertKind.KILL_SWITCH, f"off: {event.why}{still}")]
+    gate.stopped_by.add(event.by)
+    state.waiting.clear()
+    alert = RaiseAlert(AlertKind.KILL_SWITCH, f"on: {event.why}")
+    return [alert, *coordination.take_all_off(state, Reason.KILL_SWITCH)]
 
 
 def network_read(state: PipelineState, event: NetworkRead) -> list[Effect]:

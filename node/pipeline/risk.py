@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -24,6 +25,15 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     """The gate holds it back."""
 
     reason: Reason
+
+
+class StoppedBy(StrEnum):
+    """Who turned the kill switch on; each turns it off for itself only."""
+
+    OPERATOR = "operator"
+    """By hand or by a policy of theirs."""
+    SPOOL = "spool"
+    """What is not on disk must not be executed."""
 
 
 class DayUse(msgspec.Struct, frozen=True):
@@ -63,7 +73,7 @@ class RiskGate:
     """Limits and what has been used of them."""
 
     def __init__(self, limits: RiskLimits, tokens: tuple[ProfitToken, ...]) -> None:
-        self.kill_switch = False
+        self.stopped_by: set[StoppedBy] = set()
         self._limits = limits
         self._tokens = {token.address: token for token in tokens}
         self._day = -1
@@ -71,6 +81,11 @@ class RiskGate:
         self._turnover: dict[Address, int] = {}
         self._failures: deque[bool] = deque(maxlen=limits.breaker_window)
         self._open_until = UnixNanoseconds(0)
+
+    @property
+    def kill_switch(self) -> bool:
+        """Whether anybody has turned it on."""
+        return bool(self.stopped_by)
 
     def check(self, question: Question, now: UnixNanoseconds) -> Verdict:
         """Judge one execution; the first limit that it breaks is the reason."""

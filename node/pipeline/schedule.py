@@ -187,6 +187,14 @@ class Schedule:
         cancels = [self._cancel(placed.id) for placed in gone]
         return Changes(plans, [*cancels, *(one for sender in senders for one in self._joint_cancels(sender))], gone)
 
+    def withdraw_all(self) -> Changes:
+        """Take everything off; nothing takes its place."""
+        gone = [*self._placed, *self._standing_by]
+        cancels = [self._cancel(placed.id) for placed in gone]
+        cancels += [self._cancel(_joint_key(sender, self.target_block)) for sender in sorted(self._joint)]
+        self.start(self.target_block, self.base_fee)
+        return Changes([], cancels, gone)
+
     # Who is where
 
     def _load(self, sender: Address) -> tuple[int, int]:

@@ -35,6 +35,7 @@ from node.pipeline.events import (
 )
 from node.pipeline.plans import BundlePlan
 from node.pipeline.reasons import Reason
+from node.pipeline.risk import StoppedBy
 from node.pipeline.state import PipelineState
 from node.records import (
     AlertRaised,
@@ -186,6 +187,22 @@ async def test_a_kill_switch_of_the_operators_is_left_on(scene: Scene) -> None:
     scene.disk_is_full = False
     scene.does(RecordDrop(opportunity(11), Reason.KILL_SWITCH))
     assert scene.core.state.gate.kill_switch
+
+
+async def test_a_spool_that_works_again_turns_off_no_other_stop(scene: Scene) -> None:
+    scene.disk_is_full = True
+    scene.does(alices())
+    scene.core.feed(KillSwitchSet(True, "by policy"))
+    scene.disk_is_full = False
+    scene.does(RecordDrop(opportunity(11), Reason.KILL_SWITCH))
+    assert scene.core.state.gate.stopped_by == {StoppedBy.OPERATOR}
+
+
+async def test_nothing_is_signed_while_the_kill_switch_is_on(scene: Scene) -> None:
+    scene.core.feed(KillSwitchSet(True, "by policy"))
+    assert await reason_told(scene, alices()) == [Reason.KILL_SWITCH]
+    assert scene.of(BundleSigned) == scene.relays.sent == []
+    assert scene.core.counts["plans_stopped"] == 1
 
 
 async def test_what_is_for_a_block_that_is_there_already_is_late(scene: Scene) -> None:

@@ -35,6 +35,7 @@ from node.pipeline.overlay import Overlay
 from node.pipeline.plans import BundlePlan, SwapStep
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, swap_exact_in
 from node.pipeline.reasons import Reason
+from node.pipeline.risk import StoppedBy
 from node.pipeline.schedule import STANDING_BY_PER_KEY
 from node.pipeline.settings import RiskLimits
 from node.pipeline.state import PipelineState
@@ -286,6 +287,40 @@ def test_the_kill_switch_stops_what_is_on_its_way_and_what_comes() -> None:
     after = step(state, seen(swap_of(spec, pool, trader="dave", part=0.2), after_ns=1))
     assert [effect.reason for effect in after if isinstance(effect, RecordDrop)] == [Reason.KILL_SWITCH]
     step(state, KillSwitchSet(on=False, why="over"))
+    assert plans(step(state, seen(swap_of(spec, pool, trader="erin", part=0.2), after_ns=2)))
+
+
+def test_the_kill_switch_sends_nothing_while_it_withdraws() -> None:
+    """Each find taken off alone would let what stood by, or what is left of a joint bundle, go out anew."""
+    state, *_ = _rivals()
+    live: set[Hash32] = set()
+    for spec, pool in V2:
+        for effect in step(state, seen(swap_of(spec, pool, part=0.2, trader=spec.id.hex()))):
+            live |= {effect.plan.replaces} if isinstance(effect, SignAndSubmit) else set()
+            live -= {effect.replaces} if isinstance(effect, CancelBundle) else set()
+    spent = state.gate.used.spent
+    effects = step(state, KillSwitchSet(on=True, why="a drill"))
+    assert not plans(effects)
+    withdrawn = [effect.replaces for effect in effects if isinstance(effect, CancelBundle)]
+    assert live <= set(withdrawn)
+    assert len(withdrawn) == len(set(withdrawn)) == len([one for one in effects if isinstance(one, RecordDrop)]) + 1
+    assert state.gate.used.spent < spent
+    assert not state.outstanding
+    assert not plans(step(state, TreasuryRead(ALICE, Wei(10**24), 9)))
+
+
+@pytest.mark.parametrize("first", list(StoppedBy))
+def test_the_kill_switch_is_on_as_long_as_anybody_wants_it_on(first: StoppedBy) -> None:
+    state = pipeline(MARKET)
+    (second,) = set(StoppedBy) - {first}
+    for by in (first, second):
+        step(state, KillSwitchSet(on=True, why="a drill", by=by))
+    (alert,) = step(state, KillSwitchSet(on=False, why="over", by=first))
+    assert isinstance(alert, RaiseAlert)
+    assert alert.detail == f"off: over, but still on by the {second}"
+    spec, pool = busiest()
+    assert not plans(step(state, seen(swap_of(spec, pool, part=0.2))))
+    step(state, KillSwitchSet(on=False, why="over", by=second))
     assert plans(step(state, seen(swap_of(spec, pool, trader="erin", part=0.2), after_ns=2)))
 
 
