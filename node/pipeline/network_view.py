@@ -13,6 +13,8 @@ MAX_GIVEN = 32
 """Orders that we give for one block, whatever their answers; further finds go their own way: leaders blame floods."""
 MAX_TAKEN = 64
 """Others' orders that are looked at for one block; more are declined as too many."""
+MAX_TAKEN_OF_ONE = 16
+"""Of these from one finder: who sends junk leaves room for the others."""
 
 
 class NetworkView(msgspec.Struct, frozen=True):

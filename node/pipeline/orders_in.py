@@ -21,7 +21,7 @@ from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
 from node.pipeline.market import Market
-from node.pipeline.network_view import MAX_TAKEN, NetworkView
+from node.pipeline.network_view import MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.order_answers import accepted, declined
 from node.pipeline.placed import Placed
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
@@ -86,7 +86,13 @@ def _is_early(state: PipelineState, view: NetworkView, event: OrderArrived) -> b
     head, block = state.blocks.head, event.order.target_block
     turn = view.turns.get(block)
     is_ours = turn is not None and turn.operator == view.account
-    return head is not None and block == head.number + 2 and is_ours and len(state.orders_early) < MAX_TAKEN
+    return head is not None and block == head.number + 2 and is_ours and _has_room(state.orders_early, event)
+
+
+def _has_room(waiting: Collection[OrderArrived], event: OrderArrived) -> bool:
+    """Whether one more order may wait, and one more of this finder."""
+    of_one = [one for one in waiting if one.order.finder == event.order.finder]
+    return len(waiting) < MAX_TAKEN and len(of_one) < MAX_TAKEN_OF_ONE
 
 
 def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived) -> DeclineReason | None:
@@ -104,7 +110,7 @@ def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived
         return DeclineReason.INVALID
     if order.primary_key in state.taken_keys:
         return DeclineReason.CONFLICT
-    return DeclineReason.BUSY if len(state.orders_waiting) >= MAX_TAKEN else None
+    return None if _has_room(state.orders_waiting.values(), event) else DeclineReason.BUSY
 
 
 def _names_its_leg(

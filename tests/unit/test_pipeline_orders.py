@@ -26,7 +26,7 @@ from node.pipeline.events import (
     SimulateBundle,
     TreasuryRead,
 )
-from node.pipeline.network_view import MAX_GIVEN, MAX_TAKEN, NetworkView
+from node.pipeline.network_view import MAX_GIVEN, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.orders_in import EARLY_NS
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pools import PoolFamily
@@ -266,9 +266,14 @@ def test_an_order_that_waited_for_its_head_for_too_long_is_not_executed(market: 
 def test_no_more_orders_wait_for_a_head_than_the_bound(market: GeneratedMarket, order: HandOver) -> None:
     turns = {BlockNumber(TARGET + 1): Turn(2, LEADER)}
     state, later = member(LEADER, market, turns=turns), replace(order.order, target_block=BlockNumber(TARGET + 1))
+    refused = (OrderVerdict.DECLINE, DeclineReason.NOT_LEADER)
     for number in range(MAX_TAKEN):
-        assert step(state, arriving(order, number, order=later)) == ()
-    assert answer_in(step(state, arriving(order, order=later))) == (OrderVerdict.DECLINE, DeclineReason.NOT_LEADER)
+        finder = Address(bytes([1 + number // MAX_TAKEN_OF_ONE]) * 20)
+        assert step(state, arriving(order, number, order=replace(later, finder=finder))) == ()
+        if number == MAX_TAKEN_OF_ONE - 1:
+            more = arriving(order, number, order=replace(later, finder=finder))
+            assert answer_in(step(state, more)) == refused, "one finder leaves room for the others"
+    assert answer_in(step(state, arriving(order, order=later))) == refused
 
 
 def test_an_order_bids_more_per_gas_than_who_has_the_find_alone(market: GeneratedMarket, order: HandOver) -> None:
