@@ -63,7 +63,10 @@ async def fetch_status(run: RunRecord) -> NodeStatus:
     url = f"http://{desk.facts['http']}/status"
     try:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
             return msgspec.json.decode(await response.content.read(_MAX_BYTES), type=NodeStatus)
     except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
         raise DeskSilent(f"the desk at {url} does not answer: {str(error)[:200] or type(error).__name__}") from None

@@ -111,7 +111,8 @@ class Relays:
         except TimeoutError:
             error = f"unreachable: no answer within {self._seconds:g} s"
         except (aiohttp.ClientError, OSError) as fault:
-            error = f"unreachable: {str(fault)[:_ERROR_CHARACTERS] or type(fault).__name__}"
+            # Only the kind: the texts of some of these quote the URL, which may hold a key.
+            error = f"unreachable: no connection ({type(fault).__name__})"
         took = int((self._clock.monotonic() - begun) * 1e9)
         self.states[relay.name] = error or "ok"
         self._lately[relay.name].append(not error)
@@ -120,7 +121,7 @@ class Relays:
     async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:
         if self._http is None:
             raise RuntimeError("the relays are used outside their context")
-        async with self._http.post(url, data=body, headers=headers) as response:
+        async with self._http.post(url, data=body, headers=headers, allow_redirects=False) as response:
             raw = await response.content.read(MAX_ANSWER_BYTES + 1)
             while len(raw) <= MAX_ANSWER_BYTES and (more := await response.content.read(MAX_ANSWER_BYTES)):
                 raw += more

@@ -208,11 +208,17 @@ class _WebSocket:
         await self._session.close()
 
 
+async def _refuse_redirect(*_: object) -> None:
+    raise aiohttp.ClientError("a redirect")
+
+
 def dial_websocket(*, heartbeat: bool = True) -> Dial:
     """Return a way to open WebSockets; without `heartbeat` the other side may stay silent for as long as it likes."""
 
     async def dial(name: str, url: str) -> Socket:
-        session = aiohttp.ClientSession()
+        watch = aiohttp.TraceConfig()
+        watch.on_request_redirect.append(_refuse_redirect)
+        session = aiohttp.ClientSession(trace_configs=[watch])
         try:
             socket = await session.ws_connect(
                 url,

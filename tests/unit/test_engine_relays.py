@@ -33,12 +33,15 @@ class Relay:
         self.raw: bytes | None = None
         self.status = 200
         self.gate: asyncio.Event | None = None
+        self.elsewhere: str | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.bodies.append((body, dict(request.headers)))
         if self.gate is not None:
             await self.gate.wait()
+        if self.elsewhere is not None:
+            return web.Response(status=307, headers={"Location": self.elsewhere})
         raw = orjson.dumps({"jsonrpc": "2.0", "id": 1, **self.answer}) if self.raw is None else self.raw
         return web.Response(body=raw, status=self.status)
 
@@ -46,7 +49,7 @@ class Relay:
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Relay, str]]:
     relay, application = Relay(), web.Application()
-    application.router.add_post("/", relay.handle)
+    application.router.add_post("/{path:.*}", relay.handle)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -123,6 +126,26 @@ async def test_garbage_is_told(
 ) -> None:
     served[0].raw, served[0].status = raw, status
     assert await error_of(served, bundle) == error
+
+
+async def test_a_bundle_goes_nowhere_else_where_a_relay_points(served: tuple[Relay, str], bundle: SignedBundle) -> None:
+    served[0].elsewhere = f"http://127.0.0.1:{served[1]}/elsewhere"
+    assert await error_of(served, bundle) == "lies: HTTP 307 with something that is not JSON"
+    assert len(served[0].bodies) == 1
+
+
+async def test_no_answer_quotes_the_key_in_a_relays_url(bundle: SignedBundle) -> None:
+    async def speak_nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"nonsense\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(speak_nonsense, "127.0.0.1", 0)
+    url = f"http://user:word@127.0.0.1:{server.sockets[0].getsockname()[1]}/path-key?token=query-key"
+    async with server, Relays([RelayConfig(name="swift", url=url)], SystemClock()) as relays:
+        (answer,) = await relays.send(bundle, IDENTITY)
+        told = answer.error + relays.states["swift"]
+    assert answer.error == "unreachable: no connection (ClientResponseError)"
+    assert not any(secret in told for secret in ("word", "path-key", "query-key"))
 
 
 async def test_a_relay_that_is_not_there_is_told(bundle: SignedBundle) -> None:

@@ -218,6 +218,26 @@ async def test_a_refused_websocket_is_told_without_its_url() -> None:
     assert "key" not in str(caught.value)
 
 
+async def test_a_websocket_is_not_looked_for_where_the_node_points() -> None:
+    asked: list[str] = []
+
+    async def point(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", point)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        with pytest.raises(SubscriptionLost, match=r"here: no WebSocket \(ClientError\)"):
+            await dial_websocket()("here", f"ws://127.0.0.1:{runner.addresses[0][1]}/")
+    finally:
+        await runner.cleanup()
+    assert asked == ["/"]
+
+
 async def test_sending_over_a_broken_websocket_is_a_loss() -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         await socket.close()

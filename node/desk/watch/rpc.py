@@ -52,7 +52,7 @@ class WatchRpc:
             raise WatchFailed(f"{self.name}: not open")
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
-            async with self._session.post(self._url, data=body) as response:
+            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
                 answer = msgspec.json.decode(await response.content.read(ANSWER_BYTES), type=_Answer)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
             # Only the kind: the texts of some of these quote the URL, which may hold a key.
