@@ -6,10 +6,11 @@ is signed up to HORIZON blocks above the head, a time in which a twin would be h
     missing    there was no file, or what was there broke off
     moved      it is on another machine or disk, or is a copy
     touched    something else than a node wrote to it since its last record
+    set back   it lacks records that the lease file counts: a copy is in its place, be it on the very inode and at once
     stale      its last record is older than HORIZON blocks: the node was off, or it was restored with the disk
 
-A restored file is found out as moved, touched or stale. What cannot be: a whole disk put back by less than HORIZON
-blocks; a copy of less than TOUCHED_AFTER_NS ago that is put back and happens to get the inode it was made of. One
+A restored file is found out as moved, touched, stale or set back. What cannot be: a whole disk put back by less than
+HORIZON blocks; file and lease file put back together within TOUCHED_AFTER_NS onto the inode that the file had. One
 process holds the lease of a key on a machine; on two machines the twin rule is what is left: who hears envelopes of its
 own operator from another boot signs nothing slashable until it is started again.
 
@@ -21,13 +22,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from node.engine.signing_journal import NO_WORD, Found, Journal, Owner, Record, RecordKind, read
+from node.engine.signing_journal import NO_WORD, Found, Journal, JournalFailed, Owner, Record, RecordKind, read
 from node.errors import NodeError
 from protocol import signing
 from protocol.ethereum.keys import SigningKey
@@ -49,6 +52,11 @@ from protocol.units import (
 TOUCHED_AFTER_NS: Final = 5_000_000_000
 HEAD_EVERY: Final = 8
 REWRITE_AFTER: Final = 16_384
+_COUNT_BYTES: Final = 8
+_COUNT: Final = struct.Struct(">QI")
+"""What the lease file holds: how many records were ever written, and a check over that."""
+_DAMAGED: Final = 2**64 - 1
+"""More than any journal has."""
 
 _RECORD_KINDS: Final = {
     EvidenceKind.DOUBLE_ACCEPT: RecordKind.ACCEPT,
@@ -79,12 +87,16 @@ class AntiSlashingStore:
         self._lease = _take_lease(path)
         try:
             found = read(path, owner)
-            self.doubt = _doubt(found, head)
+            counted, held = _counted(self._lease), _written(found)
+            self.doubt = _doubt(found, head) or ("set back" if counted > held else "")
             for record in found.records if found else ():
                 self._replay(record)
             if self.doubt:
                 self.history.distrust(max([head, *_heads(found)]))
-            self._journal = Journal(path, owner, self._records())
+            self._written = held if counted == _DAMAGED else max(counted, held)
+            records = self._records()
+            self._journal = Journal(path, owner, records)
+            self._count(len(records))
         except BaseException:
             os.close(self._lease)
             raise
@@ -98,7 +110,7 @@ class AntiSlashingStore:
             raise SlashableRefused(refusal.value)
         slot, answer = answer_of(statement)
         if slot not in self.history.answers:
-            self._journal.append(self._answer_record(slot, answer), durable=True)
+            self._append(self._answer_record(slot, answer), durable=True)
             self.history.add(slot, answer)
 
     def follow(self, head: BlockNumber) -> None:
@@ -106,10 +118,10 @@ class AntiSlashingStore:
         self._head = head
         if head >= self._recorded_head + HEAD_EVERY:
             self._recorded_head = head
-            self._journal.append(self._record(RecordKind.HEAD, head), durable=False)
+            self._append(self._record(RecordKind.HEAD, head), durable=False)
             self.history.forget(head)
             if self._journal.length > REWRITE_AFTER + len(self.history.answers):
-                self._journal.rewrite(self._records())
+                self._rewrite()
 
     def hear(self, heard: SequenceNumber, first: SequenceNumber) -> None:
         """Take note of an envelope of our own operator, by its sequence number; `first` is this boot's first one.
@@ -120,12 +132,12 @@ class AntiSlashingStore:
         if is_later and boot_id_of(heard) != boot_id_of(first) and not self._twin_heard:
             self._twin_heard = True
             self.history.distrust(self._head)
-            self._journal.append(self._record(RecordKind.FLOOR, self.history.floor), durable=True)
+            self._append(self._record(RecordKind.FLOOR, self.history.floor), durable=True)
 
     def take_in(self, text: str, domain: signing.Domain, key: SigningKey) -> None:
         """Merge an exported history. Raises what `import_history` does, and JournalFailed."""
         import_history(text, domain, address_from_hex(key.address), self.history)
-        self._journal.rewrite(self._records())
+        self._rewrite()
 
     def export(self, domain: signing.Domain, key: SigningKey) -> str:
         """Return the history for another store. Whoever goes on there must not go on here."""
@@ -135,7 +147,7 @@ class AntiSlashingStore:
         """Note the head, then let go of file and lease."""
         try:
             if self._journal.is_open:
-                self._journal.append(self._record(RecordKind.HEAD, self._head), durable=True)
+                self._append(self._record(RecordKind.HEAD, self._head), durable=True)
         finally:
             self._journal.close()
             os.close(self._lease)
@@ -157,10 +169,33 @@ class AntiSlashingStore:
             if record.block > self.history.floor:
                 self.history.add(slot, Answer(said, record.block))
 
+    def _append(self, record: Record, *, durable: bool) -> None:
+        self._journal.append(record, durable=durable)
+        self._count(1)
+
+    def _rewrite(self) -> None:
+        records = self._records()
+        self._journal.rewrite(records)
+        self._count(len(records))
+
+    def _count(self, written: int) -> None:
+        """Count records that are in the journal: after them, so that a death in between lets the lease have less.
+
+        Not synced: only a power cut can lose it, and nobody puts a file back within TOUCHED_AFTER_NS of that.
+        """
+        self._written += written
+        check = zlib.crc32(self._written.to_bytes(_COUNT_BYTES, "big"))
+        try:
+            os.pwrite(self._lease, _COUNT.pack(self._written, check), 0)
+        except OSError as error:
+            self._journal.close()
+            raise JournalFailed(f"the lease of {self._journal.path} cannot be written: {error.strerror}") from None
+
     def _records(self) -> list[Record]:
+        """All that is to be kept. The first tells how many records there were before these."""
         answers = [self._answer_record(slot, answer) for slot, answer in self.history.answers.items()]
         floor, head = self._record(RecordKind.FLOOR, self.history.floor), self._record(RecordKind.HEAD, self._head)
-        return [floor, *answers, head]
+        return [floor._replace(first=self._written.to_bytes(len(NO_WORD), "big")), *answers, head]
 
     def _answer_record(self, slot: Slot, answer: Answer) -> Record:
         record = self._record(_RECORD_KINDS[slot.kind], answer.block)
@@ -208,6 +243,26 @@ def _doubt(found: Found | None, head: BlockNumber) -> str:
 
 def _heads(found: Found | None) -> list[BlockNumber]:
     return [record.block for record in found.records if record.kind is RecordKind.HEAD] if found else []
+
+
+def _written(found: Found | None) -> int:
+    """Return how many records had ever been written when the last one of a file was."""
+    if found is None or not found.records:
+        return 0
+    first = found.records[0]
+    before = int.from_bytes(first.first, "big") if first.kind is RecordKind.FLOOR else 0
+    return before + len(found.records)
+
+
+def _counted(lease: int) -> int:
+    """Return how many records the lease file counts; none where it is new, or from before it counted."""
+    raw = os.pread(lease, _COUNT.size, 0)
+    if not raw:
+        return 0
+    if len(raw) < _COUNT.size:
+        return _DAMAGED
+    count, check = _COUNT.unpack(raw)
+    return int(count) if check == zlib.crc32(raw[:_COUNT_BYTES]) else _DAMAGED
 
 
 def _take_lease(path: Path) -> int:

@@ -181,12 +181,85 @@ def test_a_backup_written_over_the_file_in_its_place_is_not_believed(path: Path)
     path.write_bytes(backup)
     later = path.stat().st_ctime_ns
     hours_ago = later - 3_600 * 10**9
-    with open_store(path) as reopened:  # at once: within what slow disks explain, the one gap
-        assert reopened.doubt == ""
+    with open_store(path) as reopened:  # at once, and onto the very inode
+        assert (reopened.doubt, answer(reopened, an_accept("other"))) == ("set back", "BELOW_FLOOR")
     with AntiSlashingStore(path, OWNER, BlockNumber(HEAD), lambda: hours_ago):
         pass
     with open_store(path) as reopened:
         assert (reopened.doubt, answer(reopened, an_accept("other"))) == ("touched", "BELOW_FLOOR")
+
+
+def test_a_copy_of_any_moment_is_told_from_the_file_by_the_lease(path: Path) -> None:
+    store = trusted(path)
+    copies = []
+    for leg in range(4):
+        copies.append(path.read_bytes())
+        store.allow(an_accept(key=f"leg {leg}"))
+    store.close()
+    whole, lease = path.read_bytes(), lease_of(path).read_bytes()
+    for copy in copies:
+        put_back(path, copy)
+        lease_of(path).write_bytes(lease)
+        with open_store(path) as reopened:
+            assert reopened.doubt == "set back"
+    put_back(path, whole)
+    lease_of(path).write_bytes(lease)
+    with open_store(path) as reopened:
+        assert (reopened.doubt, answer(reopened, an_accept("other", key="leg 3"))) == ("", "SECOND_ANSWER")
+
+
+def test_a_copy_from_before_a_rewrite_is_told_too(path: Path) -> None:
+    trusted(path).close()
+    longer = trusted(path)
+    for leg in range(4):
+        longer.allow(an_accept(key=f"leg {leg}"))
+    copy = path.read_bytes()
+    longer.history.answers.clear()
+    longer._rewrite()
+    longer.close()
+    open_store(path).close()
+    assert len(path.read_bytes()) < len(copy)
+    put_back(path, copy)
+    with open_store(path) as reopened:
+        assert reopened.doubt == "set back"
+
+
+def test_a_lease_that_was_lost_or_is_from_before_it_counted_doubts_nothing(path: Path) -> None:
+    trusted(path).close()
+    lease_of(path).unlink()
+    with open_store(path) as reopened:
+        assert reopened.doubt == ""
+    lease_of(path).write_bytes(b"")
+    with open_store(path) as reopened:
+        assert reopened.doubt == ""
+
+
+def test_a_damaged_lease_is_not_believed(path: Path) -> None:
+    trusted(path).close()
+    lease_of(path).write_bytes(b"\0" * 12)
+    with open_store(path) as reopened:
+        assert reopened.doubt == "set back"
+
+
+def test_a_lease_that_cannot_be_written_stops_signing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = trusted(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: _failing(0))
+        with pytest.raises(JournalFailed, match="Input/output"):
+            store.allow(an_accept())
+    with pytest.raises(JournalFailed):
+        store.allow(an_accept())
+    store.close()
+
+
+def put_back(path: Path, copy: bytes) -> None:
+    """Put a copy in the file's place as if it had got the very inode that it was made of."""
+    path.write_bytes(copy)
+    path.write_bytes(signing_journal._header(OWNER, path.stat()) + copy[HEADER_BYTES:])
+
+
+def lease_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lease")
 
 
 def test_yesterdays_backup_is_not_believed(path: Path) -> None:
