@@ -166,6 +166,16 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     """The order's hash, the epoch as a word, or the offence."""
 
 
+class TransactionSent(Record, frozen=True, kw_only=True, tag="transaction_sent"):
+    """A transaction of membership is about to be sent: on disk before it leaves. Its cost comes as `PaymentMade`."""
+
+    what: str
+    """`check_in`, `roll`, `report`."""
+    transaction_hash: Hash32
+    subject: Hash32
+    """The epoch as a word, or the offence."""
+
+
 class OrderTold(Record, frozen=True, kw_only=True, tag="order_told"):
     """An order that we gave (`role` finder) or were given (leader), and its answer."""
 
@@ -215,6 +225,7 @@ AnyRecord: TypeAlias = (
     | OutcomeRetracted
     | AlertRaised
     | PaymentMade
+    | TransactionSent
     | OrderTold
     | NetworkAlertTold
 )

@@ -33,7 +33,7 @@ from node.engine.network.wiring import network_part
 from node.engine.outcomes import Outcomes
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
-from node.engine.resume import resume
+from node.engine.resume import records_of, resume, retracted_since
 from node.engine.rpc import HttpTransport, Rpc, RpcError
 from node.engine.signer import Signer
 from node.engine.simulator import BundleSimulator
@@ -121,7 +121,9 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         await stack.enter_async_context(relays)
         routers = [router.address for router in config.protocols.routers]
         outcomes = Outcomes(endpoints, config.execution.vault_module, senders, routers)
-        left_open = resume(outcomes, spool.after(0, len(spool)))
+        told = records_of(spool.after(0, len(spool)))
+        retracted = await retracted_since(endpoints, told)
+        left_open = resume(outcomes, [*told, *retracted])
         limits = DayLimits(config.data_folder if config.lockstep is None else None)
         treasury = Treasury(endpoints, tuple(signers), lenders)
         log = None if config.event_log is None else EventLog(config.event_log)
@@ -153,7 +155,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         if (used := limits.load()) is not None:
             core.feed(LimitsResumed(with_open(used, left_open.sent)))
         hooks = FeedHooks(
-            emit=lambda event: _emit(core, event, is_member=network is not None),
+            emit=lambda event: _emit(core, event, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
             before_block=lambda header: _before_block(core, simulator, treasury, network, limits, header),
@@ -163,8 +165,11 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         core.resync = feed.resync
         if network is not None:
             _connect(network, core, relays)
+            network.resume(left_open)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
+        for gone in retracted:
+            core.tell(gone)
         for found in left_open.unsent:
             core.tell(OpportunityDropped(found=found, reason=Reason.ENGINE_ENDED, at=core_now()))
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
@@ -172,7 +177,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
 
 def _connect(network: NetworkPart, core: EngineCore, relays: Relays) -> None:
     orders = network.orders
-    network.tell = orders.tell = network.alerts.tell = core.tell
+    network.tell = orders.tell = network.alerts.tell = network.membership.tell = core.tell
     network.feed = orders.feed = core.feed
     network.relays_usable = lambda: relays.usable
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
@@ -241,11 +246,12 @@ def _read(core: EngineCore, answer: list[_Item] | BaseException) -> list[_Item]:
     return answer
 
 
-def _emit(core: EngineCore, event: Event, *, is_member: bool) -> None:
+def _emit(core: EngineCore, event: Event, network: NetworkPart | None) -> None:
     if isinstance(event, BlockRetracted):
         retracted = core.outcomes.retract(event.hash)
-        if is_member and retracted is None:  # a member's block may also hold payments
-            retracted = OutcomeRetracted(block_hash=event.hash)
+        if network is not None:  # a member's block may also hold payments
+            network.retract(event.hash)
+            retracted = retracted or OutcomeRetracted(block_hash=event.hash)
         if retracted is not None:
             core.tell(retracted)
     core.feed(event)

@@ -117,8 +117,11 @@ class Outcomes:
             sent.bundles.add(bundle.hash)
         self._remember(bundle.hash, [opportunity.id for opportunity in bundle.plan.opportunities])
 
-    def resume(self, found: OpportunityFound, bundles: Iterable[BundleSigned]) -> None:
-        """An earlier process sent this find in these bundles and did not live to tell what became of it."""
+    def resume(self, found: OpportunityFound, bundles: Iterable[BundleSigned], *, landed: bool = False) -> None:
+        """An earlier process sent this find in these bundles and did not live to tell what became of it.
+
+        `landed`: it had, in a block that has left the chain since.
+        """
         signed = list(bundles)
         ours = [(one, bundle) for bundle in signed for one in bundle.executions]
         mine = [(one, bundle) for one, bundle in ours if one.opportunity_id == found.opportunity_id]
@@ -131,6 +134,7 @@ class Outcomes:
             {one.transaction_hash: Wei(int(one.coinbase_wei)) for one, _ in mine},
             {bundle.bundle_hash for _, bundle in mine},
             {},
+            landed=landed,
         )
         for bundle in signed:
             self._remember(bundle.bundle_hash, [one.opportunity_id for one in bundle.executions])

@@ -23,6 +23,7 @@ from node.engine.network.membership import Membership
 from node.engine.network.registry import Registry
 from node.engine.rpc import RpcError
 from node.identity import peer_id_hash
+from node.records import TransactionSent
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
 from protocol.units import Address, BlockNumber, ChainId, EpochNumber, UnixSeconds, address_from_hex
@@ -112,6 +113,8 @@ async def test_a_new_hot_key_counts_at_once_and_the_former_one_is_told_for_a_whi
 
 
 async def test_an_operator_checks_in_and_by_turns_rolls_until_every_block_has_a_leader(scene: Scene) -> None:
+    sent: list[TransactionSent] = []
+    scene.membership.tell = sent.append  # type: ignore[assignment]  # nothing else is told
     head = await scene.follow()
     epoch = EpochNumber(head.number // CUT.length + 1)
     assert len(scene.registry.checked_in[epoch]) == len(OPERATORS), "the world has checked in for its first epoch"
@@ -141,6 +144,16 @@ async def test_an_operator_checks_in_and_by_turns_rolls_until_every_block_has_a_
     assert (roll.what, checked_in.what) == ("roll", "check_in")
     assert int(roll.gas_wei) > int(roll.bid_wei) > 0
     assert await scene.membership.settled() == [], "each once"
+
+    scene.membership.retract(roll.block_hash)  # its block left the chain: it is told of the block that has it now
+    assert await scene.membership.settled() == [roll]
+
+    again = Membership(scene.membership._endpoints, scene.registry, NORTH.hot_key.key, ChainId(31337))
+    assert [record.transaction_hash for record in sent] == [roll.transaction_hash, checked_in.transaction_hash]
+    again.resume(sent, [roll])  # an engine that died having told of one alone
+    assert await again.settled() == [checked_in]
+    again.retract(roll.block_hash)
+    assert await again.settled() == [roll]
 
 
 async def test_an_epoch_for_which_nobody_could_check_in_is_missed_once(scene: Scene) -> None:

@@ -14,10 +14,10 @@ import pytest
 from node.engine.errors import SpoolFailed
 from node.engine.outcomes import Outcomes
 from node.engine.record_making import found_record, signed_record
-from node.engine.resume import resume
+from node.engine.resume import LeftOpen, records_of, resume, retracted_since
 from node.engine.signer import SignedBundle
 from node.engine.spool import KEPT_SEGMENTS, Spool
-from node.link import Ping, encode_frame
+from node.link import LedgerEntry, Ping, encode_frame
 from node.pipeline.events import ExecutionLanded
 from node.pipeline.reasons import Reason
 from node.records import (
@@ -28,7 +28,9 @@ from node.records import (
     OpportunityDropped,
     OpportunityFound,
     OutcomeRetracted,
+    PaymentMade,
     RelayAnswered,
+    TransactionSent,
     decode_record,
 )
 from protocol.units import BlockNumber, Gas, Hash32, UnixMilliseconds, UnixNanoseconds
@@ -291,7 +293,7 @@ def missed(bundle: SignedBundle) -> ExecutionMissedRecord:
 
 def resumed(chain: Chain, spool: Spool) -> Outcomes:
     outcomes = Outcomes(chain.endpoints, MODULE, [ALICE], [])
-    resume(outcomes, spool.after(0, len(spool)))
+    resume(outcomes, records_of(spool.after(0, len(spool))))
     return outcomes
 
 
@@ -330,6 +332,56 @@ def test_an_outcome_that_was_taken_back_is_open_again(tmp_path: Path) -> None:
     assert len(resumed(Chain(), left_behind(tmp_path, *records))) == 1
 
 
+async def test_what_landed_in_a_block_that_left_the_chain_meanwhile_is_judged_anew(tmp_path: Path) -> None:
+    bundle, chain = signed(11), Chain()
+    records = records_of(entries_of(left_behind(tmp_path, *sent(bundle), landed(bundle, Hash32(b"\1" * 32)))))
+    chain.headers[hex(11)] = {"hash": "0x" + header(11).hash.hex()}
+    (gone,) = await retracted_since(chain.endpoints, records)
+    assert gone.block_hash == b"\1" * 32
+    outcomes = Outcomes(chain.endpoints, MODULE, [ALICE], [])
+    assert len(resume(outcomes, [*records, gone]).sent) == 1
+    ((_, record),) = await outcomes.judge(chain.holds(header(11)))
+    assert isinstance(record, ExecutionMissedRecord)
+    assert record.reason is Reason.REORGED
+
+
+async def test_what_landed_in_a_block_that_stands_or_is_not_known_yet_stays_told(tmp_path: Path) -> None:
+    bundle, chain = signed(11), Chain()
+    standing = header(11)
+    chain.headers = {hex(11): {"hash": "0x" + standing.hash.hex()}, hex(12): None}
+    records = records_of(entries_of(left_behind(tmp_path, *sent(bundle), landed(bundle, standing.hash))))
+    assert await retracted_since(chain.endpoints, records) == []
+    later = payment(12, Hash32(b"\2" * 32))
+    assert await retracted_since(chain.endpoints, [later]) == [], "the node is behind: it may come"
+
+
+def test_what_was_sent_and_paid_for_the_membership_goes_on_after_a_restart() -> None:
+    block, gone = Hash32(b"\1" * 32), Hash32(b"\2" * 32)
+    under_way = TransactionSent(what="roll", transaction_hash=Hash32(b"\3" * 32), subject=Hash32(b"\4" * 32))
+    records: list[AnyRecord] = [under_way, payment(12, block), payment(13, gone), OutcomeRetracted(block_hash=gone)]
+    left = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), records)
+    assert left == LeftOpen([], [], [under_way], [payment(12, block)], BlockNumber(12))
+
+
+def payment(block: int, block_hash: Hash32) -> PaymentMade:
+    return PaymentMade(
+        what="finder_paid",
+        transaction_hash=Hash32(bytes([block]) * 32),
+        sender=ALICE,
+        token=ALICE,
+        amount="5",
+        block=BlockNumber(block),
+        block_hash=block_hash,
+        gas_wei="0",
+        bid_wei="0",
+        subject=Hash32(b"\5" * 32),
+    )
+
+
+def entries_of(spool: Spool) -> list[LedgerEntry]:
+    return spool.after(0, len(spool))
+
+
 def test_also_what_the_desk_has_already_is_resumed(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     for record in sent(signed(11)):
@@ -347,10 +399,10 @@ def test_a_find_that_was_told_and_never_sent_is_left_over_once(tmp_path: Path) -
     lonely, _ = sent(unsent)
     assert isinstance(lonely, OpportunityFound)
     spool = left_behind(tmp_path, *sent(sent_one), lonely)
-    left = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), spool.after(0, len(spool)))
+    left = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), records_of(spool.after(0, len(spool))))
     assert left.unsent == [lonely]
     assert [record.opportunity_id for record in left.sent] == [sent_one.plan.executions[0].opportunity.id]
     told = OpportunityDropped(found=lonely, reason=Reason.ENGINE_ENDED, at=UnixNanoseconds(3))
     spool.append(told, NOW)
-    again = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), spool.after(0, len(spool)))
+    again = resume(Outcomes(Chain().endpoints, MODULE, [ALICE], []), records_of(spool.after(0, len(spool))))
     assert again.unsent == []

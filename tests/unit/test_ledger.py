@@ -18,7 +18,7 @@ from node.desk.ledger.stories import NoSuchStory, latest_ids, read_story
 from node.desk.ledger.totals import KeySums, read_totals
 from node.link import LedgerEntry
 from node.pipeline.reasons import Reason
-from node.records import AlertRaised, AnyRecord, OutcomeRetracted, PaymentMade
+from node.records import AlertRaised, AnyRecord, OutcomeRetracted, PaymentMade, TransactionSent
 from protocol.units import ZERO_ADDRESS, BlockNumber, UnixMilliseconds
 from tests.config_factories import WETH, numbered
 from tests.record_factories import (
@@ -222,6 +222,37 @@ async def test_payments_beside_executions_count_until_their_block_leaves_the_cha
     totals = await read_totals(ledger.path)
     assert totals.keys["0x" + ZERO_ADDRESS.hex()].profit == {"0x" + WETH.hex(): "0"}
     assert totals.keys["0x" + HOT_KEY.hex()].bid_wei == "4"
+
+
+async def test_a_payment_that_is_told_again_counts_once_in_the_block_of_the_last_word(ledger: Ledger) -> None:
+    paid = PaymentMade(
+        what="finder_paid",
+        transaction_hash=hash_of(1),
+        sender=ZERO_ADDRESS,
+        token=WETH,
+        amount="5",
+        block=BlockNumber(7),
+        block_hash=hash_of(7),
+        gas_wei="0",
+        bid_wei="0",
+        subject=hash_of(2),
+    )
+    elsewhere = msgspec.structs.replace(paid, block=BlockNumber(8), block_hash=hash_of(8))
+    another = msgspec.structs.replace(paid, subject=hash_of(3))
+    await ledger.append(entries([paid, paid, elsewhere, another]))
+    total = (await read_totals(ledger.path)).keys["0x" + ZERO_ADDRESS.hex()]
+    assert total.profit == {"0x" + WETH.hex(): "10"}
+
+    await ledger.append(entries([OutcomeRetracted(block_hash=hash_of(7))], first=5))
+
+    total = (await read_totals(ledger.path)).keys["0x" + ZERO_ADDRESS.hex()]
+    assert total.profit == {"0x" + WETH.hex(): "5"}
+
+
+async def test_what_was_sent_for_the_membership_is_counted(ledger: Ledger) -> None:
+    await ledger.append(entries([TransactionSent(what="roll", transaction_hash=hash_of(1), subject=hash_of(2))]))
+    assert ledger.last_sequence == 1
+    assert not (await read_totals(ledger.path)).missed
 
 
 async def test_the_last_word_on_an_execution_counts(ledger: Ledger) -> None:

@@ -22,6 +22,7 @@ from node.records import (
     OutcomeRetracted,
     PaymentMade,
     RelayAnswered,
+    TransactionSent,
 )
 
 UNKNOWN: Final = b""
@@ -48,10 +49,12 @@ async def write_record(db: aiosqlite.Connection, sequence: int, record: AnyRecor
             await _missed(db, sequence, record)
         case OutcomeRetracted():
             await _void(db, "block_hash = ? AND missed IS NULL", record.block_hash)
-            await _void_payments(db, record.block_hash)
+            await _void_payments(db, "block_hash = ?", record.block_hash)
             await tally(db, "retracted", "blocks")
         case PaymentMade() | OrderTold() | NetworkAlertTold():
             await _network(db, sequence, record)
+        case TransactionSent():
+            await tally(db, "sent", record.what)
         case AlertRaised():
             await db.execute(
                 "INSERT INTO alerts VALUES (?, ?, ?, ?)", (sequence, record.kind, record.detail, record.at)
@@ -206,6 +209,9 @@ async def _void(db: aiosqlite.Connection, condition: str, *values: object) -> No
 
 
 async def _paid(db: aiosqlite.Connection, sequence: int, record: PaymentMade) -> None:
+    """The last word on a payment counts: an engine that was started again may tell of one once more."""
+    same = "transaction_hash = ? AND what = ? AND subject = ?"
+    await _void_payments(db, same, record.transaction_hash, record.what, record.subject)
     row = (
         record.what, record.subject, record.transaction_hash, record.sender, record.token, record.amount, record.block,
         record.block_hash, record.gas_wei, record.bid_wei,
@@ -215,9 +221,9 @@ async def _paid(db: aiosqlite.Connection, sequence: int, record: PaymentMade) ->
     await _count_payment(db, (sequence, *row), 1)
 
 
-async def _void_payments(db: aiosqlite.Connection, block_hash: bytes) -> None:
-    sql = f"SELECT {_PAYMENT} FROM payments WHERE void = 0 AND block_hash = ?"  # noqa: S608  # nosec B608
-    async with db.execute(sql, (block_hash,)) as cursor:
+async def _void_payments(db: aiosqlite.Connection, condition: str, *values: object) -> None:
+    sql = f"SELECT {_PAYMENT} FROM payments WHERE void = 0 AND {condition}"  # noqa: S608  # nosec B608
+    async with db.execute(sql, values) as cursor:
         rows = [tuple(row) for row in await cursor.fetchall()]
     for row in rows:
         await db.execute("UPDATE payments SET void = 1 WHERE sequence = ?", (row[0],))

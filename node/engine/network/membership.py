@@ -3,12 +3,16 @@
 Both are tried again at each block until the chain shows them done, at a low price: a bundle of the same key in that
 block comes first, and the try is void. Whose turn the roll is follows from the check-ins, so that seldom two pay.
 A key without ether sends nothing, which is said once, until it has some again.
+
+What each has cost is told once while its block stands. It is on the spool that it is sent before it is, so that an
+engine that is started again goes on waiting for it (`resume`); where its block leaves the chain, it is awaited again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +23,7 @@ from node.engine.headers import Header
 from node.engine.network.registry import Registry
 from node.engine.rpc import Call, RpcError
 from node.engine.rpc_types import HashHex, Quantity
-from node.records import PaymentMade
+from node.records import AnyRecord, PaymentMade, TransactionSent
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.block_header import header_rlp
 from protocol.ethereum.keccak import keccak256
@@ -46,7 +50,7 @@ REPORT_GAS: Final = Gas(450_000)
 TIP: Final = Wei(10**9)
 """Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
 MAX_SENT: Final = 64
-"""Transactions whose cost is not known yet; the oldest is forgotten."""
+"""Transactions whose cost is not known yet, and such whose cost was told; the oldest is forgotten."""
 _TIP_SPREAD: Final = 1_000_003
 _BASE_FEES_AHEAD: Final = 2
 _SECONDS: Final = 2.0
@@ -69,11 +73,29 @@ class Membership:
 
     def __init__(self, endpoints: Endpoints, registry: Registry, key: SigningKey, chain_id: ChainId) -> None:
         self.counts: Counter[str] = Counter()
+        self.tell: Callable[[AnyRecord], object] = lambda _: None
+        """Puts a record into the ledger; set where both are wired."""
         self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
         self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
         self._awaited: EpochNumber | None = None
         self._is_out_of_ether = False
-        self._sent: dict[Hash32, tuple[str, int]] = {}
+        self._sent: dict[Hash32, tuple[str, Hash32]] = {}
+        self._told: dict[Hash32, PaymentMade] = {}
+
+    def resume(self, sent: Iterable[TransactionSent], told: Iterable[PaymentMade]) -> None:
+        """Go on where an earlier process ended: with what it sent, and what it told of the cost."""
+        for one in sent:
+            self._await(one.transaction_hash, one.what, one.subject)
+        for made in told:
+            if made.sender == address_from_hex(self._key.address):
+                self._sent.pop(made.transaction_hash, None)
+                self._remember(made)
+
+    def retract(self, block_hash: Hash32) -> None:
+        """A block left the chain: what was sent is to be found in another."""
+        for made in [made for made in self._told.values() if made.block_hash == block_hash]:
+            del self._told[made.transaction_hash]
+            self._await(made.transaction_hash, made.what, made.subject)
 
     async def settled(self) -> list[PaymentMade]:
         """What those that were sent and are in a block have cost, each once; also of those that failed there."""
@@ -90,9 +112,20 @@ class Membership:
             if isinstance(receipt, _ReceiptJson):
                 what, subject = self._sent.pop(sent)
                 made.append(self._payment(sent, what, subject, receipt))
+                self._remember(made[-1])
         return made
 
-    def _payment(self, sent: Hash32, what: str, subject: int, receipt: _ReceiptJson) -> PaymentMade:
+    def _await(self, sent: Hash32, what: str, subject: Hash32) -> None:
+        self._sent[sent] = what, subject
+        while len(self._sent) > MAX_SENT:
+            del self._sent[next(iter(self._sent))]
+
+    def _remember(self, made: PaymentMade) -> None:
+        self._told[made.transaction_hash] = made
+        while len(self._told) > MAX_SENT:
+            del self._told[next(iter(self._told))]
+
+    def _payment(self, sent: Hash32, what: str, subject: Hash32, receipt: _ReceiptJson) -> PaymentMade:
         used, price = int(receipt.gas_used), int(receipt.effective_gas_price)
         return PaymentMade(
             what=what,
@@ -104,7 +137,7 @@ class Membership:
             block_hash=Hash32(bytes(receipt.block_hash)),
             gas_wei=str(used * price),
             bid_wei=str(used * min(self._tip, price)),
-            subject=Hash32(subject.to_bytes(HASH_BYTES, "big")),
+            subject=subject,
         )
 
     async def attend(self, header: Header, account: Address) -> None:
@@ -115,7 +148,7 @@ class Membership:
         due = registry.leaders.rules.check_in_epoch(header.number)
         self._count_missed(due, account)
         if due is not None and account not in registry.checked_in.get(due, frozenset()):
-            await self._send("check_in", due, check_in_call(due), CHECK_IN_GAS, header)
+            await self._send("check_in", _word(due), check_in_call(due), CHECK_IN_GAS, header)
         await self._roll(header, account)
 
     def _count_missed(self, due: EpochNumber | None, account: Address) -> None:
@@ -142,15 +175,15 @@ class Membership:
                 except (RpcError, RemoteProtocolError) as error:
                     self._refused(error)
                     return
-                await self._send("roll", epoch, data, ROLL_GAS, header)
+                await self._send("roll", _word(epoch), data, ROLL_GAS, header)
 
     async def report(self, offence: Hash32, evidence: Evidence, header: Header) -> None:
         """Hand evidence to the court."""
         court = self._registry.contracts.court
-        await self._send("report", int.from_bytes(offence, "big"), report_call(evidence), REPORT_GAS, header, court)
+        await self._send("report", offence, report_call(evidence), REPORT_GAS, header, court)
 
     async def _send(
-        self, what: str, subject: int, data: bytes, gas: Gas, header: Header, to: Address | None = None
+        self, what: str, subject: Hash32, data: bytes, gas: Gas, header: Header, to: Address | None = None
     ) -> None:
         at = {"blockHash": "0x" + header.hash.hex()}
         try:
@@ -170,14 +203,15 @@ class Membership:
                 data=data,
             )
             raw = sign_dynamic_fee(fields, self._key)
+            name = Hash32(keccak256(raw))
+            if name not in self._sent:
+                self.tell(TransactionSent(what=what, transaction_hash=name, subject=subject))
+                self._await(name, what, subject)
             await self._endpoints.call("eth_sendRawTransaction", "0x" + raw.hex(), shape=HashHex, seconds=_SECONDS)
         except RpcError as error:
             self._refused(error)
             return
         self.counts[what] += 1
-        self._sent[Hash32(keccak256(raw))] = what, subject
-        while len(self._sent) > MAX_SENT:
-            del self._sent[next(iter(self._sent))]
 
     def _lacks_ether(self, what: str, needed: Wei, balance: Wei) -> bool:
         was, self._is_out_of_ether = self._is_out_of_ether, balance < needed
@@ -194,6 +228,10 @@ class Membership:
     def _refused(self, error: Exception) -> None:
         self.counts["refused"] += 1
         _LOG.info("membership: %s", error)
+
+
+def _word(number: int) -> Hash32:
+    return Hash32(number.to_bytes(HASH_BYTES, "big"))
 
 
 def _answer(answer: int | RpcError) -> int:

@@ -31,6 +31,7 @@ from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.trust import Trust
 from node.engine.network.watcher import Watcher
+from node.engine.resume import LeftOpen
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
 from node.errors import NodeError
@@ -54,7 +55,9 @@ from protocol.units import (
 )
 
 JOURNAL: Final = "signed.journal"
+FINDER_PAID: Final = "finder_paid"
 TURNS_AHEAD: Final = 4
+RETRACTED_REMEMBERED: Final = 64
 RETRY_SECONDS: Final = 0.5
 """Until a head that could not be read is read again, if no newer one comes before."""
 _EXECUTES: Final = Capability.ACCEPTS_ORDERS | Capability.EXECUTOR_LIVE
@@ -118,13 +121,23 @@ class NetworkPart:
         self._is_live = False
         self._store: AntiSlashingStore | None = None
         self._latest: Header | None = None
+        self._retracted: dict[Hash32, None] = {}
         self._news = asyncio.Event()
 
     def head_seen(self, header: Header) -> None:
         """A block is there; `run` takes it up, or a later one."""
         self._latest = header
+        self._retracted.pop(header.hash, None)
         self.alerts.expect(header)
         self._news.set()
+
+    def retract(self, block_hash: Hash32) -> None:
+        """A block left the chain: nothing is told of it any more, and what was is looked for again."""
+        self.registry.retract(block_hash)
+        self.membership.retract(block_hash)
+        self._retracted[block_hash] = None
+        while len(self._retracted) > RETRACTED_REMEMBERED:
+            del self._retracted[next(iter(self._retracted))]
 
     async def run(self) -> None:
         """Follow the heads that are seen until cancelled, apart from what the node does on its own."""
@@ -161,7 +174,10 @@ class NetworkPart:
         self.directory.follow(header.number)
         await self._tell_pipeline(header)
         for made in (*self._finder_payments(), *await self.membership.settled()):
-            self.tell(made)
+            if made.block_hash in self._retracted:  # it was read before it left, and is told after
+                self.retract(made.block_hash)
+            else:
+                self.tell(made)
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
         await self.watcher.follow(header)
@@ -174,6 +190,13 @@ class NetworkPart:
         """Say something to the network, signed."""
         envelope = self.keys.envelope(payload)
         await self.sentry.publish(encode_envelope(envelope, self.keys.domain.separator))
+
+    def resume(self, left: LeftOpen) -> None:
+        """Go on where an earlier process ended."""
+        self.membership.resume(left.transactions, left.payments)
+        if left.since is not None:
+            told = [(made.block_hash, made.subject) for made in left.payments if made.what == FINDER_PAID]
+            self.registry.resume(told, left.since)
 
     def heard(self, message: GossipHeard) -> None:
         """An envelope that the sentry accepted; it is judged by who it is of, once more, from our own registry."""
@@ -293,12 +316,12 @@ class NetworkPart:
     def _finder_payments(self) -> list[PaymentMade]:
         """What came in because others executed orders of ours."""
         self.trust.begin(self.registry.head.number if self.registry.head is not None else BlockNumber(0))
-        for executed in self.registry.executed:
-            if executed.finder == self.keys.account:
-                self.trust.paid(executed.executor, executed.order_hash)
+        own = [executed for executed in self.registry.take_executed() if executed.finder == self.keys.account]
+        for executed in own:
+            self.trust.paid(executed.executor, executed.order_hash)
         return [
             PaymentMade(
-                what="finder_paid",
+                what=FINDER_PAID,
                 transaction_hash=executed.transaction_hash,
                 sender=ZERO_ADDRESS,
                 token=executed.profit_token,
@@ -309,8 +332,7 @@ class NetworkPart:
                 bid_wei="0",
                 subject=executed.order_hash,
             )
-            for executed in self.registry.executed
-            if executed.finder == self.keys.account
+            for executed in own
         ]
 
     def _confirmed(self, alert: SecurityAlert, header: Header) -> None:

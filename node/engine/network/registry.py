@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -111,19 +111,36 @@ class Registry:
         self.fee_bps = BasisPoints(0)
         self.head: Header | None = None
         self.executed: list[ExecutedOrder] = []
-        """Network executions that the last call of `follow` found; each is told once while its block stands."""
+        """Network executions that nobody has taken yet (`take_executed`); each comes once while its block stands."""
         self._told_of: dict[tuple[Hash32, Hash32], None] = {}
+        self._tells_from: BlockNumber | None = None
         self._endpoints, self._multicall, self._next = endpoints, multicall, from_block
         self._accounts: dict[Address, None] = {}
         self._staked: frozenset[Address] = frozenset()
         self._is_stale = True
+
+    def resume(self, told: Iterable[tuple[Hash32, Hash32]], since: BlockNumber) -> None:
+        """Go on where an earlier process ended: it had told of these (block's hash, order's hash), from a block on."""
+        self._told_of |= dict.fromkeys(told)
+        self._tells_from = since
+
+    def take_executed(self) -> list[ExecutedOrder]:
+        """Return the network executions that were found and not yet taken; a read that failed has lost none."""
+        taken, self.executed = self.executed, []
+        return taken
+
+    def retract(self, block_hash: Hash32) -> None:
+        """A block left the chain: what was executed in it is to be found in another, or in it if it comes back."""
+        self.executed = [order for order in self.executed if order.block_hash != block_hash]
+        for name in [name for name in self._told_of if name[0] == block_hash]:
+            del self._told_of[name]
 
     async def follow(self, header: Header) -> None:
         """Be as the chain is after a block. Raises RpcError: then the next call reads everything."""
         follows = self.head is not None and header.parent_hash == self.head.hash
         is_first, is_stale, self._is_stale = self.head is None, self._is_stale or not follows, True
         told = await self._told(header, is_stale)
-        self._take_executions(told, tell=not is_first)
+        self._take_executions(told, is_first=is_first)
         for log in told:
             if len(log.topics) == _KEY_TOPICS and log.topics[0] == _HOT_KEY_SET:
                 account, key = (Address(bytes(topic[-ADDRESS_BYTES:])) for topic in log.topics[1:3])
@@ -173,9 +190,9 @@ class Registry:
                 return key
         return None
 
-    def _take_executions(self, told: list[_LogJson], *, tell: bool) -> None:
-        """Take those in that were not told of yet; what was before the first block is history."""
-        self.executed = []
+    def _take_executions(self, told: list[_LogJson], *, is_first: bool) -> None:
+        """Take those in that were not told of yet; before the first block all is history but what `resume` says."""
+        since = self._tells_from if is_first else BlockNumber(0)
         for log in told:
             if Address(bytes(log.address)) != self.contracts.ledger or log.topics[0] != _EXECUTED:
                 continue
@@ -183,7 +200,7 @@ class Registry:
             name = order.block_hash, order.order_hash
             if name not in self._told_of:
                 self._told_of[name] = None
-                if tell:
+                if since is not None and order.block >= since:
                     self.executed.append(order)
         while len(self._told_of) > EXECUTIONS_REMEMBERED:
             del self._told_of[next(iter(self._told_of))]
