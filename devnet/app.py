@@ -101,11 +101,12 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
             manifest_path=str(world.manifest_path),
             log_folder=str(logs),
         )
-        actors = _actors(config, record, logs) if config.actors else None
+        actors = actors_process(config, record, logs) if config.actors else None
         yield Running(record, world.manifest, anvil, relay, actors)
 
 
-def _actors(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:
+def actors_process(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:
+    """Return the actors of a devnet, to be run beside it."""
     builders = ",".join(f"{name}={url}" for name, url in record.builder_urls.items())
     command = [sys.executable, "-m", "devnet.actors", "--manifest", record.manifest_path, "--url", record.rpc_url]
     command += ["--ws", record.ws_url, "--builders", builders, "--seed", str(record.seed), "--logs", str(logs)]

@@ -182,9 +182,10 @@ def demo(
 @_json_option
 @_user_errors
 def scenario(name: str, seed: int, as_json: bool) -> None:
-    """Play a scenario of an operator's life: life, governance, slashing, theft, brake, or all.
+    """Play a scenario of an operator's life: life, governance, slashing, theft, brake, chaos, or all.
 
     Each plays on a chain of its own, tells its story, is asserted on the chain, and closes its books token by token.
+    All but chaos play in lockstep; in chaos nodes run, in real time.
     Exit code 0 when everything held, 1 when something did not.
     """
     from devnet.packages import ensure_packages

@@ -58,6 +58,8 @@ class LedgerSummary:
     bid_wei: int = 0
     tick_to_bundle_ns: list[int] = field(default_factory=list)
     network: NetworkLedger = field(default_factory=NetworkLedger)
+    troubles: dict[str, int] = field(default_factory=dict)
+    """Of the entries: how many were `lost`, `contradicted`, `unreadable`."""
 
     @property
     def latency_us(self) -> tuple[int, int, int]:
@@ -120,6 +122,8 @@ def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSumma
         summary.gas_wei += int(gas)
         summary.bid_wei += int(bid)
     summary.network = _network(ledger, blocks)
+    troubles = "SELECT name, count FROM tallies WHERE what = 'ledger' AND name <> 'repeated' AND count <> 0"
+    summary.troubles = dict(ledger.execute(troubles))
     summary.profit = {token: amount for token, amount in sorted(profit.items()) if amount}
     summary.landed = [
         _landed(*row)
@@ -139,10 +143,12 @@ def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSumma
 def _network(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> NetworkLedger:
     given = """SELECT answer, count(*) FROM orders WHERE role = 'finder' AND target_block BETWEEN ? AND ?
                GROUP BY answer"""
+    paid = "SELECT amount FROM payments WHERE what = 'finder_paid' AND void = 0 AND block BETWEEN ? AND ?"
     backups = "SELECT order_hash FROM orders WHERE role = 'finder' AND is_backup"
     alerts = "SELECT alert_id, evidence, operator, verdict FROM network_alerts"
     return NetworkLedger(
         given=dict(ledger.execute(given, blocks)),
+        paid=tuple(int(amount) for (amount,) in ledger.execute(paid, blocks)),
         backups=frozenset(order_hash for (order_hash,) in ledger.execute(backups)),
         alerts=tuple(
             AlertSeen(alert_id, evidence, "0x" + operator.hex(), verdict == "confirmed")

@@ -40,6 +40,8 @@ class NetworkLedger:
 
     given: Mapping[str, int] = field(default_factory=dict)
     """Orders that it handed over, by answer."""
+    paid: Sequence[int] = ()
+    """What it was paid for orders that others executed, each time."""
     backups: frozenset[bytes] = frozenset()
     """Order hashes that went to the next block's leader."""
     alerts: Sequence[AlertSeen] = ()

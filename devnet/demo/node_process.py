@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,14 +36,17 @@ def start_command() -> tuple[str, ...]:
 
 
 class NodeProcess:
-    """Starts and stops one node; `command` gets `--config FILE`."""
+    """Starts and stops one node; `command` gets `--config FILE`, `environment` is added to ours."""
 
-    def __init__(self, prepared: PreparedNode, command: Sequence[str], mark: str) -> None:
+    def __init__(
+        self, prepared: PreparedNode, command: Sequence[str], mark: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.prepared = prepared
         self.restarts = 0
         """Of the node's processes, as last told."""
         self._command = command
-        self._environment = {**os.environ, MARK: mark, "HFTNODE_PASSWORD_FILE": str(prepared.password_path)}
+        self._environment = {**os.environ, **(environment or {})}
+        self._environment |= {MARK: mark, "HFTNODE_PASSWORD_FILE": str(prepared.password_path)}
         self._log_path = prepared.config_path.parent / "start.log"
         self._process: asyncio.subprocess.Process | None = None
         self._watchdog: asyncio.subprocess.Process | None = None

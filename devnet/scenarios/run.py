@@ -16,10 +16,10 @@ from devnet.anvil import Anvil, AnvilOptions
 from devnet.errors import ConfigInvalid
 from devnet.packages import Packages
 from devnet.rpc import RpcClient
-from devnet.scenarios import brake, governance, life, slashing, theft
+from devnet.scenarios import brake, chaos, governance, life, slashing, theft
 from devnet.scenarios.books import Line, close_books
 from devnet.scenarios.cast import ANYBODY, newcomers
-from devnet.scenarios.stage import Stage
+from devnet.scenarios.stage import Ground, Stage
 from devnet.world import World
 
 ALL: Final = "all"
@@ -29,6 +29,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Stage], Awaitable[None]]]] = {
     "slashing": slashing.play,
     "theft": theft.play,
     "brake": brake.play,
+    "chaos": chaos.play,
 }
 _DEADLINE_SECONDS: Final = 60.0
 
@@ -60,7 +61,8 @@ async def run_scenario(name: str, seed: int, packages: Packages, world: World, t
             Anvil(packages.anvil, options, Path(folder) / "anvil.log") as anvil,
             RpcClient(anvil.url, deadline_seconds=_DEADLINE_SECONDS) as rpc,
         ):
-            stage = await _set(rpc, world, Random(f"{name} {seed}"), tell)  # noqa: S311, a seed for a story
+            ground = Ground(world, anvil.url, Path(folder))
+            stage = await _set(rpc, ground, Random(f"{name} {seed}"), tell)  # noqa: S311, a seed for a story
             await SCENARIOS[name](stage)
             last, _ = await stage.head()
             lines = await close_books(stage)
@@ -73,10 +75,10 @@ async def run_scenario(name: str, seed: int, packages: Packages, world: World, t
     )
 
 
-async def _set(rpc: RpcClient, world: World, random: Random, tell: Callable[[str], None]) -> Stage:
+async def _set(rpc: RpcClient, ground: Ground, random: Random, tell: Callable[[str], None]) -> Stage:
     """Return the stage, with ether for those who play, given before the story begins."""
-    stage = Stage(rpc, world.manifest, random, tell)
-    owners = (account(name) for operator in world.manifest.operators for name in operator.owners)
+    stage = Stage(rpc, ground, random, tell)
+    owners = (account(name) for operator in stage.manifest.operators for name in operator.owners)
     for who in (ANYBODY, *owners, *(seat.owner for seat in newcomers(stage))):
         await rpc.call("anvil_setBalance", who.address, hex(10**20))
     await stage.begin()

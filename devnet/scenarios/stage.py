@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from devnet.demo.network_contracts import network_contracts
 from devnet.errors import DevnetError, RpcError
 from devnet.manifest import Manifest
 from devnet.rpc import RpcClient
+from devnet.world import World
 from governance.actions import Action
 from governance.network import NetworkContracts
 from governance.reading import DeployedNetwork, Reader
@@ -42,12 +44,21 @@ class Outcome:
     revert: Revert | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a stage stands on: the Anvil of its own with the world, and a folder that goes with it."""
+
+    world: World
+    anvil_url: str
+    folder: Path
+
+
 @dataclass
 class Stage:
     """The world, who tells of it, and the dice."""
 
     rpc: RpcClient
-    manifest: Manifest
+    ground: Ground
     random: Random
     tell: Callable[[str], None]
     contracts: NetworkContracts = field(init=False)
@@ -56,6 +67,7 @@ class Stage:
     """The block at which the story begins."""
 
     def __post_init__(self) -> None:
+        self.manifest: Manifest = self.ground.world.manifest
         self.first_block = BlockNumber(self.manifest.block_number)
         self._beginning = ""
         self.contracts = network_contracts(self.manifest)

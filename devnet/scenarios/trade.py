@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from devnet.accounts import account
+from devnet.accounts import Account, account
 from devnet.scenarios.cast import Seat
 from devnet.scenarios.stage import ScenarioFailed, Stage
 from governance.actions import Action
 from governance.contracts import VAULT_MODULE
 from governance.executor import ConcentratedHop, OrderToExecute, PairHop, PairVenue, Plan, encode_execution
 from protocol.ethereum.abi import encode_call
-from protocol.leaders import EpochTable
+from protocol.ethereum.keccak import keccak256
+from protocol.leaders import EpochTable, Turn
 from protocol.signing import sign
 from protocol.statements import Order
 from protocol.units import (
@@ -34,11 +35,16 @@ _USDC_IN: Final = 900_000 * 10**6
 
 async def unbalance(stage: Stage) -> None:
     """Let a whale make WETH dear on Uniswap V2, so that selling it there and buying it on V3 earns."""
+    await stage.act(_WHALE, unbalancing(stage, _WHALE, _USDC_IN))
+
+
+def unbalancing(stage: Stage, who: Account, amount: int) -> Action:
+    """Return the trade that makes WETH dear."""
     weth, usdc = (stage.manifest.token(symbol).address for symbol in ("WETH", "USDC"))
-    data = encode_call(_SWAP, _USDC_IN, 0, [usdc, weth], _WHALE.address, 2**40)
+    data = encode_call(_SWAP, amount, 0, [usdc, weth], who.address, 2**40)
     router = address_from_hex(stage.manifest.contracts["uniswap_v2_router"])
-    action = Action(contract="UniswapV2Router02", to=router, data=data, title="buy WETH for 900,000 USDC at any price")
-    await stage.act(_WHALE, action)
+    title = f"buy WETH for {amount // 10**6:,} USDC at any price"
+    return Action(contract="UniswapV2Router02", to=router, data=data, title=title)
 
 
 async def order_for_next_block(stage: Stage, table: EpochTable, seats: Sequence[Seat]) -> tuple[Seat, Plan]:
@@ -50,6 +56,11 @@ async def order_for_next_block(stage: Stage, table: EpochTable, seats: Sequence[
         raise ScenarioFailed(f"block {target} has no leader")
     leader = next(seat for seat in seats if seat.account == turn.operator)
     finder = stage.random.choice([seat for seat in seats if seat is not leader])
+    return leader, selling_weth(stage, target, order_of(stage, finder, target, turn))
+
+
+def order_of(stage: Stage, finder: Seat, target: BlockNumber, turn: Turn) -> OrderToExecute:
+    """Return a finder's order for the leader of a block."""
     order = Order(
         finder=finder.account,
         executor=turn.operator,
@@ -58,11 +69,10 @@ async def order_for_next_block(stage: Stage, table: EpochTable, seats: Sequence[
         min_finder_wei=TokenAmount(10**12),
         profit_token=address_from_hex(stage.manifest.token("WETH").address),
         pay_to=finder.safe,
-        primary_key=LegKey(Hash32(b"\x07" * 32)),
+        primary_key=LegKey(Hash32(keccak256(target.to_bytes(32, "big")))),
         route_commit=Hash32(b"\x08" * 32),
     )
-    executed = OrderToExecute(order, sign(stage.domain, order, finder.hot_key.key), turn.entry)
-    return leader, selling_weth(stage, target, executed)
+    return OrderToExecute(order, sign(stage.domain, order, finder.hot_key.key), turn.entry)
 
 
 def selling_weth(stage: Stage, target: BlockNumber, network: OrderToExecute | None) -> Plan:

@@ -18,7 +18,7 @@ from protocol.units import TokenAmount
 pytestmark = pytest.mark.anvil
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # chaos runs nodes in real time
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_scenario_holds_and_its_books_balance(name: str, packages: Packages, world: World) -> None:
     told: list[str] = []
@@ -72,5 +72,5 @@ def test_an_unknown_scenario_is_answered_with_those_that_there_are() -> None:
     result = CliRunner().invoke(devnet, ["scenario", "lif"])
 
     assert result.exit_code == 1
-    assert "life, governance, slashing, theft, brake, or all" in result.stderr
+    assert "life, governance, slashing, theft, brake, chaos, or all" in result.stderr
     assert chosen("all") == list(SCENARIOS)

@@ -14,6 +14,7 @@ from devnet.packages import Packages
 from devnet.relay.app import Relay
 from devnet.relay.config import RelayConfig
 from devnet.rpc import RpcClient
+from devnet.tcp_proxy import TcpProxy
 from devnet.world import World
 from node.config import ChainConfig, Config, LockstepConfig, RpcConfig
 from node.engine.feed import ChainUnusable
@@ -30,7 +31,6 @@ from protocol.units import ChainId, address_to_hex
 from tests.devnet_run import PARTICIPANTS, devnet, playing, session, until
 from tests.engine_scene import engine_config
 from tests.feed_run import following
-from tests.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anvil
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from devnet.tcp_proxy import GOOD_LINE, BadLine, TcpProxy
 from node.sentry.bounded_yamux import SILENCE_SECONDS
 from tests.network_lab import Lab, lab
 from tests.sentry_processes import Sentry, all_hear_all, sentry
 from tests.sentry_scene import peer_of
-from tests.tcp_proxy import GOOD_LINE, BadLine, TcpProxy
 
 PORT = 4001
 JOIN_SECONDS = 90.0

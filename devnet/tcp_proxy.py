@@ -41,7 +41,7 @@ class TcpProxy:
         self.mangled = 0
         self._target = (parts.hostname or "", parts.port or 0)
         self._host = host
-        self._drawn = random.Random(seed)
+        self._drawn = random.Random(seed)  # noqa: S311  # nosec B311  bad lines, not secrets
         self._server: asyncio.Server | None = None
         self._port = 0
         self._open: set[asyncio.StreamWriter] = set()
