@@ -17,6 +17,10 @@ from node.pipeline.rows import rows_of
 from protocol.units import UnixSeconds
 
 
+class _StateUnknown(Exception):  # it is handled here
+    """The state of a pool is not known."""
+
+
 class Overlay:
     """States of some pools on top of the confirmed ones, for as long as a question is looked into.
 
@@ -70,7 +74,7 @@ class Overlay:
                     self.states = states
                     return Reason.VICTIM_WOULD_REVERT
                 held = moved
-        except StateUnpredictable:
+        except (StateUnpredictable, _StateUnknown):
             self.states = states
             return Reason.POOL_UNKNOWN
         except AmmError:
@@ -79,14 +83,16 @@ class Overlay:
         return None
 
     def execute(self, edges: Sequence[int], amount: TokenAmount) -> bool:
-        """Lay an execution of ours over: an amount in, and on along the edges; False if a pool would revert."""
+        """Lay an execution of ours over: an amount in, and on along the edges; False if a pool would revert, or its
+        state is not known (any more: a reorganisation may have taken the block at which it was read).
+        """
         try:
             for number in edges:
                 edge = self._market.edges[number]
                 state = self._known(edge.pool)
                 self.states[edge.pool], moved = swap_exact_in(state, edge.index_in, edge.index_out, amount)
                 amount = moved.amount_out
-        except AmmError:
+        except (AmmError, _StateUnknown):
             return False
         return True
 
@@ -121,5 +127,5 @@ class Overlay:
     def _known(self, pool: int) -> PoolState:
         state = self.state(pool)
         if state is None:
-            raise LookupError(f"the state of pool {pool} is not known")
+            raise _StateUnknown(pool)
         return state

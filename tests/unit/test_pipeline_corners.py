@@ -9,7 +9,7 @@ from benchmarks.market_generator import CHAIN_ID, GWEI, HEAD, NOW, VAULT_MODULE,
 from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, PoolRevert
-from node.pipeline.amm.units import SqrtPriceX96
+from node.pipeline.amm.units import SqrtPriceX96, TokenAmount
 from node.pipeline.blocks import next_base_fee
 from node.pipeline.changes import changed
 from node.pipeline.decoders import RoutedSwap
@@ -102,6 +102,25 @@ def test_a_log_of_a_pool_that_has_yet_to_be_read_waits_for_the_reading() -> None
     assert state.market.states[number] is None
 
 
+def test_a_pending_swap_whose_pool_is_not_known_any_more_waits_and_ends_nothing() -> None:
+    state = pipeline(MARKET)
+    step(state, seen(swap_of(V2, V2_POOL, part=0.1)))
+    (pending,) = state.book
+    number = state.market.number_of(V2.id)
+    assert number is not None
+    for pool in state.market.specs:  # as after a reorganisation that undid the block at which they were read
+        known = state.market.number_of(pool.id)
+        assert known is not None
+        state.market.set_state(known, None)
+
+    assert Overlay(state.market).apply(pending.swaps, UnixSeconds(0)) is Reason.POOL_UNKNOWN
+    step(state, block())
+    step(state, seen(swap_of(V2, V2_POOL, part=0.2, trader="another")))
+    assert len(state.book) == 1
+    edge = state.market.first_edge[number]
+    assert not Overlay(state.market).execute([edge], TokenAmount(1))
+
+
 def test_a_pool_read_before_the_ring_is_asked_for_anew() -> None:
     state = pipeline(MARKET)
     effects = step(state, PoolSynced(V2.id, V2_POOL, BlockNumber(HEAD - 100)))
@@ -182,8 +201,9 @@ def test_a_pool_without_a_state_is_in_no_overlay() -> None:
     number = state.market.number_of(V2.id)
     assert number is not None
     state.market.set_state(number, None)
-    with pytest.raises(LookupError):
-        Overlay(state.market).apply([swap], UnixSeconds(0))
+    overlay = Overlay(state.market)
+    assert overlay.apply([swap], UnixSeconds(0)) is Reason.POOL_UNKNOWN
+    assert overlay.states == {}
 
 
 def test_what_a_pool_cannot_take_or_give_whole_is_no_swap() -> None:
