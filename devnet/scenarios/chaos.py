@@ -79,8 +79,11 @@ async def play(stage: Stage) -> None:
         await watch.catch_up()
         ledgers = await _settled(scene, watch)
         _tell_of_orders(stage, watch, seats, ledgers, leaders)
-        restarts = {node.name: node.process.restarts for node in scene.nodes.values()}
-        stage.expect(all(restarts.values()), f"each node came back by itself: {restarts}")
+        for node in scene.nodes.values():
+            what = (
+                f"{node.name}: what was killed came back by itself ({', '.join(node.killed)}), and nothing else ended"
+            )
+            stage.expect(node.process.restarts == len(node.killed), what)
 
 
 async def _prepare(stage: Stage) -> None:
@@ -150,6 +153,7 @@ async def _move_clocks(scene: LiveDevnet) -> None:
 
 async def _kill_while_reorganised(scene: LiveDevnet, rpc: RpcClient) -> None:
     scene.stage.tell(f"act 6: {DEPTH} blocks, with a paid order, are replaced while both engines are dead")
+    await scene.until(scene.are_ready, "all of both nodes is up")
     await scene.until(lambda: _was_just_executed(scene, rpc), "an order is executed")
     killed = {node.name: node.kill("engine") for node in scene.nodes.values()}
     await scene.control("devnet_reorg", DEPTH)

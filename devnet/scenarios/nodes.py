@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +33,13 @@ from devnet.run_folder import RunRecord
 from devnet.scenarios.stage import ScenarioFailed, Stage
 from devnet.scenarios.wrong_clock.sitecustomize import BYTES, VARIABLE
 from devnet.tcp_proxy import TcpProxy
+from devnet.waiting import Patience
 from node.config_errors import ConfigError
 from node.run_file import read_run
 
 BLOCK_SECONDS: Final = 2.0
+REFUSED_IN_A_ROW: Final = 20
+"""Reads that the chain may refuse, one after the other: it serves the nodes too."""
 READY_SECONDS: Final = 150.0
 _LOOK_SECONDS: Final = 0.2
 _READY: Final = "ready"
@@ -49,6 +52,8 @@ class LiveNode:
     process: NodeProcess
     cable: TcpProxy
     clock: Path
+    killed: list[str] = field(default_factory=list)
+    """Names of the processes that were."""
 
     @property
     def prepared(self) -> PreparedNode:
@@ -72,6 +77,7 @@ class LiveNode:
         if pid is None:
             raise ScenarioFailed(f"{self.name}: the {name} does not run")
         os.kill(pid, signal.SIGKILL)
+        self.killed.append(name)
         return pid
 
     def put_clock(self, milliseconds: int) -> None:
@@ -87,6 +93,7 @@ class LiveDevnet:
         self, stage: Stage, relay: Relay, nodes: Mapping[str, LiveNode], parts: list[asyncio.Task[Any]]
     ) -> None:
         self.stage, self.relay, self.nodes = stage, relay, nodes
+        self._patience = Patience(REFUSED_IN_A_ROW)
         self._parts = parts
 
     async def control(self, method: str, *words: object) -> Any:
@@ -111,7 +118,7 @@ class LiveDevnet:
     async def until(self, holds: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_SECONDS) -> None:
         """Look again and again until `holds()`. Raises `ScenarioFailed` when time is up, or as a part did."""
         give_up = time.monotonic() + seconds
-        while not await holds():
+        while not await self._patience.ask(holds):
             for part in self._parts:
                 if part.done():
                     part.result()
