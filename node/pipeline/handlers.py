@@ -179,8 +179,9 @@ def execution_missed(state: PipelineState, event: ExecutionMissed) -> list[Effec
     """Learn from it, if somebody bid more; a revert counts for the breaker."""
     state.count(event.reason)
     placed = state.outstanding.pop(event.opportunity_id, None)
-    if placed is None:
-        return []
+    if placed is None:  # an earlier process sent it, or it was withdrawn too late
+        state.gate.spend(event.spent_wei)
+        return _report(state, failed=True) if event.reason is Reason.REVERTED else []
     opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
     if event.reason is Reason.OUTBID and placed.teaches:
         winning_share = _winning_share(event, placed)

@@ -9,7 +9,14 @@ import pytest
 
 from benchmarks.market_generator import NOW
 from node.engine.day_limits import FILE_NAME, DayLimits, DayLimitsDamaged, with_open
-from node.pipeline.events import ExecutionLanded, LimitsResumed, RecordDrop
+from node.pipeline.events import (
+    AlertKind,
+    ExecutionLanded,
+    ExecutionMissed,
+    LimitsResumed,
+    RaiseAlert,
+    RecordDrop,
+)
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import DayUse
 from node.pipeline.settings import RiskLimits
@@ -79,3 +86,16 @@ def test_what_an_earlier_process_sent_and_landed_is_counted() -> None:
     before = state.gate.used.spent
     step(state, ExecutionLanded(Hash32(b"\1" * 32), BlockNumber(1), 5, Gas(1), Wei(9)))
     assert state.gate.used.spent == before + 9
+
+
+def test_what_an_earlier_process_sent_and_reverted_is_counted_and_counts_for_the_breaker() -> None:
+    limits = RiskLimits(max_bid=Wei(10**24), breaker_failures=1)
+    state = pipeline(MARKET, settings(MARKET, limits=limits))
+    before = state.gate.used.spent
+    effects = [
+        effect
+        for name in (b"\1", b"\2")
+        for effect in step(state, ExecutionMissed(Hash32(name * 32), Reason.REVERTED, Wei(9)))
+    ]
+    assert state.gate.used.spent == before + 18
+    assert [effect.kind for effect in effects if isinstance(effect, RaiseAlert)] == [AlertKind.BREAKER_OPENED]
