@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from node.pipeline import order_answers, orders_out
 from node.pipeline.bids import bid_for
 from node.pipeline.bundle import Costs, costs_of
@@ -100,7 +102,7 @@ def on_its_way(state: PipelineState, placed: Placed, changes: Changes) -> list[E
     """Reserve and record what the schedule took."""
     effects: list[Effect] = [RecordOpportunity(placed.find.opportunity)]
     for gone in changes.gone:
-        _release(state, gone)
+        _release(state, gone.id)
         if gone.id != placed.id:
             effects += order_answers.given_up(state, gone.id)
             effects += drop(state, gone.find, Reason.CONFLICTS_WITH_BETTER)
@@ -161,7 +163,7 @@ def take_all_off(state: PipelineState, reason: Reason) -> list[Effect]:
 def _withdrawn(state: PipelineState, changes: Changes, reason: Reason) -> list[Effect]:
     effects: list[Effect] = []
     for gone in changes.gone:
-        _release(state, gone)
+        _release(state, gone.id)
         effects += [*order_answers.given_up(state, gone.id), *drop(state, gone.find, reason)]
     effects += [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in changes.cancels]
     return [*effects, *sent(state, changes.plans)]
@@ -207,13 +209,20 @@ def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
 
 def _reserve(state: PipelineState, placed: Placed) -> None:
     opportunity = placed.find.opportunity
-    state.gate.reserve(opportunity.profit_token, opportunity.loan.amount, placed.costs.hot_key_most)
-    state.outstanding[placed.id] = placed
+    day = state.gate.reserve(opportunity.profit_token, opportunity.loan.amount, placed.costs.hot_key_most)
+    state.outstanding[placed.id] = msgspec.structs.replace(placed, day=day)
     if len(state.outstanding) > MAX_OUTSTANDING:
         del state.outstanding[next(iter(state.outstanding))]
 
 
-def _release(state: PipelineState, placed: Placed) -> None:
-    if state.outstanding.pop(placed.id, None) is not None:
-        opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
-        state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, Wei(0), landed=False)
+def _release(state: PipelineState, opportunity_id: Hash32) -> None:
+    held = state.outstanding.pop(opportunity_id, None)
+    if held is not None:
+        settle(state, held, Wei(0), landed=False)
+
+
+def settle(state: PipelineState, held: Placed, spent_wei: Wei, *, landed: bool) -> None:
+    """Replace what was reserved for an outstanding execution by what really happened."""
+    opportunity, reserved = held.find.opportunity, held.costs.hot_key_most
+    token, amount = opportunity.profit_token, opportunity.loan.amount
+    state.gate.settle(held.day, token, amount, reserved, spent_wei, landed=landed)

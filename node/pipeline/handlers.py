@@ -165,13 +165,13 @@ def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effec
     if placed is None:
         state.gate.spend(event.spent_wei)  # an earlier process sent it
         return []
-    opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
+    opportunity = placed.find.opportunity
     families = [step.family for step in opportunity.steps]
     if opportunity.order is None:  # the ledger's part would be learnt as the route's
         state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
     if placed.teaches:
         state.bids.won(opportunity.kind, placed.find.surplus, placed.bid.share_bucket)
-    state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=True)
+    coordination.settle(state, placed, event.spent_wei, landed=True)
     return _report(state, failed=False)
 
 
@@ -182,11 +182,10 @@ def execution_missed(state: PipelineState, event: ExecutionMissed) -> list[Effec
     if placed is None:  # an earlier process sent it, or it was withdrawn too late
         state.gate.spend(event.spent_wei)
         return _report(state, failed=True) if event.reason is Reason.REVERTED else []
-    opportunity, reserved = placed.find.opportunity, placed.costs.hot_key_most
     if event.reason is Reason.OUTBID and placed.teaches:
         winning_share = _winning_share(event, placed)
-        state.bids.lost(opportunity.kind, placed.find.surplus, placed.bid.share_bucket, winning_share)
-    state.gate.settle(opportunity.profit_token, opportunity.loan.amount, reserved, event.spent_wei, landed=False)
+        state.bids.lost(placed.find.opportunity.kind, placed.find.surplus, placed.bid.share_bucket, winning_share)
+    coordination.settle(state, placed, event.spent_wei, landed=False)
     return _report(state, failed=True) if event.reason is Reason.REVERTED else []
 
 

@@ -18,6 +18,7 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     """A find that is on its way, with its own bid and what was reserved for it.
 
     `teaches`: whether its outcome says something about the bid; not if it only stands by for a better one of ours.
+    `day`: whose limits count the reservation, of one that is outstanding.
     """
 
     find: Find
@@ -26,6 +27,7 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     price: ReferencePrice
     sender: Address
     teaches: bool = True
+    day: int = -1
 
     @property
     def id(self) -> Hash32:

@@ -140,14 +140,20 @@ class RiskGate:
         self._day, self._spent = use.day, use.spent
         self._turnover = dict(use.turnover)
 
-    def reserve(self, token: Address, amount: TokenAmount, hot_key_wei: Wei) -> None:
-        """Count an execution that goes out as if it landed at its worst."""
+    def reserve(self, token: Address, amount: TokenAmount, hot_key_wei: Wei) -> int:
+        """Count an execution that goes out as if it landed at its worst; return the day that counts it."""
         self._spent += hot_key_wei
         self._turnover[token] = self._turnover.get(token, 0) + amount
+        return self._day
 
-    def settle(self, token: Address, amount: TokenAmount, reserved_wei: Wei, spent_wei: Wei, *, landed: bool) -> None:
-        """Replace what was reserved by what really happened."""
-        self._spent = max(0, self._spent - reserved_wei) + spent_wei
+    def settle(
+        self, day: int, token: Address, amount: TokenAmount, reserved_wei: Wei, spent_wei: Wei, *, landed: bool
+    ) -> None:
+        """Replace what was reserved by what really happened; what another day counted is not in this day's use."""
+        self._spent += spent_wei
+        if day != self._day:
+            return
+        self._spent = max(0, self._spent - reserved_wei)
         if not landed:
             self._turnover[token] = max(0, self._turnover.get(token, 0) - amount)
 

@@ -25,7 +25,8 @@ from protocol.units import BlockNumber, Gas, Hash32, Wei
 from tests.pipeline_scene import ALICE, BOB, pipeline, plans, seen, settings, small_market, swap_of
 from tests.record_factories import found
 
-TODAY = NOW // (86_400 * 10**9)
+DAY_NS = 86_400 * 10**9
+TODAY = NOW // DAY_NS
 MARKET = small_market()
 LIMIT = Wei(10**19)
 USED = DayUse(TODAY, Wei(7), {ALICE: 10**30, BOB: 5})
@@ -79,6 +80,30 @@ def reasons_after(use: DayUse) -> set[Reason]:
 def test_a_limit_that_the_day_had_used_up_holds_after_a_restart_and_the_next_day_is_new() -> None:
     assert Reason.DAILY_LIMIT in reasons_after(DayUse(TODAY, LIMIT, {}))
     assert Reason.DAILY_LIMIT not in reasons_after(DayUse(TODAY - 1, LIMIT, {}))
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_what_yesterday_reserved_is_not_taken_off_todays_use(*, landed: bool) -> None:
+    limits = RiskLimits(max_bid=Wei(10**24), max_head_age_ns=2 * DAY_NS)
+    state = pipeline(MARKET, settings(MARKET, limits=limits))
+    swaps = [swap_of(spec, pool, part=0.2, trader=spec.id.hex()) for spec, pool in MARKET.pools]
+    for swap in swaps[:8]:
+        step(state, seen(swap))
+    yesterdays = list(state.outstanding)
+    assert yesterdays
+    for swap in swaps[8:]:
+        step(state, seen(swap, after_ns=DAY_NS))
+    use = state.gate.used
+    assert use.day == TODAY + 1
+    assert use.spent > 0
+    kept = [name for name in yesterdays if name in state.outstanding]
+    assert kept
+    for name in kept:
+        if landed:
+            step(state, ExecutionLanded(name, BlockNumber(1), 5, Gas(200_000), Wei(9)))
+        else:
+            step(state, ExecutionMissed(name, Reason.OUTBID, Wei(9)))
+    assert state.gate.used == msgspec.structs.replace(use, spent=Wei(use.spent + 9 * len(kept)))
 
 
 def test_what_an_earlier_process_sent_and_landed_is_counted() -> None:
