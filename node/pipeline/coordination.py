@@ -160,6 +160,13 @@ def take_all_off(state: PipelineState, reason: Reason) -> list[Effect]:
     return _withdrawn(state, state.schedule.withdraw_all(), reason)
 
 
+def withdraw_all(state: PipelineState, reason: Reason) -> list[Effect]:
+    """Withdraw all that is on its way to the next block. It stays reserved until it is judged or sent anew: a relay may
+    have passed it on.
+    """
+    return [msgspec.structs.replace(cancel, reason=reason) for cancel in state.schedule.withdraw_all().cancels]
+
+
 def _withdrawn(state: PipelineState, changes: Changes, reason: Reason) -> list[Effect]:
     effects: list[Effect] = []
     for gone in changes.gone:
@@ -208,6 +215,7 @@ def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
 
 
 def _reserve(state: PipelineState, placed: Placed) -> None:
+    _release(state, placed.id)  # of the same find, sent for a head that a reorganisation took
     opportunity = placed.find.opportunity
     day = state.gate.reserve(opportunity.profit_token, opportunity.loan.amount, placed.costs.hot_key_most)
     state.outstanding[placed.id] = msgspec.structs.replace(placed, day=day)

@@ -99,9 +99,10 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
 
 
 def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]:
-    """Undo the head; what was on its way to the block after it waits for the new head."""
+    """Undo the head, and withdraw what was planned on it; the new head plans anew."""
     state.now = event.now
     effects = state.blocks.retract(event.hash) + state.loans.retract(event.hash)
+    effects += coordination.withdraw_all(state, Reason.REORGED)
     if state.blocks.head is not None:
         _begin_block(state, state.blocks.head)
     return effects

@@ -334,6 +334,26 @@ def test_what_was_given_up_during_its_simulation_is_not_signed() -> None:
     assert not plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW)))
 
 
+def test_a_reorganisation_withdraws_what_was_planned_on_the_head_and_leaks_no_reservation() -> None:
+    state = pipeline(MARKET)
+    untouched = state.gate.used
+    step(state, block(HEAD + 1))
+    (sent,) = plans(step(state, seen(swap_of(*busiest()))))
+    first = state.gate.used
+    for fork in "ab":
+        assert state.blocks.head is not None
+        effects = step(state, BlockRetracted(state.blocks.head.hash, NOW))
+        cancels = [effect for effect in effects if isinstance(effect, CancelBundle)]
+        assert [(cancel.replaces, cancel.reason) for cancel in cancels] == [(sent.replaces, Reason.REORGED)]
+        assert state.gate.used == first
+        (again,) = plans(step(state, block(HEAD + 1, fork=fork)))
+        assert again.replaces == sent.replaces
+        assert state.gate.used == first
+    step(state, ExecutionMissed(sent.executions[0].opportunity.id, Reason.OUTBID, Wei(0)))
+    assert state.gate.used.spent == untouched.spent == 0
+    assert not any(state.gate.used.turnover.values())
+
+
 def test_a_victim_that_is_gone_takes_its_bundle_with_it() -> None:
     state = pipeline(MARKET)
     victim = swap_of(*busiest())
