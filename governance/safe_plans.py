@@ -1,7 +1,8 @@
 """Transactions of a Safe as a file: built, told in plain words, signed by one owner after the other, executed. Pure.
 
-The words are made of the transactions' bytes, never of what a file says of itself. Signatures count only if they are
-an owner's over the transaction as it stands. Errors: `SafePlanUnfit`, which says what and where.
+The words are made of the transactions' bytes. The one thing that a file says of itself, which address is the vault
+module, is told as the file's word unless the network's description says it. Signatures count only if they are an
+owner's over the transaction as it stands. Errors: `SafePlanUnfit`, which says what and where.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _OPEN: Final = "open(address,address,uint256,(address,uint128)[])"
 _PROPOSE: Final = f"propose({_CHANGE})"
 _TIGHTEN: Final = f"tighten(address,{_CHANGE})"
 _TRANSFER: Final = "transfer(address,uint256)"
+_BY_THE_FILE: Final = "what this file calls its vault module"
 AmountWords = Callable[[str, int], str]
 """Says an amount of a token (address in hex, smallest units) in words."""
 
@@ -51,7 +53,7 @@ class SafePlan(msgspec.Struct, frozen=True, kw_only=True):
     chain_id: ChainId
     safe: Address
     module: Address
-    """The vault module, so that calls of it are told as what they are."""
+    """What the file calls the vault module, so that calls of it are told as what they are."""
     transactions: tuple[SafeTransaction, ...]
     signatures: dict[Address, tuple[Signature, ...]] = {}
 
@@ -81,18 +83,25 @@ class SafePlan(msgspec.Struct, frozen=True, kw_only=True):
             for place, each in enumerate(self.transactions)
         ]
 
-    def words(self, amount: AmountWords) -> list[str]:
-        """Say what each transaction does."""
-        return [call_words(self.safe, self.module, each, amount) for each in self.transactions]
+    def words(self, amount: AmountWords, module: Address | None = None) -> list[str]:
+        """Say what each transaction does. `module`: the vault module by the network's description, if there is one."""
+        return [self._words(each, amount, module) for each in self.transactions]
+
+    def _words(self, transaction: SafeTransaction, amount: AmountWords, module: Address | None) -> str:
+        if module is not None:
+            return _call_words(self.safe, module, "the vault module", transaction, amount)
+        words = _call_words(self.safe, self.module, _BY_THE_FILE, transaction, amount)
+        by = f"by {address_to_hex(self.module)} ({_BY_THE_FILE}): "
+        return by + words if transaction.to == self.module else words
 
 
-def call_words(safe: Address, module: Address, transaction: SafeTransaction, amount: AmountWords) -> str:
+def _call_words(safe: Address, module: Address, called: str, transaction: SafeTransaction, amount: AmountWords) -> str:
     """Say what a Safe's transaction does; what is not known here is told as it is."""
     data = transaction.data
     try:
         if transaction.to == safe and (found := _arguments(_ENABLE, data)):
-            known = " (the vault module)" if address_from_hex(found[0]) == module else " — NOT the vault module"
-            return f"let {found[0]}{known} act for the Safe"
+            known = f" ({called})" if address_from_hex(found[0]) == module else f" — NOT {called}"
+            return f"let {found[0]}{known} act for the Safe: a module can take all that the Safe has"
         if transaction.to == module:
             return _module_words(data, amount)
         if found := _arguments(_TRANSFER, data):

@@ -109,19 +109,22 @@ def changing(command: Callable[Concatenate[Session, P], Awaitable[None]]) -> Cal
     return _options_of_changing(_options_of_reading(_run(command)))
 
 
+network_option = click.option(
+    "--network",
+    "network_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="HFTNODE_NETWORK_FILE",
+    help="JSON file that says where the network's contracts are.",
+)
+
+
 def _options_of_reading(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         json_option,
         click.option(
             "--rpc", "rpc_url", help="URL of a node of the chain, instead of the configuration's first.", metavar="URL"
         ),
-        click.option(
-            "--network",
-            "network_path",
-            type=click.Path(path_type=Path, dir_okay=False),
-            envvar="HFTNODE_NETWORK_FILE",
-            help="JSON file that says where the network's contracts are.",
-        ),
+        network_option,
         config_option,
     ):
         command = option(command)
@@ -204,9 +207,14 @@ def _network(options: Options) -> tuple[DeployedNetwork, str]:
     """Return the network and the URL of a node: from the options, else from the configuration."""
     if options.network_path is None:
         raise ChainCommandError("say where the network's contracts are: --network FILE")
-    network = network_from_json(_bytes_of(options.network_path), str(options.network_path))
+    network = read_network(options.network_path)
     url = options.rpc_url or load_config(options.config_path, os.environ).chain.rpcs[0].http
     return network, url
+
+
+def read_network(path: Path) -> DeployedNetwork:
+    """Read the network's description. Raises `NetworkMalformed`."""
+    return network_from_json(_bytes_of(path), str(path))
 
 
 def _bytes_of(path: Path) -> bytes:

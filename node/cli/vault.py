@@ -83,7 +83,10 @@ async def status(session: Session, safe: Address) -> None:
 async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
     """Show what the hot key may do, and the most that its thief could cost."""
     stands, vault, pinned = await _read(session, safe)
-    inventory, error = await read_inventory(session.reader, safe, module_of(session)), BasisPoints(price_error_bps)
+    inventory, error = (
+        await read_inventory(session.reader, safe, module_of(session.network)),
+        BasisPoints(price_error_bps),
+    )
     lines = [f"one execution may cost  {ETHER.shown(vault.bid_cap)} in bids, out of what it earns"]
     lines += [f"one execution may draw  {_unit(each).shown(each.max_draw)}, and returns as much" for each in pinned]
     lines += [] if inventory is None else _inventory_words(inventory)
@@ -113,7 +116,7 @@ async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
 async def deposit(session: Session, safe: Address, token: Address, amount: str) -> None:
     """Send AMOUNT of TOKEN, for example 0x… "10 WETH", from the account of --keystore to the Safe."""
     units = TokenAmount(await amount_of(session, token, amount))
-    await read_safe(session.reader, safe, module_of(session))
+    await read_safe(session.reader, safe, module_of(session.network))
     key, unit = session.key(), await unit_of(session, token)
     mine = await session.reader.ask(balance_query(token, address_from_hex(key.address)))
     its = await session.reader.ask(balance_query(token, safe))
@@ -148,7 +151,7 @@ async def tighten(session: Session, /, safe: Address, **told: Any) -> None:
 
 
 async def _tighten(session: Session, safe: Address, change: Change) -> None:
-    module, key = module_of(session), session.key()
+    module, key = module_of(session.network), session.key()
     units = {} if change.kind is not ChangeKind.TOKEN else {change.subject: await unit_of(session, change.subject)}
 
     def amount(token: str, value: int) -> str:
@@ -162,7 +165,7 @@ async def _tighten(session: Session, safe: Address, change: Change) -> None:
 
 
 async def _read(session: Session, safe: Address) -> tuple[SafeStanding, VaultStanding, list[PinnedToken]]:
-    module = module_of(session)
+    module = module_of(session.network)
     stands = await read_safe(session.reader, safe, module)
     vault = await read_vault(session.reader, safe, module)
     return stands, vault, await read_pinned(session.reader, safe, module)

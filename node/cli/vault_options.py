@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from governance.amounts import AmountUnfit, Unit, parse_ether
+from governance.reading import DeployedNetwork
 from governance.safe_plans import MAX_PLAN_BYTES, AmountWords, SafePlan, SafePlanUnfit, plan_from_json, plan_to_json
 from governance.standing import read_symbol
 from governance.vaults import Change, ChangeKind
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session
 from node.cli.chain_types import ADDRESS
-from protocol.units import Address, address_from_hex
+from protocol.units import Address, address_from_hex, address_to_hex
 
 safe_option = click.option("--safe", type=ADDRESS, required=True, help="The Safe whose vault it is.")
 out_option = click.option(
@@ -111,11 +112,27 @@ async def amount_words(session: Session, plan: SafePlan) -> AmountWords:
     )
 
 
-def module_of(session: Session) -> Address:
+def module_of(network: DeployedNetwork) -> Address:
     """Return the vault module. Raises `ChainCommandError` if the network's description names none."""
-    if session.network.vault_module is None:
+    if network.vault_module is None:
         raise ChainCommandError("the network's description has no vault_module")
-    return session.network.vault_module
+    return network.vault_module
+
+
+def require_of_network(plan: SafePlan, path: Path, network: DeployedNetwork) -> Address:
+    """Return the vault module. Raises `ChainCommandError` for a plan of another chain, or that names another module.
+
+    Whoever gets a Safe to enable a module of hers has all its funds, and files go from owner to owner.
+    """
+    module = module_of(network)
+    if plan.chain_id != network.chain_id:
+        raise ChainCommandError(f"{path} is for chain {plan.chain_id}, the network is on {network.chain_id}")
+    if plan.module != module:
+        raise ChainCommandError(
+            f"{path} names {address_to_hex(plan.module)} as the vault module, the network has {address_to_hex(module)}",
+            "sign nothing of that file; ask whoever made it",
+        )
+    return module
 
 
 def read_plan(path: Path) -> SafePlan:

@@ -14,12 +14,13 @@ import click
 from governance.actions import Action
 from governance.contracts import VAULT_MODULE
 from governance.network import balance_query, transfer_call
+from governance.reading import NetworkMalformed
 from governance.safe_plans import SafePlan, SafePlanUnfit, builder_json, change_words
 from governance.vault_reading import SafeStanding, read_due, read_safe, read_vault
 from governance.vaults import SafeTransaction, enable_module_call, enact_call, open_vault_call, propose_call
 from node.cli.carry_out import carry_out
 from node.cli.chain_errors import ChainCommandError
-from node.cli.chain_session import Session, changing, reading
+from node.cli.chain_session import Session, changing, network_option, read_network, reading
 from node.cli.chain_types import ADDRESS, ETHER_AMOUNT
 from node.cli.chain_words import moment
 from node.cli.vault_options import (
@@ -30,6 +31,7 @@ from node.cli.vault_options import (
     module_of,
     out_option,
     read_plan,
+    require_of_network,
     safe_option,
     unit_of,
     write_file,
@@ -76,7 +78,7 @@ async def create(
     out: Path,
 ) -> None:
     """Prepare the opening of a Safe's vault: let the module act for it, and set the limits."""
-    module = module_of(session)
+    module = module_of(session.network)
     stands = await read_safe(session.reader, safe, module)
     vault = await read_vault(session.reader, safe, module)
     if vault.opened:
@@ -100,7 +102,7 @@ async def create(
 @reading
 async def withdraw(session: Session, safe: Address, token: Address, amount: str, to: Address, out: Path) -> None:
     """Prepare to send AMOUNT of TOKEN, for example 0x… "10 WETH", out of the Safe. No pause and no limit hinders it."""
-    stands = await read_safe(session.reader, safe, module_of(session))
+    stands = await read_safe(session.reader, safe, module_of(session.network))
     units = TokenAmount(await amount_of(session, token, amount))
     held = await session.reader.ask(balance_query(token, safe))
     if held < units:
@@ -117,7 +119,7 @@ async def withdraw(session: Session, safe: Address, token: Address, amount: str,
 @reading
 async def loosen(session: Session, /, safe: Address, resume: bool, out: Path, **told: Any) -> None:
     """Prepare the proposal of one change that loosens: it is due 48 hours after the Safe has made it."""
-    module = module_of(session)
+    module = module_of(session.network)
     stands = await read_safe(session.reader, safe, module)
     change = await change_of(session, resume=resume, **told)
     await _prepared(session, stands, [(module, propose_call(change))], out)
@@ -130,7 +132,7 @@ async def loosen(session: Session, /, safe: Address, resume: bool, out: Path, **
 @changing
 async def enact(session: Session, /, safe: Address, resume: bool, **told: Any) -> None:
     """Make one change that the Safe proposed and that is due, told as it was proposed. Anybody may."""
-    module = module_of(session)
+    module = module_of(session.network)
     change = await change_of(session, resume=resume, **told)
     words = change_words(change, lambda token, amount: f"{amount} smallest units of {token}")
     due = await read_due(session.reader, safe, module, (int(change.kind), address_to_hex(change.subject), change.value))
@@ -147,8 +149,9 @@ async def enact(session: Session, /, safe: Address, resume: bool, **told: Any) -
 async def show_plan(session: Session, plan: Path) -> None:
     """Say in plain words what the Safe's transactions in PLAN do, and who has signed."""
     found = read_plan(plan)
-    stands = await read_safe(session.reader, found.safe, found.module)
-    words = found.words(await amount_words(session, found))
+    module = require_of_network(found, plan, session.network)
+    stands = await read_safe(session.reader, found.safe, module)
+    words = found.words(await amount_words(session, found), module)
     session.answer(_told(found, stands, words), _value(found, stands, words))
 
 
@@ -156,16 +159,24 @@ async def show_plan(session: Session, plan: Path) -> None:
 @click.argument("plan", type=_PLAN)
 @click.option("--keystore", type=click.Path(path_type=Path), required=True, help="Keystore of an owner.")
 @click.option("--password-file", type=click.Path(path_type=Path), envvar="HFTNODE_PASSWORD_FILE")
+@network_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @user_errors
-def sign(plan: Path, keystore: Path, password_file: Path | None, yes: bool) -> None:
-    """Sign PLAN as one owner; needs no network, so that it can be done on a machine that has none.
+def sign(plan: Path, keystore: Path, password_file: Path | None, network_path: Path | None, yes: bool) -> None:
+    """Sign PLAN as one owner; asks no chain, so that it can be done on a machine without a network.
 
-    What is signed is told in plain words before; amounts are in smallest units, as no token can be asked.
+    What is signed is told in plain words before; amounts are in smallest units, as no token can be asked. With
+    --network a plan for another chain or another vault module is refused; without it, which address is the vault
+    module is the file's word alone, and is told so.
     """
     found = read_plan(plan)
-    for words in found.words(lambda token, amount: f"{amount} smallest units of {token}"):
-        click.echo(f"  {words}")
+    try:
+        network = None if network_path is None else read_network(network_path)
+    except NetworkMalformed as error:
+        raise ChainCommandError(str(error)) from None
+    module = None if network is None else require_of_network(found, plan, network)
+    for line in _listed(found, found.words(lambda token, amount: f"{amount} smallest units of {token}", module)):
+        click.echo(line)
     if not yes:
         if not sys.stdin.isatty():
             raise ChainCommandError("nothing was signed: nobody is here to agree; use --yes")
@@ -214,9 +225,8 @@ def export(plan: Path, out: Path) -> None:
 async def execute(session: Session, plan: Path) -> None:
     """Send the Safe's transactions in PLAN. Whoever sends pays the gas; what counts are the owners' signatures."""
     found = read_plan(plan)
-    if found.chain_id != session.network.chain_id:
-        raise ChainCommandError(f"{plan} is for chain {found.chain_id}, the network is on {session.network.chain_id}")
-    stands = await read_safe(session.reader, found.safe, found.module)
+    module = require_of_network(found, plan, session.network)
+    stands = await read_safe(session.reader, found.safe, module)
     if stands.nonce != found.transactions[0].nonce:
         raise ChainCommandError(
             f"the Safe's nonce is {stands.nonce}, {plan} begins with {found.transactions[0].nonce}: "
@@ -228,7 +238,7 @@ async def execute(session: Session, plan: Path) -> None:
         raise ChainCommandError(
             f"nothing was sent; {error}", f"`hftnode vault sign {plan}`, as another owner"
         ) from error
-    words = found.words(await amount_words(session, found))
+    words = found.words(await amount_words(session, found), module)
     actions = [
         Action(contract=VAULT_MODULE, to=found.safe, data=data, title=f"the Safe: {each}")
         for data, each in zip(datas, words, strict=True)
@@ -245,10 +255,10 @@ async def _prepared(session: Session, stands: SafeStanding, calls: list[tuple[Ad
     plan = SafePlan(
         chain_id=session.network.chain_id,
         safe=stands.safe,
-        module=module_of(session),
+        module=module_of(session.network),
         transactions=tuple(SafeTransaction(to, data, stands.nonce + place) for place, (to, data) in enumerate(calls)),
     )
-    words = plan.words(await amount_words(session, plan))
+    words = plan.words(await amount_words(session, plan), plan.module)
     write_plan(out, plan, anew=True)
     session.answer(
         [*_told(plan, stands, words), f"Next: `hftnode vault sign {out}`, as {stands.threshold} owners"],
@@ -256,12 +266,19 @@ async def _prepared(session: Session, stands: SafeStanding, calls: list[tuple[Ad
     )
 
 
-def _told(plan: SafePlan, stands: SafeStanding, words: list[str]) -> list[str]:
-    signed = [owner for owner in plan.signatures if owner in stands.owners]
+def _listed(plan: SafePlan, words: list[str]) -> list[str]:
+    """What the transactions are, and what owners sign: to be held against what the wallet or another owner shows."""
     return [
         f"The Safe {address_to_hex(plan.safe)} on chain {plan.chain_id}:",
         *(f"  nonce {each.nonce}: {text}" for each, text in zip(plan.transactions, words, strict=True)),
         *(f"  to be signed: 0x{digest.hex()}" for digest in plan.digests()),
+    ]
+
+
+def _told(plan: SafePlan, stands: SafeStanding, words: list[str]) -> list[str]:
+    signed = [owner for owner in plan.signatures if owner in stands.owners]
+    return [
+        *_listed(plan, words),
         f"signed by {len(signed)} of the {stands.threshold} owners it takes"
         + "".join(f", {address_to_hex(owner)}" for owner in signed),
     ]
