@@ -15,6 +15,8 @@
 14 who sends too large or malformed RPCs stays connected: is cut off
 16 (ran) the signed peer record was verified with every message, each message was copied and packed for each peer, and
    written alone: verified once, packed once, written in batches
+29 (ran) what a second host of our identity says never reaches us: nobody sends a message to whoever is its `from`, and
+   what pretends to be ours is dropped: it is judged as any other, told, and not relayed
 Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
 """
 
@@ -23,7 +25,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from google.protobuf.message import DecodeError
@@ -66,7 +68,7 @@ class MalformedRpc(Exception):
 
 
 class HardenedGossipSub(GossipSub):
-    """The router: mends 5, 7, 8, 13 and 16. `dropped` counts what did not fit into a peer's queue."""
+    """The router: mends 5, 7, 8, 13, 16 and 29. `dropped` counts what did not fit into a peer's queue."""
 
     def __init__(self, heartbeat_seconds: float = 1.0) -> None:
         super().__init__(
@@ -83,15 +85,24 @@ class HardenedGossipSub(GossipSub):
         )
         self.dropped = 0
 
-    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
-        """Send a message that was accepted to the mesh of its topic but origin and forwarder; our own to all peers."""
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message, *, is_aside: bool = False) -> None:
+        """Send a message that was accepted to the mesh of its topic but its forwarder; our own to all peers.
+
+        The origin is in if the message came by another: then a twin of it may have published. If it came from the
+        origin `is_aside`, on another connection than the one we write to, there may be two hosts: it gets it, too.
+        Who published itself has seen it. Our own goes to whoever is connected: a peer that holds our twin's stream
+        for ours tells us of no subscription.
+        """
         self.mcache.put(pubsub_msg)
         frame = encode_varint_prefixed(rpc_pb2.RPC(publish=[pubsub_msg]).SerializeToString())
         origin = ID(pubsub_msg.from_id)
         queues = self.pubsub.peer_queues if self.pubsub else {}
-        peers = self._get_peers_to_send(pubsub_msg.topicIDs, msg_forwarder=msg_forwarder, origin=origin)
         if self.pubsub and msg_forwarder == origin == self.pubsub.my_id:
-            peers = list(self.pubsub.peer_topics.get(pubsub_msg.topicIDs[0], ()))
+            peers = set(queues)
+        else:
+            peers = set(self._get_peers_to_send(pubsub_msg.topicIDs, msg_forwarder=msg_forwarder, origin=msg_forwarder))
+            if is_aside and msg_forwarder == origin:
+                peers.add(origin)
         for peer in peers:
             queue = queues.get(peer)
             if queue is not None and not queue.push(cast(rpc_pb2.RPC, frame)):  # our sending loop takes either
@@ -133,7 +144,7 @@ Blame = Callable[[ID, Fault], bool]
 
 
 class HardenedPubsub(Pubsub):
-    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14 and 16.
+    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16 and 29.
 
     `judge` takes a message's kind, data, publisher and forwarder, and raises GossipIgnore or GossipReject, or takes
     it: then it is relayed. `blame` tells whether a peer is to be cut off. `counts` counts what became of messages.
@@ -166,15 +177,19 @@ class HardenedPubsub(Pubsub):
             while self.manager.is_running:
                 buffer += await stream.read(READ_BYTES)
                 while (rpc := next_rpc(buffer)) is not None:
-                    await self._take_rpc(rpc, peer)
+                    await self._take_rpc(rpc, peer, is_aside=self._is_aside(stream))
         except MalformedRpc as error:
             self.counts[error.fault.name] += 1
             self.blame(peer, error.fault)
             await stream.reset()
             self._handle_dead_peer(peer)
 
-    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
-        """Judge a message, and relay it if it was taken. Nothing waits between `seen` and its mark."""
+    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message, *, is_aside: bool = False) -> None:
+        """Judge a message, and relay it if it was taken. Nothing waits between `seen` and its mark.
+
+        What our identity signed and another brings is our former run's, or a twin's: it is told and not relayed, and
+        nobody is blamed for what it says, for who brings it may have taken it from us.
+        """
         if len(msg.topicIDs) != 1 or (kind := self._topics.get(msg.topicIDs[0])) is None:
             self.counts["OTHER_TOPIC"] += 1
             return
@@ -183,7 +198,8 @@ class HardenedPubsub(Pubsub):
             self.counts["SEEN"] += 1
             return
         is_own = msg_forwarder == self.my_id
-        if not is_own and (msg.from_id == self.my_id.to_bytes() or not _is_signed(msg)):
+        is_from_elsewhere = not is_own and msg.from_id == self.my_id.to_bytes()
+        if not is_own and not _is_signed(msg):
             self.counts["BAD_GOSSIP_SIGNATURE"] += 1
             self.blame(msg_forwarder, Fault.BAD_GOSSIP_SIGNATURE)
             return
@@ -200,11 +216,15 @@ class HardenedPubsub(Pubsub):
         except GossipReject as verdict:
             self.counts[verdict.reason.name] += 1
             self.seen_messages.add(message_id)
-            self.blame(msg_forwarder, Fault.REJECTED_MESSAGE)
+            if not is_from_elsewhere:
+                self.blame(msg_forwarder, Fault.REJECTED_MESSAGE)
             return
         self.seen_messages.add(message_id)
+        if is_from_elsewhere:
+            self.counts["OURS_FROM_ELSEWHERE"] += 1
+            return
         self.counts["ACCEPTED"] += 1
-        await self.router.publish(msg_forwarder, msg)
+        await cast(HardenedGossipSub, self.router).publish(msg_forwarder, msg, is_aside=is_aside)
 
     def blame(self, peer: ID, fault: Fault) -> None:
         """Count a fault against a peer, and cut it off if that was too much."""
@@ -224,10 +244,16 @@ class HardenedPubsub(Pubsub):
             self.counts["WRITE_FAILED"] += 1
             self._handle_dead_peer(peer_id)
 
-    async def _take_rpc(self, rpc: rpc_pb2.RPC, peer: ID) -> None:
+    def _is_aside(self, stream: INetStream) -> bool:
+        """Tell whether a peer's stream comes on another connection than ours to it."""
+        ours = self.peers.get(stream.muxed_conn.peer_id)
+        return ours is not None and ours.muxed_conn is not stream.muxed_conn
+
+    async def _take_rpc(self, rpc: rpc_pb2.RPC, peer: ID, *, is_aside: bool) -> None:
         self._take_record(rpc, peer)
+        push = partial(self.push_msg, is_aside=is_aside)
         for message in rpc.publish:
-            await self._contained(self.push_msg, peer, message)
+            await self._contained(push, peer, message)
         if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
             for subscription in rpc.subscriptions:
                 self.handle_subscription(peer, subscription)

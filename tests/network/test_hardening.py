@@ -233,10 +233,11 @@ async def test_rejects_and_forgeries_add_up_to_a_ban() -> None:
 async def test_what_is_on_no_topic_of_ours_or_pretends_to_be_ours_is_dropped() -> None:
     async with running("alice") as (alice,), stock_peer("carol", alice) as host:
         stream = await meshsub(host, alice)
-        foreign, twofold = (gossip_message("carol", envelope_of("carol"), number) for number in (1, 2))
+        foreign, twofold, pretended = (gossip_message("carol", envelope_of("carol"), number) for number in (1, 2, 3))
         foreign.topicIDs[0] = "elsewhere"
         twofold.topicIDs.append(BEATS)
-        await stream.write(rpc(foreign, twofold, gossip_message("alice", envelope_of("alice"))))
+        pretended.from_id = peer_of("alice").to_bytes()
+        await stream.write(rpc(foreign, twofold, pretended))
         await until(lambda: alice.sentry.pubsub.counts["BAD_GOSSIP_SIGNATURE"] == 1)
         assert alice.sentry.pubsub.counts["OTHER_TOPIC"] == 2
         assert alice.heard == []
