@@ -164,7 +164,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         feed = ChainFeed(config, endpoints, clock, hooks)
         core.resync = feed.resync
         if network is not None:
-            _connect(network, core, relays)
+            _connect(network, core, relays, treasury)
             network.resume(left_open)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
@@ -175,11 +175,12 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
 
 
-def _connect(network: NetworkPart, core: EngineCore, relays: Relays) -> None:
+def _connect(network: NetworkPart, core: EngineCore, relays: Relays, treasury: Treasury) -> None:
     orders = network.orders
     network.tell = orders.tell = network.alerts.tell = network.membership.tell = core.tell
     network.feed = orders.feed = core.feed
     network.relays_usable = lambda: relays.usable
+    network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
     core.is_forbidden = orders.refused.__contains__
 

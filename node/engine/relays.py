@@ -72,7 +72,12 @@ class Relays:
 
     @property
     def usable(self) -> int:
-        """How many relays took something lately, or have not been asked enough to tell."""
+        """How many relays took something lately, or have not been asked enough to tell.
+
+        None where the last that each was asked was refused by all of them: one may dislike a bundle, not every one.
+        """
+        if all(answers and not answers[-1] for answers in self._lately.values()):
+            return 0
         return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in self._lately.values())
 
     async def warm(self, identity: SigningKey) -> None:
@@ -84,7 +89,10 @@ class Relays:
         plan = bundle.plan
         body = bundle_body(bundle.transactions, plan.target_block, plan.replaces)
         expected = "0x" + bundle.hash.hex()
-        return await self._ask_all(body, identity, bundle.hash, lambda result: _bundle_error(result, expected))
+        answers = await self._ask_all(body, identity, bundle.hash, lambda result: _bundle_error(result, expected))
+        for answer in answers:  # of bundles alone: who takes nothing of ours still lets us withdraw
+            self._lately[answer.relay].append(not answer.error)
+        return answers
 
     async def cancel(self, replaces: Hash32, identity: SigningKey) -> list[RelayAnswered]:
         """Withdraw what was offered under `replaces`; return the answers."""
@@ -115,7 +123,6 @@ class Relays:
             error = f"unreachable: no connection ({type(fault).__name__})"
         took = int((self._clock.monotonic() - begun) * 1e9)
         self.states[relay.name] = error or "ok"
-        self._lately[relay.name].append(not error)
         return RelayAnswered(bundle_hash=name, relay=relay.name, error=error, took_ns=took)
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:

@@ -14,7 +14,7 @@ from devnet.relay.flashbots_signature import verify_body
 from node.clock import SystemClock
 from node.config import RelayConfig
 from node.engine.bundle_wire import SIGNATURE_HEADER, replacement_uuid
-from node.engine.relays import ANSWER_SECONDS, MAX_ANSWER_BYTES, Relays
+from node.engine.relays import ANSWER_SECONDS, ENOUGH_ANSWERS, MAX_ANSWER_BYTES, Relays
 from node.engine.signer import SignedBundle
 from protocol.units import Hash32
 from tests.manual_clock import ManualClock
@@ -223,3 +223,38 @@ async def test_relays_are_used_within_their_context_only(bundle: SignedBundle) -
     with pytest.raises(RuntimeError, match="outside their context"):
         await relays.send(bundle, IDENTITY)
     await relays.__aexit__(None, None, None)
+
+
+async def test_a_relay_that_takes_no_bundle_is_of_no_use_even_if_it_lets_us_withdraw(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    relay, port = served
+    async with Relays(configured(port, "swift", "steady"), SystemClock()) as relays:
+        relay.answer = {"result": None}
+        await relays.warm(IDENTITY)
+        assert relays.usable == 2, "nothing is known yet"
+
+        relay.answer = {"error": {"message": "this builder will not take it"}}
+        await relays.send(bundle, IDENTITY)
+        assert relays.usable == 0, "all of them refused the last bundle"
+
+        relay.answer = {"result": None}
+        for _ in range(ENOUGH_ANSWERS):
+            await relays.cancel(bundle.hash, IDENTITY)
+        assert relays.usable == 0
+
+        await relays.send(bundle, IDENTITY)
+        assert relays.usable == 2
+
+
+async def test_one_relay_that_refuses_some_bundles_stays_usable_and_one_that_refuses_all_does_not(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    relay, port = served
+    picky = RelayConfig(name="gone", url="http://127.0.0.1:9/")
+    async with Relays([*configured(port, "swift"), picky], SystemClock()) as relays:
+        relay.answer = {"result": None}
+        for sent in range(ENOUGH_ANSWERS):
+            assert relays.usable == 2, f"after {sent} bundles"
+            await relays.send(bundle, IDENTITY)
+        assert relays.usable == 1

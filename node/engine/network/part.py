@@ -22,6 +22,7 @@ from governance.network import vault_query
 from node.config import AlertAction
 from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
+from node.engine.network.abilities import EXECUTES, Means, abilities
 from node.engine.network.alerts import Alerts
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.keys import NetworkKeys
@@ -41,7 +42,6 @@ from node.pipeline.network_view import NetworkView
 from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
-from protocol.kinds import Capability
 from protocol.messages import Envelope, Heartbeat, Opportunity, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
 from protocol.units import (
     ZERO_ADDRESS,
@@ -52,6 +52,7 @@ from protocol.units import (
     PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
+    Wei,
 )
 
 JOURNAL: Final = "signed.journal"
@@ -60,7 +61,6 @@ TURNS_AHEAD: Final = 4
 RETRACTED_REMEMBERED: Final = 64
 RETRY_SECONDS: Final = 0.5
 """Until a head that could not be read is read again, if no newer one comes before."""
-_EXECUTES: Final = Capability.ACCEPTS_ORDERS | Capability.EXECUTOR_LIVE
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 Answerer = Callable[[PeerIdHash, DirectMessage], "DirectMessage | None"]
@@ -116,8 +116,9 @@ class NetworkPart:
             leader, order_hash, target, accepted=accepted
         )
         self.feed: Callable[[Event], None] = lambda _: None
-        """Steps the pipeline; set where both are wired, as `relays_usable`."""
+        """Steps the pipeline; set where both are wired, as `relays_usable` and the registered hot key's `balance`."""
         self.relays_usable: Callable[[], int] = lambda: terms.relays
+        self.balance: Callable[[], Wei] = lambda: Wei(0)
         self._is_live = False
         self._store: AntiSlashingStore | None = None
         self._latest: Header | None = None
@@ -281,7 +282,7 @@ class NetworkPart:
             pay_to=terms.safe,
             turns=turns,
             takes_orders=frozenset(
-                account for account in registry.operators if self.directory.offers(account, _EXECUTES, now)
+                account for account in registry.operators if self.directory.offers(account, EXECUTES, now)
             ),
             value_limits=self.trust.limits(registry.operators),
             is_paused=registry.is_paused,
@@ -352,12 +353,15 @@ class NetworkPart:
             self._store.hear(envelope.sequence, self.keys.first_sequence)
 
     def _heartbeat(self, header: Header) -> Heartbeat:
-        able = Capability(0)
-        if self.keys.slashable is not None:
-            able = Capability.ATTESTS_ALERTS
-            if self.terms.takes_orders and self._is_live and self.relays_usable() > 0:
-                able |= _EXECUTES
-        return Heartbeat(block_number=header.number, block_hash=Hash32(header.hash), capabilities=int(able))
+        means = Means(
+            may_sign=self.keys.slashable is not None,
+            takes_orders=self.terms.takes_orders,
+            is_live=self._is_live,
+            relays=self.relays_usable(),
+            balance=self.balance(),
+            base_fee=Wei(header.base_fee),
+        )
+        return Heartbeat(block_number=header.number, block_hash=Hash32(header.hash), capabilities=int(abilities(means)))
 
     def _sealing_key(self, target: BlockNumber) -> DirectMessage | None:
         """Our key for the epoch of a block; nothing for one that is far away."""
