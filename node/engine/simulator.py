@@ -4,6 +4,9 @@ What a run misses is read in the background, for the next bundle on the same con
 from its trace (`debug_traceBlockByHash`, prestate differences). A node that does not trace gives no changes: then all
 bundles are simulated by it. A failure in our own EVM is always confirmed by the node.
 
+The node is asked few things at once, so that a block's many finds do not stand before what is urgent: an order of
+another operator, which waits for its answer a fifth of a second.
+
 Always answers: SIMULATION_REVERTED, SIMULATION_UNAVAILABLE (no answer in time), or the profits as the logs tell them.
 """
 
@@ -29,6 +32,7 @@ from node.engine.evm_state import (
     traced_call,
     unknown_accounts,
 )
+from node.engine.few_at_once import FewAtOnce
 from node.engine.headers import Header
 from node.engine.rpc import RpcError, RpcRefused
 from node.engine.rpc_types import Quantity
@@ -41,12 +45,14 @@ from protocol.units import Gas, Hash32, UnixNanoseconds, Wei, address_to_hex
 
 ANSWER_SECONDS: Final = 0.5
 """For `eth_simulateV1`: later the builders close."""
+MAX_ASKED: Final = 4
+"""Simulations at the node at once; the others wait for their turn, at most until the next head."""
 TRACE_SECONDS: Final = 1.0
 BLOCK_TRACE_SECONDS: Final = 5.0
 MAX_BEHIND: Final = 8
 """Blocks whose changes are not in yet; then it begins anew."""
 TAKE_OVER_SECONDS: Final = 0.4
-"""For so long a bundle waits for the changes of the block before it; then the node simulates it."""
+"""For so long a bundle waits for the changes of the block before it; then the node simulates it. An order does not."""
 MAX_KNOWN: Final = 200_000
 """Accounts and slots in our own EVM; beyond, it starts anew, which is counted."""
 MAX_LEARNING: Final = 8
@@ -88,6 +94,7 @@ class BundleSimulator:
         """Blocks after it whose changes are being read."""
         self._taking_over: asyncio.Task[None] | None = None
         self._learning = 0
+        self._asking = FewAtOnce(MAX_ASKED)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def follow(self, header: Header) -> None:
@@ -114,11 +121,16 @@ class BundleSimulator:
         base_fee = Wei(plan.executions[0].max_fee_per_gas - plan.executions[0].bid.priority_fee_per_gas)
         calls = plan.in_order(lambda victim: _victims_call(victim, base_fee), lambda own: _own_call(plan, own))
         block = _block_after(head, base_fee)
-        if self._behind and self._taking_over is not None:
+        is_urgent = any(one.order is not None for one in plan.opportunities)
+        if self._behind and self._taking_over is not None and not is_urgent:
             await asyncio.wait({self._taking_over}, timeout=TAKE_OVER_SECONDS)
         results = self._by_own_evm(calls, block)
         if results is None:
-            return await self._by_node(plan, head, block)
+            async with self._asking.turn(is_urgent=is_urgent):
+                if self._head is not head:
+                    self.counts["stale"] += 1
+                    return self._answer(plan, Reason.SIMULATION_UNAVAILABLE)
+                return await self._by_node(plan, head, block)
         self.counts["own_evm"] += 1
         return self._answer(plan, None, results)
 

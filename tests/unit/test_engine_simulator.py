@@ -7,18 +7,21 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
 from node.engine.headers import Header, header_from_json
 from node.engine.rpc import RpcTimeout
-from node.engine.simulator import ANSWER_SECONDS, MAX_LEARNING, BundleSimulator
+from node.engine.simulator import ANSWER_SECONDS, MAX_ASKED, MAX_LEARNING, BundleSimulator
 from node.pipeline.events import SimulateBundle
+from node.pipeline.plans import NetworkOrder
 from node.pipeline.reasons import Reason
-from protocol.units import UnixNanoseconds, address_to_hex
+from protocol.units import Hash32, SignatureBytes, UnixNanoseconds, address_to_hex
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import FakeNode, Refuse, endpoints_to
 from tests.manual_clock import ManualClock
+from tests.protocol_factories import order as order_of_a_finder
 from tests.vault_stand_in import (
     CHAIN_ID,
     ETHER,
@@ -378,3 +381,60 @@ async def test_the_node_is_asked_for_the_next_block_with_all_fees(world: World, 
     assert theirs["from"] == trader().address.lower()
     assert (theirs["to"], ours["from"], ours["to"]) == (MODULE_HEX, SENDER_HEX, MODULE_HEX)
     assert ours["input"] == "0x" + b"run!".hex()
+
+
+def ordered(target: int, name: bytes = b"order") -> SimulateBundle:
+    """Another operator's order, on its way to be accepted."""
+    plan = plan_for(target, name=name)
+    (execution,) = plan.executions
+    order = NetworkOrder(order_of_a_finder(), Hash32(name.ljust(32)), SignatureBytes(bytes(65)), 0)
+    opportunity = msgspec.structs.replace(execution.opportunity, order=order)
+    executions = (msgspec.structs.replace(execution, opportunity=opportunity),)
+    return SimulateBundle(msgspec.structs.replace(plan, executions=executions))
+
+
+async def test_the_node_is_asked_few_things_at_once_and_an_order_before_all_finds_that_wait() -> None:
+    world = World()
+    simulator = BundleSimulator(endpoints_to([world.node]), CHAIN_ID, lambda: UnixNanoseconds(9), own_evm=False)
+    simulator.follow(header(10))
+    seen = []
+
+    async def ask(request: SimulateBundle, name: str) -> None:
+        answer = await simulator.simulate(request)
+        assert answer.failure is None
+        seen.append(name)
+
+    finds = [asyncio.create_task(ask(asked(11), "find")) for _ in range(4 * MAX_ASKED)]
+    await asyncio.sleep(0)
+    order = asyncio.create_task(ask(ordered(11), "order"))
+    await asyncio.gather(order, *finds)
+
+    assert seen.index("order") <= 2 * MAX_ASKED
+    assert simulator.counts["by_node"] == 4 * MAX_ASKED + 1
+
+
+async def test_what_waits_for_its_turn_when_the_next_head_comes_is_not_simulated_any_more() -> None:
+    world, clock = World(), ManualClock()
+    simulator = BundleSimulator(endpoints_to([world.node], clock), CHAIN_ID, lambda: UnixNanoseconds(9), own_evm=False)
+    simulator.follow(header(10))
+    world.node.hangs = True
+    tasks = [asyncio.create_task(simulator.simulate(asked(11))) for _ in range(MAX_ASKED + 1)]
+    await clock.until_asleep(ANSWER_SECONDS)
+    simulator.follow(header(11, header(10)))
+    await clock.advance(ANSWER_SECONDS)
+
+    answers = await asyncio.gather(*tasks)
+
+    assert {answer.failure for answer in answers} == {Reason.SIMULATION_UNAVAILABLE}
+    assert (simulator.counts["by_node"], simulator.counts["stale"]) == (MAX_ASKED, 1)
+
+
+async def test_an_order_does_not_wait_for_the_last_blocks_changes(world: World, simulator: BundleSimulator) -> None:
+    await learnt(simulator)
+    simulator.follow(header(11, header(10)))
+    answer = await asyncio.wait_for(simulator.simulate(ordered(12)), 60.0)
+    assert answer.profits == (4_999,)
+    assert simulator.counts["own_evm"] == 0
+    await simulator.settled()
+    assert (await simulator.simulate(ordered(12))).failure is None
+    assert simulator.counts["own_evm"] == 1
