@@ -127,10 +127,15 @@ class NodeProcess:
 
 def left_running(mark: str) -> tuple[str, ...]:
     """Return the living processes with our mark, as `pid command`; nothing where there is no /proc."""
-    found, wanted = [], f"{MARK}={mark}\0".encode()
+    return tuple(f"{pid} {' '.join(words)}".strip() for pid, words in marked(mark).items())
+
+
+def marked(mark: str) -> dict[int, list[str]]:
+    """Return the words of the living processes with our mark, by their numbers, without our own."""
+    found, wanted = {}, f"{MARK}={mark}\0".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
             if wanted in (entry / "environ").read_bytes() and int(entry.name) != os.getpid():
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                found.append(f"{entry.name} {words}")
-    return tuple(found)
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                found[int(entry.name)] = [word for word in words if word]
+    return found

@@ -77,6 +77,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What these netted: in `net_profit_usd`, and not in `capture`, because hindsight does not look for them."""
     capture: float
     tick_to_bundle_us: Latency
+    processors: dict[str, float] = {}
+    """How many processors each process took in the mean while the demo ran; empty where the kernel does not tell."""
     errors: tuple[str, ...]
     network: NetworkReport | None = None
     """None in lockstep, where every node acts alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
@@ -78,6 +78,8 @@ class Outcome:
     left_running: Sequence[str]
     sandwiches: Sequence[Mapping[str, Any]] | None = None
     """The actor's own record of those that were mined; None where every node acts alone."""
+    cores: Mapping[str, float] = field(default_factory=dict)
+    """What each process took of the processors."""
 
 
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
@@ -288,6 +290,7 @@ def make_report(outcome: Outcome) -> Report:
         liquidations_usd=round(liquidations, 2),
         capture=round((net - liquidations) / available, 4) if available else 0.0,
         tick_to_bundle_us=Latency(p50=p50, p99=p99, max=longest),
+        processors=dict(outcome.cores),
         errors=tuple(outcome.errors),
         network=_network(outcome),
         expectations=(),

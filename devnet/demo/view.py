@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -160,9 +161,19 @@ def summary(report: Report) -> Group:
         f"with its best bid, {report.best_single_bid:.0%} of each find: {report.capture:.1%} "
         f"(${report.available_with_open_bids_usd:,.2f} if the others' bids were open)\n"
         f"beside it {report.liquidations} loans liquidated for ${report.liquidations_usd:,.2f}; hindsight has none\n"
-        f"tick to bundle {took.p50:,} µs, p99 {took.p99:,} µs, longest {took.max:,} µs"
+        f"tick to bundle {took.p50:,} µs, p99 {took.p99:,} µs, longest {took.max:,} µs\n"
+        f"processors: {_processors(report.processors)}"
     )
     return Group(Text(told), Text(), nodes, Text(), held)
+
+
+def _processors(taken: Mapping[str, float]) -> str:
+    """What all took, and each kind of process; nodes have several of a kind."""
+    kinds: defaultdict[str, float] = defaultdict(float)
+    for name, cores in taken.items():
+        kinds[name.rpartition(" ")[2]] += cores
+    told = ", ".join(f"{kind} {cores:.2f}" for kind, cores in sorted(kinds.items(), key=lambda item: -item[1]))
+    return f"{sum(taken.values()):.2f} in all ({told})" if taken else "not told by this kernel"
 
 
 def _reasons(missed: Mapping[str, int]) -> str:
