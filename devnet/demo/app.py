@@ -30,8 +30,9 @@ from devnet.demo.chain_watch import ChainWatch
 from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_ledger
 from devnet.demo.network_contracts import networks
 from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
-from devnet.demo.operators import EVERYTHING, STYLES, prepare_node
-from devnet.demo.reach import OPERATORS, interrupt, limit, websocket_of
+from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, Style, prepare_node
+from devnet.demo.processor import Seconds, cores, taken
+from devnet.demo.reach import OPERATORS, approach_epoch, interrupt, limit, websocket_of
 from devnet.demo.report import Report
 from devnet.demo.summary import NodeOutcome, Outcome, available_wei, earned, ledger_differences, make_report, net_usd
 from devnet.demo.view import DemoView, NodeView, Screen
@@ -123,6 +124,8 @@ class _Demo:
         self._pending = self._pending_at_start = 0
         self._rate: tuple[float, int] = (0.0, 0)
         self._began = time.monotonic()
+        self._taken: Seconds = {}
+        self._cores: dict[str, float] = {}
         self._patience = Patience(REFUSED_IN_A_ROW)
 
     @classmethod
@@ -135,11 +138,10 @@ class _Demo:
             nodes, operators = [], running.manifest.operators[: options.nodes]
             network = {} if options.lockstep else networks(operators, running.manifest, root)
             for operator in operators:
-                style = EVERYTHING if options.nodes == 1 else STYLES[operator.name]
                 try:
                     prepared = prepare_node(
                         operator,
-                        style,
+                        style_of(operator.name, options.nodes),
                         running.record,
                         running.manifest,
                         root / operator.name,
@@ -163,6 +165,9 @@ class _Demo:
 
     async def play(self, stop: asyncio.Event) -> bool:
         """Let the nodes play; return whether it went to its end. Raises `ChainFailed` when a part dies."""
+        if self._options.nodes == OPERATORS and not self._options.lockstep:
+            async with RpcClient(self._running.record.admin_url) as admin:
+                await approach_epoch(self._running.manifest, admin)
         self._parts = {
             "relay": asyncio.create_task(self._running.relay.run()),
             "anvil": asyncio.create_task(self._running.anvil.wait()),
@@ -181,13 +186,14 @@ class _Demo:
             return False
         if not self._options.lockstep:
             await self._begin()
-        self._began = time.monotonic()
+        self._began, self._taken = time.monotonic(), taken(self._mark)
         if self._options.nodes == OPERATORS and not self._options.lockstep:
             builders = tuple(self._running.record.builder_urls)
             interrupting = interrupt(self._running.manifest.operators, builders, self._running.record.admin_url)
             self._beside.append(asyncio.create_task(interrupting))
         if not await self._until(self._is_over, float("inf"), "running"):
             return False
+        self._cores = cores(self._taken, taken(self._mark), time.monotonic() - self._began)
         await self._freeze()
         if not await self._until(self._is_settled, SETTLE_SECONDS, "settling", must=False):
             return False
@@ -220,6 +226,7 @@ class _Demo:
                 errors=errors,
                 left_running=left_running(self._mark),
                 sandwiches=None if self._options.lockstep else _journal(logs / SANDWICHES),
+                cores=self._cores,
             )
         )
         if self._options.report is not None:
@@ -328,6 +335,13 @@ class _Demo:
                 nodes=tuple(nodes or [NodeView(node.prepared.name, "starting") for node in self._nodes]),
             )
         )
+
+
+def style_of(name: str, nodes: int) -> Style:
+    """Return what an operator does otherwise than the others, in a demo of so many."""
+    if nodes == 1:
+        return EVERYTHING
+    return (OF_FIVE if nodes == OPERATORS else STYLES)[name]
 
 
 def _ledger(node: NodeProcess, first_block: int, last_block: int) -> LedgerSummary:

@@ -1,7 +1,8 @@
 """The demo's operators: their vaults are in the world, their settings differ as those of real operators do.
 
 Each follows other protocols and takes profit in other tokens: each pair of protocols is somebody's, so that nothing is
-out of reach, and they meet over the same pool often enough to outbid each other. A node that is alone follows all.
+out of reach, and they meet over the same pool often enough to outbid each other. A node that is alone follows all. Of
+five (`OF_FIVE`), who follows most lacks the ether to use it, so that there is something to hand over.
 """
 
 from __future__ import annotations
@@ -104,6 +105,18 @@ STYLES: Final = {
         Wei(10**14),
     ),
 }
+OF_FIVE: Final = {
+    "north": STYLES["north"],
+    "east": Style((PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3), ("WETH", "USDC", "WBTC"), Wei(2 * 10**14)),
+    "south": Style((PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2), ("WETH", "USDC", "USDT"), Wei(3 * 10**14)),
+    "west": STYLES["west"],
+    "centre": Style(
+        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3),
+        ("WETH", "USDC", "USDT", "DAI", "WBTC"),
+        Wei(10**14),
+    ),
+}
+"""Balancer is west's alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from devnet.accounts import account
-from devnet.manifest import Operator
+from devnet.manifest import Manifest, Operator
+from devnet.protocols.network import CUT
 from devnet.relay.websocket import HALF
 from devnet.rpc import RpcClient
 
@@ -22,12 +23,21 @@ OPERATORS: Final = 5
 """With so many nodes their reach differs; with fewer all are complete."""
 SOUTH_FROM_SECONDS: Final = 30.0
 SOUTH_FOR_SECONDS: Final = 60.0
+BEFORE_EPOCH: Final = 8
+"""Blocks before the first epoch with leaders, at which the nodes start: so many pass until they are warm."""
 _LARGEST: Final = "swift"
 
 
 def websocket_of(name: str, url: str) -> str:
     """Return where an operator's node listens to the mempool."""
     return url.rstrip("/") + HALF if name == "north" else url
+
+
+async def approach_epoch(manifest: Manifest, admin: RpcClient) -> None:
+    """Make blocks until shortly before the epoch for which the operators have checked in: before it nobody leads."""
+    first = (manifest.block_number // CUT.length + 1) * CUT.length
+    while await admin.call("devnet_mine") < first - BEFORE_EPOCH:
+        pass
 
 
 async def limit(operators: Sequence[Operator], chain: RpcClient, admin: RpcClient) -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from devnet.accounts import account
 from devnet.actors.parameters import load_parameters
+from devnet.demo.app import style_of
 from devnet.demo.chain_watch import ChainWatch, Holdings, Mined, SeenBlock, coinbase_payment
 from devnet.demo.hindsight_flow import topic
 from devnet.demo.hindsight_reading import EVERYTHING, universe
 from devnet.demo.ledger_reading import LandedExecution, LedgerSummary, LedgerUnreadable, latency_us, read_ledger
 from devnet.demo.node_process import NodeProcess, left_running, start_command
-from devnet.demo.operators import STYLES, prepare_node
+from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, prepare_node
 from devnet.demo.summary import (
     Available,
     Earned,
@@ -42,6 +43,7 @@ from node.config_file import load_config
 from node.desk.ledger.ledger import open_ledger
 from node.keyfile import read_keystore, read_password
 from node.link import LedgerEntry
+from node.pipeline.pools import PoolFamily
 from node.pipeline.reasons import Reason
 from node.records import AnyRecord, PaymentMade, encode_record
 from protocol.units import ZERO_ADDRESS, BlockNumber, Hash32, UnixMilliseconds
@@ -430,6 +432,17 @@ def test_operators_differ_and_leave_no_pair_of_protocols_to_nobody() -> None:
             assert any({one, other} <= found for found in families), (one, other)
     assert len({(style.families, style.profit) for style in [*STYLES.values()][:3]}) == 3
     assert all(style.profit[0] == "WETH" for style in STYLES.values())
+
+
+def test_of_five_the_one_without_ether_follows_what_no_other_does_and_every_pair_is_somebodys() -> None:
+    followed = {name: set(style_of(name, 5).families) for name in OF_FIVE}
+    assert set(followed) == set(STYLES)
+    everything = set(EVERYTHING.families)
+    assert followed["west"] == everything
+    others = set().union(*(families for name, families in followed.items() if name != "west"))
+    assert everything - others == {PoolFamily.BALANCER_V2_WEIGHTED}
+    assert style_of("east", 3) is STYLES["east"]
+    assert style_of("north", 1) is EVERYTHING
 
 
 async def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
