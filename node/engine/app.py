@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from node.clock import Clock
 from node.config import Config, Mode
 from node.engine import collector, warming
 from node.engine.call_data import VaultCallData
@@ -158,7 +159,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             emit=lambda event: _emit(core, event, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
-            before_block=lambda header: _before_block(core, simulator, treasury, network, limits, header),
+            before_block=lambda header: _before_block(core, simulator, treasury, network, limits, header, clock),
             on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
@@ -206,10 +207,12 @@ async def _before_block(
     network: NetworkPart | None,
     limits: DayLimits,
     header: Header,
+    clock: Clock,
 ) -> None:
     """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
 
-    Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age.
+    Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age;
+    nonces are asked for again meanwhile.
     """
     core.begin(header.number)
     simulator.follow(header)
@@ -222,8 +225,11 @@ async def _before_block(
         core.tell(made)
         core.feed(event)
     _keep(limits, core)
-    for read in _read(core, reads):
+    told = _read(core, reads)
+    for read in told:
         core.feed(read)
+    if not treasury.is_whole(told):
+        core.beside(treasury.read_again(header.hash, lambda: core.head == header.number, core.feed, clock.sleep))
     if not treasury.balances:
         core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
 

@@ -127,6 +127,10 @@ class EngineCore:
             self.tell(OpportunityDropped(found=found_record(opportunity), reason=reason, at=self._now()))
             self.feed(events.ExecutionMissed(opportunity.id, reason, Wei(0)))
 
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on beside the pipeline, within the bound on requests."""
+        self._start(work)
+
     async def settled(self) -> None:
         """Return when nothing is under way any more: every answer has come and is taken in."""
         while self._questions or self._tasks:

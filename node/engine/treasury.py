@@ -1,10 +1,11 @@
 """Balances and nonces of the hot keys and what the flash lenders have: one batch of calls a block, before the block is
-taken in, so that what is planned on it is planned on them.
+taken in, so that what is planned on it is planned on them. A key whose nonce was not told plans in vain: nothing that it
+sends is executed. So a read that fails is repeated beside the pipeline until it is told, or the next block is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from node.engine.endpoints import Endpoints
@@ -16,7 +17,11 @@ from node.pipeline.plans import FlashLender
 from protocol.ethereum.abi import encode_call
 from protocol.units import HASH_BYTES, Address, Hash32, Wei, address_to_hex
 
+PAUSE_SECONDS: Final = 0.25
+MAX_REPEATED: Final = 20
+"""Reads of one block after the first that failed."""
 _SECONDS: Final = 2.0
+Read = TreasuryRead | LenderRead
 
 
 class Treasury:
@@ -29,7 +34,7 @@ class Treasury:
         """Of the hot keys, as of the last block."""
         self._endpoints, self._hot_keys, self._lenders = endpoints, tuple(hot_keys), tuple(lenders)
 
-    async def read(self, block_hash: Hash32) -> list[TreasuryRead | LenderRead]:
+    async def read(self, block_hash: Hash32) -> list[Read]:
         """Read all at a block; what a node refuses is left out. Raises RpcError."""
         at = {"blockHash": "0x" + block_hash.hex()}
         keys = [address_to_hex(address) for address in self._hot_keys]
@@ -39,7 +44,7 @@ class Treasury:
         if not calls:
             return []
         answers = await self._endpoints.batch(calls, seconds=_SECONDS)
-        reads: list[TreasuryRead | LenderRead] = []
+        reads: list[Read] = []
         for place, address in enumerate(self._hot_keys):
             balance, nonce = answers[place], answers[len(keys) + place]
             if isinstance(balance, RpcError) or isinstance(nonce, RpcError):
@@ -50,6 +55,31 @@ class Treasury:
             if not isinstance(answer, RpcError) and len(answer) == HASH_BYTES:
                 reads.append(LenderRead(lender.address, lender.token, TokenAmount(int.from_bytes(answer, "big"))))
         return reads
+
+    def is_whole(self, reads: Sequence[Read]) -> bool:
+        """Whether every hot key's nonce was told."""
+        return sum(isinstance(read, TreasuryRead) for read in reads) == len(self._hot_keys)
+
+    async def read_again(
+        self,
+        block_hash: Hash32,
+        is_current: Callable[[], bool],
+        feed: Callable[[Read], None],
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        """Ask until every key's nonce is told, and feed it, as long as the block is the head; at most so many times."""
+        for _ in range(MAX_REPEATED):
+            await sleep(PAUSE_SECONDS)
+            if not is_current():
+                return
+            try:
+                reads = await self.read(block_hash)
+            except RpcError:
+                continue
+            if is_current() and self.is_whole(reads):
+                for read in reads:
+                    feed(read)
+                return
 
 
 def _balance_of(token: Address, holder: Address) -> dict[str, Any]:
