@@ -6,6 +6,7 @@ No read sees a block before it is published (`HeadGate`), nor a private transact
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -61,6 +62,9 @@ READS: Final[dict[str, int]] = {
 }
 """Methods that are passed on to Anvil, and where their block parameter stands."""
 
+SHARED: Final = frozenset(("debug_traceBlockByHash",))
+"""What costs Anvil much, never changes, and is asked for by every node at each block: it is asked once for all."""
+MAX_SHARED: Final = 4
 _CHEATS: Final = ("anvil_", "evm_", "hardhat_", "miner_", "personal_", "ots_", "erigon_", "trace_")
 _KEYLESS: Final = frozenset(
     ("eth_sendTransaction", "eth_sign", "eth_signTransaction", "eth_signTypedData_v4", "personal_sign")
@@ -95,6 +99,8 @@ class PublicRpc:
         self._gate = gate
         self._faults = faults
         self._clock = clock
+        self._shared: dict[bytes, asyncio.Task[bytes]] = {}
+        """The last answers that were asked for once, also those still under way."""
         self._own: dict[str, Method] = {
             "eth_blockNumber": self._block_number,
             "eth_chainId": self._chain_id,
@@ -134,7 +140,23 @@ class PublicRpc:
             raise JsonRpcError("header not found")
         # Nobody here looks into the answer, and to parse megabytes of logs would hold up everybody else.
         params = pinned(call, self._stale())
-        return orjson.Fragment(await self._gate.read(partial(self._rpc.call_unread, call.method, *params)))
+        ask = partial(self._gate.read, partial(self._rpc.call_unread, call.method, *params))
+        return orjson.Fragment(await (self._once(call, ask) if call.method in SHARED else ask()))
+
+    async def _once(self, call: Call, ask: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return what others were or are being told to the same question; a failure is nobody else's."""
+        question = orjson.dumps([call.method, call.params])
+        known = self._shared.get(question)
+        if known is None:
+            known = self._shared[question] = asyncio.ensure_future(ask())
+            known.add_done_callback(partial(self._forget_failure, question))
+            while len(self._shared) > MAX_SHARED:
+                del self._shared[next(iter(self._shared))]
+        return await asyncio.shield(known)
+
+    def _forget_failure(self, question: bytes, answered: asyncio.Task[bytes]) -> None:
+        if answered.cancelled() or answered.exception() is not None:
+            self._shared.pop(question, None)
 
     async def _logs(self, call: Call) -> orjson.Fragment:
         oldest = self._chain.head.number - self._blocks_kept + 1

@@ -1,6 +1,6 @@
 """Balances and nonces of the hot keys and what the flash lenders have: one batch of calls a block, before the block is
-taken in, so that what is planned on it is planned on them. A key whose nonce was not told plans in vain: nothing that it
-sends is executed. So a read that fails is repeated beside the pipeline until it is told, or the next block is there.
+taken in, so that what is planned on it is planned on them. A key whose nonce was not told plans in vain: nothing of it
+is executed. So a read that fails is repeated beside the pipeline until it is told, or the next block is there.
 """
 
 from __future__ import annotations
