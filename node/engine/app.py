@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from node.clock import Clock
 from node.config import Config, Mode
 from node.engine import collector, warming
+from node.engine.ask_again import ask_again
 from node.engine.call_data import VaultCallData
 from node.engine.core import EngineCore
 from node.engine.day_limits import DayLimits, with_open
@@ -31,7 +33,7 @@ from node.engine.lending import read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, Lockstep
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
-from node.engine.outcomes import Outcomes
+from node.engine.outcomes import Outcome, Outcomes
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
 from node.engine.resume import records_of, resume, retracted_since
@@ -40,7 +42,7 @@ from node.engine.signer import Signer
 from node.engine.simulator import BundleSimulator
 from node.engine.spool import Spool
 from node.engine.status import StatusTeller
-from node.engine.treasury import Treasury
+from node.engine.treasury import Read, Treasury
 from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed, TreasuryRead
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
@@ -212,7 +214,7 @@ async def _before_block(
     """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
 
     Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age;
-    nonces are asked for again meanwhile.
+    both are asked for again meanwhile.
     """
     core.begin(header.number)
     simulator.follow(header)
@@ -221,17 +223,36 @@ async def _before_block(
     judged, reads = await asyncio.gather(
         core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
     )
-    for event, made in _read(core, judged):
-        core.tell(made)
-        core.feed(event)
+    _take_judged(core, _read(core, judged))
     _keep(limits, core)
-    told = _read(core, reads)
-    for read in told:
-        core.feed(read)
-    if not treasury.is_whole(told):
-        core.beside(treasury.read_again(header.hash, lambda: core.head == header.number, core.feed, clock.sleep))
+    is_told = _take_treasury(core, treasury, _read(core, reads))
+
+    def is_current() -> bool:
+        return core.head == header.number
+
+    if isinstance(judged, RpcError):
+        again = partial(core.outcomes.judge, header)
+        core.beside(ask_again(again, partial(_take_judged, core), is_current, clock.sleep))
+    if not is_told:
+        read = partial(treasury.read, header.hash)
+        core.beside(ask_again(read, partial(_take_treasury, core, treasury), is_current, clock.sleep))
     if not treasury.balances:
         core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
+
+
+def _take_judged(core: EngineCore, judged: Sequence[Outcome]) -> bool:
+    """Tell and learn what became of bundles; that is all there is to know of a block."""
+    for event, made in judged:
+        core.tell(made)
+        core.feed(event)
+    return True
+
+
+def _take_treasury(core: EngineCore, treasury: Treasury, reads: Sequence[Read]) -> bool:
+    """Take in what was told; whether that is every key's nonce."""
+    for read in reads:
+        core.feed(read)
+    return treasury.is_whole(reads)
 
 
 def _keep(limits: DayLimits, core: EngineCore) -> None:

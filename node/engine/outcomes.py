@@ -8,6 +8,7 @@ its place.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
@@ -87,6 +88,8 @@ class Outcomes:
         """How often an older block could not be read."""
         self._endpoints, self._entry_point = endpoints, entry_point
         self._senders, self._routers = frozenset(senders), frozenset(routers)
+        self._judging = asyncio.Lock()
+        """A block may be judged again while the next one is: what is told once must not be told twice."""
         self._sent: dict[Hash32, Sent] = {}
         self._judged: dict[Hash32, list[Sent]] = {}
         self._by_bundle: dict[Hash32, tuple[Hash32, ...]] = {}
@@ -152,6 +155,10 @@ class Outcomes:
 
         Raises RpcError where this block cannot be read: then its finds are still to judge.
         """
+        async with self._judging:
+            return await self._judge(header)
+
+    async def _judge(self, header: Header) -> list[Outcome]:
         targets = sorted({sent.target_block for sent in self._sent.values() if sent.target_block <= header.number})
         outcomes = await self._judge_block(header) if header.number in targets else []
         for target in [target for target in targets if target < header.number][:OLD_BLOCKS]:

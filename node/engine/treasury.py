@@ -1,11 +1,11 @@
 """Balances and nonces of the hot keys and what the flash lenders have: one batch of calls a block, before the block is
 taken in, so that what is planned on it is planned on them. A key whose nonce was not told plans in vain: nothing of it
-is executed. So a read that fails is repeated beside the pipeline until it is told, or the next block is there.
+is executed. So who reads asks again where a read is not whole (`ask_again`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from node.engine.endpoints import Endpoints
@@ -17,9 +17,6 @@ from node.pipeline.plans import FlashLender
 from protocol.ethereum.abi import encode_call
 from protocol.units import HASH_BYTES, Address, Hash32, Wei, address_to_hex
 
-PAUSE_SECONDS: Final = 0.25
-MAX_REPEATED: Final = 20
-"""Reads of one block after the first that failed."""
 _SECONDS: Final = 2.0
 Read = TreasuryRead | LenderRead
 
@@ -59,27 +56,6 @@ class Treasury:
     def is_whole(self, reads: Sequence[Read]) -> bool:
         """Whether every hot key's nonce was told."""
         return sum(isinstance(read, TreasuryRead) for read in reads) == len(self._hot_keys)
-
-    async def read_again(
-        self,
-        block_hash: Hash32,
-        is_current: Callable[[], bool],
-        feed: Callable[[Read], None],
-        sleep: Callable[[float], Awaitable[object]],
-    ) -> None:
-        """Ask until every key's nonce is told, and feed it, as long as the block is the head; at most so many times."""
-        for _ in range(MAX_REPEATED):
-            await sleep(PAUSE_SECONDS)
-            if not is_current():
-                return
-            try:
-                reads = await self.read(block_hash)
-            except RpcError:
-                continue
-            if is_current() and self.is_whole(reads):
-                for read in reads:
-                    feed(read)
-                return
 
 
 def _balance_of(token: Address, holder: Address) -> dict[str, Any]:

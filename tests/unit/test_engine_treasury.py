@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.engine.rpc import RpcError
-from node.engine.treasury import MAX_REPEATED, PAUSE_SECONDS, Treasury
+from node.engine.treasury import Treasury
 from node.pipeline.events import LenderRead, TreasuryRead
 from node.pipeline.plans import FlashLender, LenderKind
 from protocol.units import Address, Hash32, Wei, address_to_hex
@@ -75,35 +75,9 @@ async def test_a_chain_that_is_away_is_told() -> None:
         await Treasury(endpoints_to([node]), [SENDER], []).read(BLOCK)
 
 
-async def test_nonces_that_were_not_told_are_asked_for_again_until_they_are() -> None:
-    node, fed, slept = node_with({SENDER: 5}), list[Any](), list[float]()
-    node.misbehaviour = unplugged
-    treasury = Treasury(endpoints_to([node]), [SENDER], [(LENDER, HOLDER)])
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if len(slept) == 3:
-            node.misbehaviour = None
-
-    assert not treasury.is_whole([LenderRead(MODULE, TOKEN, 55)])
-    await treasury.read_again(BLOCK, lambda: True, fed.append, sleep)
-
-    assert slept == [PAUSE_SECONDS] * 3
-    assert fed == [TreasuryRead(SENDER, Wei(5), 7), LenderRead(MODULE, TOKEN, 55)]
-    assert treasury.is_whole(fed)
-
-
-async def test_for_a_block_that_is_not_the_head_any_more_and_after_many_times_nothing_is_asked() -> None:
-    node, fed, slept = node_with({SENDER: 5}), list[Any](), list[float]()
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    treasury = Treasury(endpoints_to([node]), [SENDER], [])
-    await treasury.read_again(BLOCK, lambda: False, fed.append, sleep)
-    assert node.asked == []
-
-    node.misbehaviour = unplugged
-    await treasury.read_again(BLOCK, lambda: True, fed.append, sleep)
-    assert len(slept) == MAX_REPEATED + 1
-    assert not fed
+def test_a_read_is_whole_if_it_tells_every_keys_nonce() -> None:
+    treasury = Treasury(endpoints_to([node_with({})]), [SENDER, BOB], [(LENDER, HOLDER)])
+    alice, bob = (TreasuryRead(key, Wei(5), 7) for key in (SENDER, BOB))
+    assert treasury.is_whole([alice, bob])
+    assert not treasury.is_whole([alice, LenderRead(MODULE, TOKEN, 55)])
+    assert Treasury(endpoints_to([node_with({})]), [], []).is_whole([])
