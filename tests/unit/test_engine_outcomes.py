@@ -279,13 +279,15 @@ async def test_a_block_that_cannot_be_read_is_judged_with_the_next(chain: Chain,
 
 async def test_a_block_that_is_judged_twice_at_once_is_told_once(chain: Chain, outcomes: Outcomes) -> None:
     """Asked again where it could not be read, and with the next head."""
-    outcomes.expect(signed(11))
+    landed, lost = signed(11, name=b"landed"), signed(11, name=b"lost", call_data=b"lost")
+    outcomes.expect(landed)
+    outcomes.expect(lost)
     chain.frame = {"to": address_to_hex(RIVAL), "value": "0x0"}  # what the winner paid is asked for
-    at = chain.holds(header(11), receipt(b"\2" * 32, sync_log()))
+    at = chain.holds(header(11), receipt(b"\2" * 32, sync_log()), own(landed, sync_log(), profit_log(5)))
 
     told = await asyncio.gather(outcomes.judge(at), outcomes.judge(at))
 
-    assert sorted(len(outcome) for outcome in told) == [0, 1]
+    assert sorted(len(outcome) for outcome in told) == [0, 2]
 
 
 async def test_older_blocks_never_keep_the_head_from_being_judged(chain: Chain, outcomes: Outcomes) -> None:
