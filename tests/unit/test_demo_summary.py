@@ -18,7 +18,8 @@ from devnet.demo.hindsight_flow import topic
 from devnet.demo.hindsight_reading import EVERYTHING, universe
 from devnet.demo.ledger_reading import LandedExecution, LedgerSummary, LedgerUnreadable, latency_us, read_ledger
 from devnet.demo.node_process import NodeProcess, left_running, start_command
-from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, prepare_node
+from devnet.demo.operators import EVERYTHING as ALL_PROTOCOLS
+from devnet.demo.operators import OF_FIVE, STYLES, prepare_node
 from devnet.demo.summary import (
     Available,
     Earned,
@@ -437,12 +438,12 @@ def test_operators_differ_and_leave_no_pair_of_protocols_to_nobody() -> None:
 def test_of_five_the_one_without_ether_follows_what_no_other_does_and_every_pair_is_somebodys() -> None:
     followed = {name: set(style_of(name, 5).families) for name in OF_FIVE}
     assert set(followed) == set(STYLES)
-    everything = set(EVERYTHING.families)
+    everything = set(ALL_PROTOCOLS.families)
     assert followed["west"] == everything
     others = set().union(*(families for name, families in followed.items() if name != "west"))
     assert everything - others == {PoolFamily.BALANCER_V2_WEIGHTED}
     assert style_of("east", 3) is STYLES["east"]
-    assert style_of("north", 1) is EVERYTHING
+    assert style_of("north", 1) is ALL_PROTOCOLS
 
 
 async def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
