@@ -165,9 +165,6 @@ class _Demo:
 
     async def play(self, stop: asyncio.Event) -> bool:
         """Let the nodes play; return whether it went to its end. Raises `ChainFailed` when a part dies."""
-        if self._options.nodes == OPERATORS and not self._options.lockstep:
-            async with RpcClient(self._running.record.admin_url) as admin:
-                await approach_epoch(self._running.manifest, admin)
         self._parts = {
             "relay": asyncio.create_task(self._running.relay.run()),
             "anvil": asyncio.create_task(self._running.anvil.wait()),
@@ -185,6 +182,9 @@ class _Demo:
         if not await self._until(self._are_ready, READY_SECONDS, "warming up"):
             return False
         if not self._options.lockstep:
+            if self._options.nodes == OPERATORS:
+                async with RpcClient(self._running.record.admin_url) as admin:
+                    await approach_epoch(self._running.manifest, admin)
             await self._begin()
         self._began, self._taken = time.monotonic(), taken(self._mark)
         if self._options.nodes == OPERATORS and not self._options.lockstep:

@@ -24,7 +24,7 @@ OPERATORS: Final = 5
 SOUTH_FROM_SECONDS: Final = 30.0
 SOUTH_FOR_SECONDS: Final = 60.0
 BEFORE_EPOCH: Final = 8
-"""Blocks before the first epoch with leaders, at which the nodes start: so many pass until they are warm."""
+"""Blocks before the first epoch with leaders, at which the demo begins if its nodes are warm so soon."""
 _LARGEST: Final = "swift"
 
 
