@@ -22,16 +22,39 @@ def test_a_leader_that_pays_is_given_more_up_to_a_bound() -> None:
     assert trust.of(BOB).broken == 0
 
 
+def broken(trust: Trust, orders: int) -> None:
+    """So many orders that are accepted and not executed."""
+    for place in range(orders):
+        trust.given(BOB, hash_of(f"broken {place}"), TARGET, accepted=True)
+    trust.begin(BlockNumber(TARGET + SETTLED_AFTER))
+
+
 def test_a_leader_that_accepts_and_does_not_execute_is_given_less_down_to_a_bound() -> None:
     trust = Trust()
-    for place in range(20):
+    for place in range(60):
         trust.given(BOB, hash_of(f"order {place}"), TARGET, accepted=True)
     trust.begin(BlockNumber(TARGET + SETTLED_AFTER - 1))
     assert trust.of(BOB).broken == 0
     trust.begin(BlockNumber(TARGET + SETTLED_AFTER))
 
     known = trust.of(BOB)
-    assert (known.given, known.accepted, known.broken, known.limit) == (20, 20, 20, LEAST_LIMIT)
+    assert (known.given, known.accepted, known.broken, known.limit) == (60, 60, 60, LEAST_LIMIT)
+
+
+def test_a_leader_that_is_often_outbid_and_pays_now_and_then_keeps_its_limit() -> None:
+    trust = Trust()
+    for _ in range(20):
+        trust.paid(BOB, hash_of("order"))
+        broken(trust, 5)
+    assert trust.of(BOB).limit >= FIRST_LIMIT
+
+
+def test_what_a_leader_that_never_pays_can_take_in_all_is_bounded() -> None:
+    trust, lost = Trust(), 0
+    while trust.of(BOB).limit > LEAST_LIMIT:
+        lost += trust.of(BOB).limit
+        broken(trust, 1)
+    assert lost <= 8 * FIRST_LIMIT
 
 
 def test_what_was_declined_changes_no_limit() -> None:
