@@ -228,7 +228,9 @@ async def _before_block(
     is_told = _take_treasury(core, treasury, _read(core, reads))
 
     def is_current() -> bool:
-        return core.head == header.number
+        """Unless a later block is there, or another in this one's place."""
+        head = core.state.blocks.head
+        return core.head == header.number and (head is None or head.hash in (header.hash, header.parent_hash))
 
     if isinstance(judged, RpcError):
         again = partial(core.outcomes.judge, header)
