@@ -7,8 +7,7 @@
   pool factories, if any: the vault registers whatever calls it. Where a node keeps no logs, a pool is found when it is
   used: `PoolLogs` reports ids that are not known.
 
-Logs are read in ranges that halve where the node refuses and grow again where it does not, from where the catalogue of
-an earlier run ends.
+Logs are read in ranges (`log_ranges`), from where the catalogue of an earlier run ends.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.executor_pools import ExecutorPools
 from node.engine.headers import Header
 from node.engine.listed_pools import ListedPools
+from node.engine.log_ranges import logs_by_range
 from node.engine.multicall import Multicall, View, number_at
 from node.engine.pool_announcements import AltersAmounts, spec_from_log
 from node.engine.pool_catalogue import FactoryRecord, PoolCatalogue
@@ -32,11 +32,10 @@ from node.engine.rpc import RpcRefused
 from node.pipeline.pools import AT_BALANCER_V2, PAIRS, PoolFamily, PoolId, PoolSpec
 from protocol.errors import MalformedMessage
 from protocol.ethereum.abi import decode, encode, selector
-from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32
+from protocol.units import ZERO_ADDRESS, Address, Hash32
 
 _log = logging.getLogger(__name__)
 
-MAX_RANGE_BLOCKS: Final = 50_000
 MAX_TOKENS_PAIRED: Final = 64
 """Of so many known tokens at most all pairs are asked for, of more only those with a profit token."""
 PAIRS_READ_AGAIN: Final = 64
@@ -216,20 +215,10 @@ class Discovery:
 
     async def _logs(self, factory: FactoryConfig, topic: str, head: Header) -> list[LogJson]:
         """Return a factory's announcements up to a head. Raises RpcRefused where not even one block is given."""
-        logs: list[LogJson] = []
-        start, span = self._catalogue.next_block(factory), MAX_RANGE_BLOCKS
-        while start <= head.number:
-            end = min(start + span - 1, head.number)
-            asked = {"fromBlock": hex(start), "toBlock": hex(end), "address": _hex(factory.address), "topics": [topic]}
-            try:
-                logs += await self._endpoints.call("eth_getLogs", asked, shape=list[LogJson], seconds=15.0)
-            except RpcRefused:
-                if end == start:
-                    raise
-                span = (end - start + 1) // 2
-                continue
-            start, span = BlockNumber(end + 1), min(2 * span, MAX_RANGE_BLOCKS)
-        return logs
+        wanted = {"address": _hex(factory.address), "topics": [topic]}
+        first = self._catalogue.next_block(factory)
+        ranges = logs_by_range(self._endpoints, wanted, first, head.number, list[LogJson])
+        return [log async for _, logs in ranges for log in logs]
 
 
 def _with(known: list[PoolSpec], more: Sequence[PoolSpec]) -> list[PoolSpec]:

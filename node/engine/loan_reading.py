@@ -15,9 +15,9 @@ import msgspec
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_logs import OF_FEED, OF_POOL, OF_SETTINGS, OF_TOKEN, Kinds
+from node.engine.log_ranges import logs_by_range
 from node.engine.multicall import Multicall, View, number_at
 from node.engine.pool_topics import LogJson
-from node.engine.rpc import RpcRefused
 from node.pipeline.events import LoansRead
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import BORROW, MAX_POSITIONS, AaveBook
@@ -25,9 +25,8 @@ from node.pipeline.lending.aave_v3 import EMode, Market, Position, Reserve, Rese
 from node.pipeline.lending.errors import LendingError
 from node.pipeline.lending.oracle_view import OracleView
 from protocol.ethereum.abi import decode, selector
-from protocol.units import ZERO_ADDRESS, Address, Hash32, address_from_hex, address_to_hex
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32, address_from_hex, address_to_hex
 
-MAX_RANGE_BLOCKS: Final = 50_000
 _WORD: Final = 32
 _RESERVE_WORDS: Final = 15
 _ACTIVE_BIT: Final = 56
@@ -77,7 +76,7 @@ class LoanReader:
         self._clock_at = multicall_address
         self._listed: list[_Listed] = []
         self._borrowers: dict[str, None] = {}
-        self._next_block = 0
+        self._next_block = BlockNumber(0)
         self._turn = 0
 
     async def read(self, head: Header) -> LoansRead:
@@ -185,26 +184,12 @@ class LoanReader:
 
     async def _find_borrowers(self, head: Header) -> None:
         """Read on in the pool's `Borrow` logs, in ranges that halve where the node refuses."""
-        span = MAX_RANGE_BLOCKS
-        while self._next_block <= head.number:
-            end = min(self._next_block + span - 1, head.number)
-            asked = {
-                "fromBlock": hex(self._next_block),
-                "toBlock": hex(end),
-                "address": address_to_hex(self._pool),
-                "topics": [_BORROW_TOPIC],
-            }
-            try:
-                logs = await self._endpoints.call("eth_getLogs", asked, shape=list[LogJson], seconds=15.0)
-            except RpcRefused:
-                if end == self._next_block:
-                    raise
-                span = (end - self._next_block + 1) // 2
-                continue
+        wanted = {"address": address_to_hex(self._pool), "topics": [_BORROW_TOPIC]}
+        async for end, logs in logs_by_range(self._endpoints, wanted, self._next_block, head.number, list[LogJson]):
             for log in logs:
                 if len(log.topics) > 2 and len(self._borrowers) < MAX_POSITIONS:
                     self._borrowers["0x" + log.topics[2][-40:].lower()] = None
-            self._next_block, span = end + 1, min(2 * span, MAX_RANGE_BLOCKS)
+            self._next_block = BlockNumber(end + 1)
 
     async def _positions(self, users: Sequence[str], at: Hash32) -> tuple[dict[str, Position], dict[str, str]]:
         """(positions, users that are refused and why)."""

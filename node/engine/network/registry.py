@@ -29,6 +29,7 @@ from governance.network import (
 from governance.policy import Parameter
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
+from node.engine.log_ranges import LOGS_SECONDS, logs_by_range
 from node.engine.multicall import Multicall, View
 from node.engine.rpc import RpcGarbage
 from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
@@ -57,7 +58,6 @@ REREAD_BLOCKS: Final = 64
 """So far back what the contracts told is read again where blocks do not follow each other."""
 KEY_OUTLIVES_BLOCKS: Final = 64
 """A key that ended so recently is still told to the sentry: what it signed may be on its way."""
-LOGS_SECONDS: Final = 10.0
 _HOT_KEY_SET: Final = keccak256(b"HotKeySet(address,address,address)")
 _EXECUTED: Final = keccak256(b"Executed(bytes32,bytes32,address,address,address,uint256,uint256,uint256)")
 _KEY_TOPICS: Final = 4
@@ -217,9 +217,9 @@ class Registry:
         ]
         wanted: dict[str, Any] = {"address": addresses}
         if is_stale:
-            wanted |= {"fromBlock": hex(self._next), "toBlock": hex(header.number)}
-        else:
-            wanted["blockHash"] = "0x" + header.hash.hex()
+            ranges = logs_by_range(self._endpoints, wanted, self._next, header.number, list[_LogJson])
+            return [log async for _, logs in ranges for log in logs]
+        wanted["blockHash"] = "0x" + header.hash.hex()
         told: list[_LogJson] = await self._endpoints.call(
             "eth_getLogs", wanted, shape=list[_LogJson], seconds=LOGS_SECONDS
         )
