@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.sqrt_price_math import amount0_delta_rounding_down, amount1_delta_rounding_down
 from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
+from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.units import FeePips, SqrtPriceX96, TokenAmount
 from node.pipeline.market import Market
 from node.pipeline.plans import FlashLender, LenderKind
@@ -66,26 +67,26 @@ class PoolLenders:
         return lender
 
 
-def least_held(state: ConcentratedPool, *, zero: bool) -> TokenAmount:
+def least_held(state: ConcentratedPool | V4Pool, *, zero: bool, ranges: int = RANGES) -> TokenAmount:
     """What the pool holds of token0 or token1 at least; 0 without liquidity in range, where it refuses to lend."""
     if not state.liquidity:
         return 0
     delta = amount0_delta_rounding_down if zero else amount1_delta_rounding_down
     held, liquidity, price = 0, state.liquidity, state.sqrt_price_x96
-    for next_price, net in _ticks_from(state, zero):
+    for next_price, net in _ticks_from(state, zero, ranges):
         held += delta(price, next_price, liquidity)
         liquidity += net
         price = next_price
     return held
 
 
-def _ticks_from(state: ConcentratedPool, upwards: bool) -> Iterator[tuple[SqrtPriceX96, int]]:
+def _ticks_from(state: ConcentratedPool | V4Pool, upwards: bool, ranges: int) -> Iterator[tuple[SqrtPriceX96, int]]:
     """The next ticks on the side of the price where the token lies, with what enters there on the way."""
     net, tick = state.ticks.net, state.tick
     if upwards:
-        nearest = sorted([number for number in net if number > tick])[:RANGES]
+        nearest = sorted([number for number in net if number > tick])[:ranges]
         return ((sqrt_ratio_at_tick(number), net[number]) for number in nearest)
-    nearest = sorted([number for number in net if number <= tick], reverse=True)[:RANGES]
+    nearest = sorted([number for number in net if number <= tick], reverse=True)[:ranges]
     return ((sqrt_ratio_at_tick(number), -net[number]) for number in nearest)
 
 
