@@ -74,8 +74,8 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     state.now = event.now
     effects = state.blocks.arrive(event) + state.loans.arrive(event)
     for transaction_hash in event.included:
-        state.book.remove(transaction_hash)
-        state.answers.remove(transaction_hash)
+        state.book.mined(transaction_hash)
+        state.answers.mined(transaction_hash)
     oldest = BlockNumber(event.number - state.settings.bounds.pending_blocks)
     expired = state.book.expire(oldest) + state.answers.expire(oldest)
     if expired:

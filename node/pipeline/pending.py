@@ -20,7 +20,8 @@ RoutedSwaps = tuple[tuple[RoutedSwap, tuple[int, ...]], ...]
 class PendingSwap(msgspec.Struct, frozen=True, gc=False):
     """A pending transaction with the swaps that it makes, each with the edges of its legs.
 
-    `account_nonce`: the sender's next nonce when it was seen, None if not known.
+    `account_nonce`: the sender's next nonce when it was seen, or after the last block that took one of the sender's
+    pending swaps; None if not known.
     """
 
     transaction: SignedTransaction
@@ -71,16 +72,16 @@ class PendingBook:
 
     def add(self, pending: PendingSwap) -> None:
         """Take it in; one of the same sender and nonce is replaced."""
-        sender = self._by_sender.setdefault(pending.transaction.sender, {})
-        replaced = sender.get(pending.transaction.nonce)
+        replaced = self._by_sender.get(pending.transaction.sender, {}).get(pending.transaction.nonce)
         if replaced is not None:
             self.remove(replaced.transaction.hash)
-            sender = self._by_sender.setdefault(pending.transaction.sender, {})
         if len(self._by_hash) >= self._limit:
             self.overflowed += 1
             self.remove(next(iter(self._by_hash)))
-            sender = self._by_sender.setdefault(pending.transaction.sender, {})
-        sender[pending.transaction.nonce] = pending
+        self._put(pending)
+
+    def _put(self, pending: PendingSwap) -> None:
+        self._by_sender.setdefault(pending.transaction.sender, {})[pending.transaction.nonce] = pending
         self._by_hash[pending.transaction.hash] = pending
         for pool in pending.pools:
             self._by_pool.setdefault(pool, {})[pending.transaction.hash] = pending
@@ -104,6 +105,17 @@ class PendingBook:
         if not sender:
             del self._by_sender[pending.transaction.sender]
         return True
+
+    def mined(self, transaction_hash: bytes) -> None:
+        """Forget what a block took, if it is there; the sender's others stand at the nonce after it."""
+        pending = self._by_hash.get(transaction_hash)
+        if pending is None:
+            return
+        self.remove(transaction_hash)
+        account_nonce = pending.transaction.nonce + 1
+        for waiting in tuple(self._by_sender.get(pending.transaction.sender, {}).values()):
+            if waiting.account_nonce is None or waiting.account_nonce < account_nonce:
+                self._put(msgspec.structs.replace(waiting, account_nonce=account_nonce))
 
     def expire(self, before: BlockNumber) -> int:
         """Forget what was seen before a block; return how many."""

@@ -15,7 +15,10 @@ MAX_ANSWERS = 256
 
 
 class PendingAnswer(msgspec.Struct, frozen=True, gc=False):
-    """A pending transaction to an aggregator (lower-case hex), and what it will answer."""
+    """A pending transaction to an aggregator (lower-case hex), and what it will answer.
+
+    `account_nonce`: as that of a PendingSwap.
+    """
 
     transaction: SignedTransaction
     aggregator: str
@@ -49,6 +52,17 @@ class PendingAnswers:
     def remove(self, transaction_hash: bytes) -> None:
         """Forget it, if it is there."""
         self._by_hash.pop(transaction_hash, None)
+
+    def mined(self, transaction_hash: bytes) -> None:
+        """Forget what a block took, if it is there; the sender's others stand at the nonce after it."""
+        pending = self._by_hash.pop(transaction_hash, None)
+        if pending is None:
+            return
+        account_nonce = pending.transaction.nonce + 1
+        for one in self:
+            is_same = one.transaction.sender == pending.transaction.sender
+            if is_same and (one.account_nonce is None or one.account_nonce < account_nonce):
+                self._by_hash[one.transaction.hash] = msgspec.structs.replace(one, account_nonce=account_nonce)
 
     def expire(self, before: BlockNumber) -> int:
         """Forget what was seen before a block; return how many."""

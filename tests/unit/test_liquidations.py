@@ -180,6 +180,16 @@ def test_an_answer_waits_for_its_senders_earlier_ones_and_carries_them_along() -
     assert [victim.hash for victim in found.victims] == [first.hash, second.hash]
 
 
+def test_an_answer_whose_predecessor_is_mined_stands_alone() -> None:
+    state = _scene(_book())
+    first, second = _answer(FAIR, nonce=4), _answer(LOW, nonce=5)
+    for one in (first, second):
+        step(state, seen(one, account_nonce=4))
+    effects = step(state, msgspec.structs.replace(block(included=[first.hash]), now=state.now))
+    (found,) = _found(effects)
+    assert [victim.hash for victim in found.victims] == [second.hash]
+
+
 def test_an_answer_that_cannot_pay_the_base_fee_or_is_no_price_is_left_alone() -> None:
     state = _scene(_book())
     assert step(state, seen(_answer(LOW, max_fee=GWEI // 2))) == ()

@@ -186,6 +186,27 @@ def test_a_gap_of_nonces_or_too_many_predecessors_leave_no_chain() -> None:
     assert book.with_predecessors(pending(2**40)) is None
 
 
+def test_once_the_first_of_a_sender_is_mined_the_second_stands_alone() -> None:
+    book = PendingBook(20)
+    first, second, third, strange = pending(0), pending(1, pool=1), pending(3), pending(2, "dave")
+    for one in (first, second, third, strange):
+        book.add(one)
+    book.mined(first.transaction.hash)
+    book.mined(b"\0" * 32)
+    left = book.get(second.transaction.hash)
+    assert left is not None
+    assert book.with_predecessors(left) == [left]
+    assert book.on_pools([1]) == [left]
+    assert [one.transaction.hash for one in book] == [one.transaction.hash for one in (second, third, strange)]
+    last, other = book.get(third.transaction.hash), book.get(strange.transaction.hash)
+    assert last is not None
+    assert (last.account_nonce, other) == (1, strange)
+    assert book.with_predecessors(last) is None
+    book.mined(second.transaction.hash)
+    assert book.remove(third.transaction.hash)
+    assert book.on_pools([0]) == [strange]
+
+
 def test_what_no_block_took_is_forgotten() -> None:
     book = PendingBook(2)
     book.add(pending(0))

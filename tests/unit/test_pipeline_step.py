@@ -202,6 +202,16 @@ def test_a_senders_earlier_pending_swap_comes_along() -> None:
     assert [victim.nonce for victim in plan.victims] == [4, 5]
 
 
+def test_a_senders_later_pending_swap_stands_alone_once_a_block_took_the_earlier() -> None:
+    state = pipeline(MARKET)
+    spec, pool = busiest()
+    earlier, later = swap_of(spec, pool, nonce=4, part=1e-6), swap_of(spec, pool, nonce=5)
+    for one in (earlier, later):
+        step(state, seen(one, account_nonce=4))
+    (plan,) = plans(step(state, block(included=[earlier.hash])))
+    assert [victim.nonce for victim in plan.victims] == [5]
+
+
 def test_a_price_that_a_block_leaves_behind_is_taken_at_the_start_of_the_next() -> None:
     state = pipeline(MARKET)
     spec, pool = busiest()
