@@ -27,7 +27,7 @@ from node.config_template import write_commented
 from node.engine.endpoints import Endpoints
 from node.engine.executor_pools import ExecutorPools
 from node.pipeline.pools import PoolFamily, PoolSpec
-from node.records import BundleSigned, ExecutionLandedRecord, OpportunityFound
+from node.records import BundleSigned, ExecutionLandedRecord, ExecutionMissedRecord, OpportunityFound
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
@@ -35,7 +35,7 @@ from protocol.units import Hash32, address_from_hex, address_to_hex
 from tests.chain import Chain
 from tests.conftest import quiet
 from tests.devnet_run import devnet
-from tests.engine_run import eventually, prepared, process_of, running, told
+from tests.engine_run import eventually, in_shadow, prepared, process_of, running, told
 from tests.engine_scene import listed_pools
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(180)]
@@ -96,15 +96,31 @@ class Scene:
             for token in tokens
         }
 
-    def landed(self, family: PoolFamily) -> list[tuple[ExecutionLandedRecord, OpportunityFound]]:
-        """What landed through a pool of the family."""
+    def has_landed(self, family: PoolFamily) -> bool:
+        """Whether something through a pool of the family did."""
         records = told(self.node.config)
         found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
-        return [
-            (record, found[record.opportunity_id])
-            for record in records.of(ExecutionLandedRecord)
-            if any(leg.family == family for leg in found[record.opportunity_id].legs)
-        ]
+        landed = [found[record.opportunity_id] for record in records.of(ExecutionLandedRecord)]
+        return any(leg.family == family for find in landed for leg in find.legs)
+
+    def is_judged(self) -> bool:
+        """Whether everything that was sent has its outcome."""
+        records = told(self.node.config)
+        sent = {one.opportunity_id for bundle in records.of(BundleSigned) for one in bundle.executions}
+        landed = {record.opportunity_id for record in records.of(ExecutionLandedRecord)}
+        return sent <= landed | {record.opportunity_id for record in records.of(ExecutionMissedRecord)}
+
+    async def was_alone(self, record: ExecutionLandedRecord, find: OpportunityFound) -> bool:
+        """Whether nothing but its victims touched its pools before it in its block."""
+        pools = {"0x" + leg.pool_id.hex() for leg in find.legs}
+        for receipt in await self.chain.rpc.call("eth_getBlockReceipts", hex(record.block)):
+            identity = bytes.fromhex(receipt["transactionHash"][2:])
+            if identity == record.transaction_hash:
+                return True
+            named = {name for log in receipt["logs"] for name in (log["address"], *log["topics"][1:2])}
+            if identity not in find.victims and pools & named:
+                return False
+        raise AssertionError(f"block {record.block} does not have 0x{record.transaction_hash.hex()}")
 
 
 @asynccontextmanager
@@ -142,23 +158,24 @@ async def test_cycles_through_v4_in_ether_and_through_curves_interface_land_to_t
             await asyncio.wait_for(is_ready(stage, engine), 90)
             swap = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
             await stage.send(WHALE, router, swap, 30 * 10**18, 0, [weth, usdc], WHALE.address, FAR_FUTURE)
-            await eventually(lambda: bool(stage.landed(PoolFamily.UNISWAP_V4)), engine)
+            await eventually(lambda: stage.has_landed(PoolFamily.UNISWAP_V4), engine)
             await stage.send(WHALE, curve, "exchange(int128,int128,uint256,uint256)", 1, 2, 700_000 * 10**6, 0)
-            await eventually(lambda: bool(stage.landed(PoolFamily.CURVE_PLAIN)), engine)
-            after = await stage.held()
-        records = told(stage.node.config)
+            await eventually(lambda: stage.has_landed(PoolFamily.CURVE_PLAIN), engine)
+        async with running(process_of(in_shadow(stage.node))) as engine:  # judges what the first left open
+            await eventually(stage.is_judged, engine)
+        after, records = await stage.held(), told(stage.node.config)
+        found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
+        landed = [(record, found[record.opportunity_id]) for record in records.of(ExecutionLandedRecord)]
+        alone = [pair for pair in landed if await stage.was_alone(*pair)]
     ether = next(pool for pool in world.manifest.pools if pool.native_ether)
-    through_ether = [leg for _, find in stage.landed(PoolFamily.UNISWAP_V4) for leg in find.legs]
-    assert ether.pool_id in {"0x" + leg.pool_id.hex() for leg in through_ether}
+    assert ether.pool_id in {"0x" + leg.pool_id.hex() for _, find in landed for leg in find.legs}
     predicted = {one.transaction_hash: one for bundle in records.of(BundleSigned) for one in bundle.executions}
-    assert all(
-        record.profit == predicted[Hash32(record.transaction_hash)].predicted_profit
-        for record in records.of(ExecutionLandedRecord)
-    )
+    for record, _ in alone:
+        assert record.profit == predicted[record.transaction_hash].predicted_profit
+    assert {PoolFamily.UNISWAP_V4, PoolFamily.CURVE_PLAIN} <= {leg.family for _, find in alone for leg in find.legs}
     gained = dict.fromkeys(before, 0)
-    found = {record.opportunity_id: record for record in records.of(OpportunityFound)}
-    for record in records.of(ExecutionLandedRecord):
-        gained[address_to_hex(found[record.opportunity_id].profit_token)] += int(record.profit)
+    for record, find in landed:
+        gained[address_to_hex(find.profit_token)] += int(record.profit)
     assert {token: after[token] - before[token] for token in before} == gained
 
 
