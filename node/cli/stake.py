@@ -19,6 +19,7 @@ from node.cli.chain_words import moment, span
 from node.cli.operator_words import standing_value, standing_words
 from protocol.ethereum.block_header import header_rlp
 from protocol.signing import Domain, sign
+from protocol.slashing import HORIZON
 from protocol.statements import HotKeyBinding
 from protocol.units import Address, BlockNumber, EpochNumber, StakeUnits, TokenAmount, address_from_hex, address_to_hex
 
@@ -175,7 +176,10 @@ async def rotate(session: Session, hot_keystore: Path) -> None:
     binding = sign(domain, HotKeyBinding(operator=before.record.account), new)
     effects = [f"hot key: {address_to_hex(before.record.hot_key)} → {new.address}, from the block of this on"]
     actions = [set_hot_key(session.contracts, address_from_hex(new.address), binding)]
-    then = "put the new keystore into the configuration and restart the node; give the new key ether for gas"
+    then = (
+        "put the new keystore into the configuration and restart the node, which then signs no accepts and no verdicts "
+        f"for {HORIZON} blocks: what the key signed elsewhere it cannot know; give the new key ether for gas"
+    )
     await carry_out(session, key, actions, effects=effects, then=then, advice=_advice)
 
 

@@ -82,6 +82,24 @@ class Found(NamedTuple):
     changed_at: UnixNanoseconds
 
 
+def place_of(path: Path, owner: Owner) -> Path:
+    """Return where an owner's journal is: at `path`, or beside it if that one is another key's or network's.
+
+    So a key that was rotated in does not stop at its predecessor's journal, which is left as it is.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return path
+    if len(head) < HEADER_BYTES or not head.startswith(MAGIC) or not _is_checked(head):
+        return path  # `read` says what is wrong with it
+    _, separator, key, *_ = _HEADER.unpack(head[: _HEADER.size])
+    if (separator, key) == (owner.domain_separator, owner.hot_key):
+        return path
+    return path.with_name(f"{path.stem}-{owner.hot_key.hex()}-{owner.domain_separator[:4].hex()}{path.suffix}")
+
+
 def read(path: Path, owner: Owner) -> Found | None:
     """Return what a file holds, None if there is none. Raises JournalForeign."""
     try:

@@ -24,7 +24,7 @@ from node.engine.network.part import JOURNAL, NetworkPart, Terms
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.rpc_types import Data
-from node.engine.signing_journal import Owner
+from node.engine.signing_journal import Owner, place_of
 from node.errors import NodeError, SetupError
 from node.identity import SEED_BYTES, peer_id_hash
 from node.keyfile import Password, read_keystore
@@ -71,6 +71,7 @@ async def network_part(
     orders = OrderDesk(keys, registry, sentry, clock, lambda: UnixNanoseconds(time.time_ns()))
     routers = [router.address for router in config.protocols.routers]
     alerts = Alerts(endpoints, keys, routers, lambda: UnixNanoseconds(time.time_ns()))
+    owner = Owner(domain.separator, keys.hot_key, machine_name())
     part = NetworkPart(
         registry,
         keys,
@@ -80,8 +81,8 @@ async def network_part(
         orders,
         alerts,
         _terms(config, network, safe),
-        config.data_folder / JOURNAL,
-        Owner(domain.separator, keys.hot_key, machine_name()),
+        place_of(config.data_folder / JOURNAL, owner),
+        owner,
         _now_ms,
     )
     sentry.heard, sentry.asked = part.heard, part.asked
