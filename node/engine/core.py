@@ -35,6 +35,8 @@ from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, Wei
 
 MAX_UNDER_WAY: Final = 256
 """Requests to relays and simulations at once; more are dropped and counted."""
+CANCELS_BESIDE: Final = 256
+"""Room beyond it for withdrawals alone: what is not withdrawn may land."""
 LATENCIES: Final = 4_096
 
 _LOG: Final = logging.getLogger("hftnode.engine")
@@ -242,7 +244,7 @@ class EngineCore:
             return
         self.counts["bundles_cancelled"] += 1
         for signer in self._signers.values():
-            self._start(self._withdraw(effect, signer))
+            self._start(self._withdraw(effect, signer), MAX_UNDER_WAY + CANCELS_BESIDE)
 
     async def _withdraw(self, effect: events.CancelBundle, signer: Signer) -> None:
         await self._relays.cancel(effect.replaces, signer.identity)
@@ -265,8 +267,8 @@ class EngineCore:
         _LOG.warning("%s: %s", effect.kind.value, effect.detail)
         self.tell(AlertRaised(kind=effect.kind.value, detail=effect.detail, at=self._now()))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if len(self._tasks) >= MAX_UNDER_WAY:
+    def _start(self, work: Coroutine[Any, Any, None], most: int | None = None) -> None:
+        if len(self._tasks) >= (MAX_UNDER_WAY if most is None else most):
             work.close()
             self.counts[Reason.OUTBOX_FULL] += 1
             return

@@ -2,15 +2,20 @@
 
 A relay's word is not believed further than this: whether a bundle landed is read from the chain. What it answers
 wrongly (another bundle's hash, no JSON, too much of it) counts as an error of its own.
+
+What goes to one relay under one replacement key goes in the order in which it was asked for: a withdrawal must not
+overtake what it withdraws. It waits for no other relay, and what a later word has overtaken while it waited stays here.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from itertools import repeat
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 import aiohttp
 import orjson
@@ -29,6 +34,7 @@ CONNECTIONS_PER_RELAY: Final = 32
 REMEMBERED_ANSWERS: Final = 12
 ENOUGH_ANSWERS: Final = 6
 """A relay that took nothing of so many is of no use to us."""
+OVERTAKEN: Final = "not sent: overtaken"
 _ERROR_CHARACTERS: Final = 300
 
 
@@ -40,6 +46,18 @@ class Turns(Protocol):
 
     def headers(self) -> dict[str, str]:
         """Return the headers of the next request."""
+
+
+_Key: TypeAlias = tuple[str, str, Hash32]
+"""A relay, the account that signs the request, and what the request replaces."""
+
+
+class _Line:
+    """The requests of one key: one is under way, the others wait; `last` numbers them."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.last = self.waiting = 0
 
 
 class Relays:
@@ -57,6 +75,7 @@ class Relays:
         self._lately: dict[str, deque[bool]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
         self._relays, self._clock, self._turns = tuple(relays), clock, turns
         self._seconds = answer_seconds
+        self._lines: dict[_Key, _Line] = {}
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,26 +108,45 @@ class Relays:
         plan = bundle.plan
         body = bundle_body(bundle.transactions, plan.target_block, plan.replaces)
         expected = "0x" + bundle.hash.hex()
-        answers = await self._ask_all(body, identity, bundle.hash, lambda result: _bundle_error(result, expected))
+        judge = partial(_bundle_error, expected=expected)
+        answers = await self._ask_all(body, identity, bundle.hash, plan.replaces, judge)
         for answer in answers:  # of bundles alone: who takes nothing of ours still lets us withdraw
-            self._lately[answer.relay].append(not answer.error)
+            if answer.error != OVERTAKEN:
+                self._lately[answer.relay].append(not answer.error)
         return answers
 
     async def cancel(self, replaces: Hash32, identity: SigningKey) -> list[RelayAnswered]:
         """Withdraw what was offered under `replaces`; return the answers."""
-        return await self._ask_all(cancel_body(replaces), identity, replaces, lambda _: "")
+        return await self._ask_all(cancel_body(replaces), identity, replaces, replaces, lambda _: "")
 
     async def _ask_all(
-        self, body: bytes, identity: SigningKey, name: Hash32, judge: Callable[[Any], str]
+        self, body: bytes, identity: SigningKey, name: Hash32, replaces: Hash32, judge: Callable[[Any], str]
     ) -> list[RelayAnswered]:
         headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature_header(body, identity)}
         if self._turns is None:
-            return list(await asyncio.gather(*(self._ask(relay, body, headers, name, judge) for relay in self._relays)))
+            keys = [(relay.name, identity.address, replaces) for relay in self._relays]
+            asked = [self._ask(relay, body, headers, name, judge) for relay in self._relays]
+            return list(await asyncio.gather(*map(self._in_line, keys, asked, repeat(name))))
         await self._turns.turn()
         numbered = [{**headers, **self._turns.headers()} for _ in self._relays]
         return [
             await self._ask(relay, body, own, name, judge) for relay, own in zip(self._relays, numbered, strict=True)
         ]
+
+    async def _in_line(self, key: _Key, asked: Coroutine[Any, Any, RelayAnswered], name: Hash32) -> RelayAnswered:
+        line = self._lines.setdefault(key, _Line())
+        line.last, line.waiting = line.last + 1, line.waiting + 1
+        own = line.last
+        try:
+            async with line.turn:
+                if own == line.last:
+                    return await asked
+            return RelayAnswered(bundle_hash=name, relay=key[0], error=OVERTAKEN, took_ns=0)
+        finally:
+            asked.close()
+            line.waiting -= 1
+            if not line.waiting:
+                del self._lines[key]
 
     async def _ask(
         self, relay: RelayConfig, body: bytes, headers: dict[str, str], name: Hash32, judge: Callable[[Any], str]

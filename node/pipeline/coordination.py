@@ -201,6 +201,8 @@ def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
     if not state.settings.simulate:
         return [SignAndSubmit(plan) for plan in plans]
     for plan in plans:
+        for name in [name for name, older in state.waiting.items() if older.replaces == plan.replaces]:
+            del state.waiting[name]  # its simulation may end after the newer one's, and it would replace that
         state.waiting[plan.id] = plan
         if len(state.waiting) > state.settings.bounds.plans_waiting:
             del state.waiting[next(iter(state.waiting))]

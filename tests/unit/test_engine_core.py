@@ -365,6 +365,19 @@ async def test_what_is_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch, eff
     await scene.core.close()
 
 
+async def test_withdrawals_have_room_where_requests_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    monkeypatch.setattr(core_module, "MAX_UNDER_WAY", 1)
+    monkeypatch.setattr(core_module, "CANCELS_BESIDE", 1)
+    scene.relays.gate.clear()
+    cancel = CancelBundle(Hash32(b"\1" * 32), BlockNumber(2_000), Reason.VICTIM_GONE)
+    scene.does(alices(), cancel, cancel)
+    await asyncio.sleep(0)
+    assert scene.relays.withdrawn == [cancel.replaces]
+    assert scene.core.counts[Reason.OUTBOX_FULL] == 1
+    await scene.core.close()
+
+
 async def test_a_bug_in_a_request_is_told_and_harms_nothing_else(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,10 +34,12 @@ class Relay:
         self.status = 200
         self.gate: asyncio.Event | None = None
         self.elsewhere: str | None = None
+        self.is_asked = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.bodies.append((body, dict(request.headers)))
+        self.is_asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.elsewhere is not None:
@@ -165,6 +167,40 @@ async def test_a_relay_that_hangs_is_not_waited_for(
         await clock.advance(seconds)
         (answer,) = await task
     assert answer.error == f"unreachable: no answer within {seconds:g} s"
+
+
+async def test_what_replaces_or_withdraws_a_bundle_reaches_a_relay_after_it_and_what_was_overtaken_stays_here(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    served[0].gate, served[0].answer = asyncio.Event(), {"result": None}
+    async with Relays(configured(served[1]), SystemClock()) as relays:
+        first = asyncio.create_task(relays.send(bundle, IDENTITY))
+        await served[0].is_asked.wait()
+        later = [
+            asyncio.create_task(relays.send(bundle, IDENTITY)),
+            asyncio.create_task(relays.cancel(bundle.plan.replaces, IDENTITY)),
+        ]
+        other = asyncio.create_task(relays.cancel(Hash32(b"\1" * 32), IDENTITY))
+        served[0].is_asked.clear()
+        await served[0].is_asked.wait()
+        assert [orjson.loads(body)["method"] for body, _ in served[0].bodies] == ["eth_sendBundle", "eth_cancelBundle"]
+        served[0].gate.set()
+        answers = [answer.error for task in (first, *later, other) for answer in await task]
+        assert answers == ["", "not sent: overtaken", "", ""]
+        assert [orjson.loads(body)["method"] for body, _ in served[0].bodies[2:]] == ["eth_cancelBundle"]
+        assert not relays._lines
+
+
+async def test_a_request_that_is_given_up_lets_the_next_one_go(served: tuple[Relay, str], bundle: SignedBundle) -> None:
+    served[0].gate, served[0].answer = asyncio.Event(), {"result": None}
+    async with Relays(configured(served[1]), SystemClock()) as relays:
+        first, second, third = [asyncio.create_task(relays.send(bundle, IDENTITY)) for _ in range(3)]
+        await served[0].is_asked.wait()
+        second.cancel()
+        first.cancel()
+        served[0].gate.set()
+        assert [answer.error for answer in await third] == [""]
+        assert (len(served[0].bodies), relays._lines) == (2, {})
 
 
 async def test_all_relays_get_the_same_bytes_and_one_bad_relay_harms_no_other(

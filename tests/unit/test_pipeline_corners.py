@@ -27,6 +27,7 @@ from node.pipeline.events import (
     ResyncPools,
     SimulateBundle,
     TimePassed,
+    TreasuryRead,
 )
 from node.pipeline.finds import Find
 from node.pipeline.overlay import Overlay
@@ -304,6 +305,19 @@ def test_a_joint_bundle_that_fails_its_simulation_is_counted_and_its_parts_go_on
     assert effects == ()
     assert len(state.outstanding) == on_its_way
     assert state.dropped[Reason.SIMULATION_REVERTED] == 1
+
+
+def test_a_plan_whose_simulation_ends_after_its_successors_is_not_sent() -> None:
+    state = _one_on_its_way(simulate=True)
+    (older,) = state.waiting.values()
+    effects = step(state, TreasuryRead(ALICE, Wei(10**24), 9))
+    (newer,) = [effect.plan for effect in effects if isinstance(effect, SimulateBundle)]
+    assert newer.replaces == older.replaces
+    sent = []
+    for plan in (newer, older):
+        profits = tuple(execution.minimum_profit for execution in plan.executions)
+        sent += plans(step(state, BundleSimulated(plan.id, None, profits, Gas(300_000), NOW)))
+    assert sent == [newer]
 
 
 def test_the_oldest_plan_leaves_where_too_many_wait_for_their_simulation() -> None:
