@@ -131,10 +131,12 @@ class ExecutionMissedRecord(Record, frozen=True, kw_only=True, tag="execution_mi
     reason: Reason
     lost_to: Hash32 | None
     spent_wei: Amount
+    block_hash: Hash32 | None = None
+    """Of one that reverted: with this block that leaves the chain too."""
 
 
 class OutcomeRetracted(Record, frozen=True, kw_only=True, tag="outcome_retracted"):
-    """The block of an outcome left the chain; what was landed there is not."""
+    """The block of an outcome left the chain; what landed or reverted there did not."""
 
     block_hash: Hash32
 

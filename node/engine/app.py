@@ -233,7 +233,7 @@ async def _before_block(
         return core.head == header.number and (head is None or head.hash in (header.hash, header.parent_hash))
 
     if isinstance(judged, RpcError):
-        again = partial(core.outcomes.judge, header)
+        again = partial(core.outcomes.judge, header, again=True)
         core.beside(ask_again(again, partial(_take_judged, core), is_current, clock.sleep))
     if not is_told:
         read = partial(treasury.read, header.hash)
@@ -246,7 +246,8 @@ def _take_judged(core: EngineCore, judged: Sequence[Outcome]) -> bool:
     """Tell and learn what became of bundles; that is all there is to know of a block."""
     for event, made in judged:
         core.tell(made)
-        core.feed(event)
+        if event is not None:
+            core.feed(event)
     return True
 
 

@@ -27,9 +27,9 @@ class FeedHooks(msgspec.Struct, frozen=True, kw_only=True):
 
     `emit` steps the pipeline. `state_of`: a pool's confirmed state in the pipeline's market, for the audit; `book`: the
     loans that it follows.
-    `before_block` is awaited before a block is emitted (treasury, lenders); it may be called again for the same block
-    if reading the block failed. `on_stage(block, stage)`, in lockstep only, is awaited when a stage opened and
-    everything announced before it is emitted, read and settled.
+    `before_block` is awaited before a block is emitted (treasury, lenders), once the block is read.
+    `on_stage(block, stage)`, in lockstep only, is awaited when a stage opened and everything announced before it is
+    emitted, read and settled.
     """
 
     emit: Emit
@@ -89,11 +89,9 @@ class BlockTeller:
             await self._tell(header)
 
     async def _tell(self, header: Header) -> None:
-        before = self._hooks.before_block
-        if before is not None:
-            block, _ = await asyncio.gather(self._readers.blocks.read(header), before(header))
-        else:
-            block = await self._readers.blocks.read(header)
+        block = await self._readers.blocks.read(header)
+        if self._hooks.before_block is not None:  # not at once: of a block that cannot be read nothing is judged
+            await self._hooks.before_block(header)
         said = self._readers.logs.read(block.logs)
         self._upkeep.discovered(said.announced)
         self._upkeep.registered(said.registered)

@@ -48,7 +48,7 @@ class Sent(msgspec.Struct):
     """One find that was sent, in all its variants: alone, with others, with another bid.
 
     `attempts`: by hash of our transaction what it pays to the coinbase. `told`: what was said of it before its block
-    left the chain.
+    left the chain. `included`: one of ours is in the block that was judged, whether it succeeded or reverted.
     """
 
     opportunity_id: Hash32
@@ -60,7 +60,7 @@ class Sent(msgspec.Struct):
     bundles: set[Hash32]
     answers: dict[str, str]
     told: Reason | None = None
-    landed: bool = False
+    included: bool = False
 
     @property
     def view(self) -> Wanted:
@@ -70,7 +70,8 @@ class Sent(msgspec.Struct):
 
 _LOG: Final = logging.getLogger("hftnode.engine.outcomes")
 
-Outcome = tuple[ExecutionLanded | ExecutionMissed, AnyRecord]
+Outcome = tuple[ExecutionLanded | ExecutionMissed | None, AnyRecord]
+"""What the pipeline learns, and what the desk does; None where only the desk has to know."""
 
 
 class Outcomes:
@@ -93,6 +94,7 @@ class Outcomes:
         self._sent: dict[Hash32, Sent] = {}
         self._judged: dict[Hash32, list[Sent]] = {}
         self._by_bundle: dict[Hash32, tuple[Hash32, ...]] = {}
+        self._to_tell: list[OutcomeRetracted] = []
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -120,10 +122,10 @@ class Outcomes:
             sent.bundles.add(bundle.hash)
         self._remember(bundle.hash, [opportunity.id for opportunity in bundle.plan.opportunities])
 
-    def resume(self, found: OpportunityFound, bundles: Iterable[BundleSigned], *, landed: bool = False) -> None:
+    def resume(self, found: OpportunityFound, bundles: Iterable[BundleSigned], *, included: bool = False) -> None:
         """An earlier process sent this find in these bundles and did not live to tell what became of it.
 
-        `landed`: it had, in a block that has left the chain since.
+        `included`: it had, of a block that has left the chain since.
         """
         signed = list(bundles)
         ours = [(one, bundle) for bundle in signed for one in bundle.executions]
@@ -137,7 +139,7 @@ class Outcomes:
             {one.transaction_hash: Wei(int(one.coinbase_wei)) for one, _ in mine},
             {bundle.bundle_hash for _, bundle in mine},
             {},
-            landed=landed,
+            included=included,
         )
         for bundle in signed:
             self._remember(bundle.bundle_hash, [one.opportunity_id for one in bundle.executions])
@@ -150,17 +152,22 @@ class Outcomes:
                 if sent is not None and sent.answers.get(answer.relay) != "":
                     sent.answers[answer.relay] = answer.error
 
-    async def judge(self, header: Header) -> list[Outcome]:
+    async def judge(self, header: Header, *, again: bool = False) -> list[Outcome]:
         """The outcomes of all finds for this block, and of older ones as far as their blocks can be read.
 
-        Raises RpcError where this block cannot be read: then its finds are still to judge.
+        Raises RpcError where this block cannot be read: then its finds are still to judge. `again`: of a block that
+        could not be read; another may stand in its place by now.
         """
         async with self._judging:
+            if not again:
+                self._replace_by(header)
             return await self._judge(header)
 
     async def _judge(self, header: Header) -> list[Outcome]:
         targets = sorted({sent.target_block for sent in self._sent.values() if sent.target_block <= header.number})
         outcomes = await self._judge_block(header) if header.number in targets else []
+        outcomes = [*((None, told) for told in self._to_tell), *outcomes]
+        self._to_tell.clear()
         for target in [target for target in targets if target < header.number][:OLD_BLOCKS]:
             try:
                 outcomes += await self._judge_block(await self._header_of(target))
@@ -170,11 +177,20 @@ class Outcomes:
         return outcomes
 
     def retract(self, block_hash: Hash32) -> OutcomeRetracted | None:
-        """A block left the chain: what it decided is open again. What to tell of it; None if nothing landed in it."""
+        """A block left the chain: what it decided is open again. What to tell; None if nothing of ours was in it."""
         judged = self._judged.pop(block_hash, [])
         for sent in judged:
             self._sent[sent.opportunity_id] = sent
-        return OutcomeRetracted(block_hash=block_hash) if any(sent.landed for sent in judged) else None
+        return OutcomeRetracted(block_hash=block_hash) if any(sent.included for sent in judged) else None
+
+    def _replace_by(self, header: Header) -> None:
+        """Retract what was judged of this height by another block, if nobody said that it left the chain: it was judged
+        and then not told.
+        """
+        for block_hash, judged in list(self._judged.items()):
+            if block_hash != header.hash and any(sent.target_block == header.number for sent in judged):
+                told = self.retract(block_hash)
+                self._to_tell += [] if told is None else [told]
 
     def _remember(self, bundle: Hash32, opportunities: Iterable[Hash32]) -> None:
         self._by_bundle[bundle] = tuple(opportunities)
@@ -200,7 +216,7 @@ class Outcomes:
             own = next((own for own in sent.attempts if own in receipts), None)
             if own is not None:
                 outcomes.append(self._included(sent, receipts[own], header))
-            elif sent.told is None or sent.landed:
+            elif sent.told is None or sent.included:
                 outcomes.append(self._missed(sent, winners[sent.opportunity_id], income, header, receipts))
             self._settle(sent)
         if due:
@@ -216,12 +232,12 @@ class Outcomes:
     def _included(self, sent: Sent, receipt: Receipt, header: Header) -> Outcome:
         spent = receipt.spent_wei
         if not receipt.status:
-            sent.told, sent.landed = Reason.REVERTED, False
-            record = _missed_record(sent, Reason.REVERTED, receipt.hash, spent)
+            sent.told, sent.included = Reason.REVERTED, True
+            record = _missed_record(sent, Reason.REVERTED, receipt.hash, spent, header.hash)
             return ExecutionMissed(sent.opportunity_id, Reason.REVERTED, spent), record
         profit = profit_told(receipt.logs, sent.profit_token, self._entry_point)
         gas_used = Gas(int(receipt.gas_used))
-        sent.landed = True
+        sent.included = True
         landed = ExecutionLanded(sent.opportunity_id, header.number, profit, gas_used, spent)
         return landed, ExecutionLandedRecord(
             opportunity_id=sent.opportunity_id,
@@ -243,7 +259,7 @@ class Outcomes:
         receipts: Mapping[Hash32, Receipt],
     ) -> Outcome:
         reason = self._reason(sent, winner, receipts)
-        sent.told, sent.landed = reason, False
+        sent.told, sent.included = reason, False
         if reason not in (Reason.OUTBID, Reason.TAKEN_BY_OPERATOR, Reason.CONFLICTS_WITH_BETTER):
             winner = None
         lost_to = None if winner is None else winner.hash
@@ -254,7 +270,7 @@ class Outcomes:
         return event, _missed_record(sent, reason, lost_to, Wei(0))
 
     def _reason(self, sent: Sent, winner: Winner | None, receipts: Mapping[Hash32, Receipt]) -> Reason:
-        if sent.landed:  # in a block that is not on the chain any more
+        if sent.included:  # in a block that is not on the chain any more
             return Reason.REORGED
         if any(victim not in receipts for victim in sent.victims):
             return Reason.VICTIM_NOT_INCLUDED
@@ -268,13 +284,16 @@ class Outcomes:
         return Reason.BUILDER_LOST
 
 
-def _missed_record(sent: Sent, reason: Reason, lost_to: Hash32 | None, spent: Wei) -> ExecutionMissedRecord:
+def _missed_record(
+    sent: Sent, reason: Reason, lost_to: Hash32 | None, spent: Wei, block_hash: Hash32 | None = None
+) -> ExecutionMissedRecord:
     return ExecutionMissedRecord(
         opportunity_id=sent.opportunity_id,
         block=sent.target_block,
         reason=reason,
         lost_to=lost_to,
         spent_wei=str(spent),
+        block_hash=block_hash,
     )
 
 

@@ -4,7 +4,8 @@ whose cost it did not, orders that others executed and paid while it was away.
 All that it needs is on the spool, which keeps the last files also when the desk has them: nothing is signed that is not
 there before, and an outcome counts once it is there. So an execution is open if its `BundleSigned` is there and its
 outcome is not; the chain then says what became of it, and it is told once. A find that is there alone was never sent:
-it gets its reason now. What landed in a block that has left the chain meanwhile is open again (`retracted_since`).
+it gets its reason now. What landed or reverted in a block that has left the chain meanwhile is open again
+(`retracted_since`).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def resume(outcomes: Outcomes, records: Iterable[AnyRecord]) -> LeftOpen:
     told = list(records)
     found: dict[Hash32, OpportunityFound] = {}
     bundles: dict[Hash32, dict[Hash32, BundleSigned]] = {}
-    landed_in: dict[Hash32, set[Hash32]] = {}
+    included_in: dict[Hash32, set[Hash32]] = {}
     closed: set[Hash32] = set()
     reopened: set[Hash32] = set()
     dropped: set[Hash32] = set()
@@ -101,16 +102,18 @@ def resume(outcomes: Outcomes, records: Iterable[AnyRecord]) -> LeftOpen:
             answers.append(record)
         elif isinstance(record, ExecutionLandedRecord):
             closed.add(record.opportunity_id)
-            landed_in.setdefault(record.block_hash, set()).add(record.opportunity_id)
+            included_in.setdefault(record.block_hash, set()).add(record.opportunity_id)
         elif isinstance(record, ExecutionMissedRecord):
             closed.add(record.opportunity_id)
+            if record.block_hash is not None:
+                included_in.setdefault(record.block_hash, set()).add(record.opportunity_id)
         elif isinstance(record, OutcomeRetracted):
-            undone = landed_in.pop(record.block_hash, set())
+            undone = included_in.pop(record.block_hash, set())
             closed -= undone
             reopened |= undone
     still_open = [name for name in bundles if name in found and name not in closed]
     for name in still_open:
-        outcomes.resume(found[name], bundles[name].values(), landed=name in reopened)
+        outcomes.resume(found[name], bundles[name].values(), included=name in reopened)
     outcomes.answered(answers)
     unsent = [record for name, record in found.items() if name not in bundles and name not in dropped]
     standing = _standing(told)
@@ -125,11 +128,12 @@ def resume(outcomes: Outcomes, records: Iterable[AnyRecord]) -> LeftOpen:
 
 
 def _standing(records: Iterable[AnyRecord]) -> dict[Hash32, BlockNumber]:
-    """The blocks in which something landed or was paid, the oldest first, without those that were retracted."""
+    """The blocks in which something landed, reverted or was paid, oldest first, without those that were retracted."""
     blocks: dict[Hash32, BlockNumber] = {}
     for record in records:
-        if isinstance(record, ExecutionLandedRecord | PaymentMade):
-            blocks[record.block_hash] = record.block
+        if isinstance(record, ExecutionLandedRecord | ExecutionMissedRecord | PaymentMade):
+            if record.block_hash is not None:
+                blocks[record.block_hash] = record.block
         elif isinstance(record, OutcomeRetracted):
             blocks.pop(record.block_hash, None)
     return blocks

@@ -15,7 +15,7 @@ from node.engine.rpc import RpcError
 from node.engine.signer import SignedBundle
 from node.pipeline.events import ExecutionLanded, ExecutionMissed
 from node.pipeline.reasons import Reason
-from node.records import ExecutionLandedRecord, ExecutionMissedRecord, RelayAnswered
+from node.records import ExecutionLandedRecord, ExecutionMissedRecord, OutcomeRetracted, RelayAnswered
 from protocol.units import Address, Gas, Hash32, Wei, address_to_hex
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import FakeNode, Refuse, endpoints_to
@@ -324,6 +324,44 @@ async def test_what_lands_again_after_a_reorganisation_is_told_again(chain: Chai
     assert isinstance(event, ExecutionLanded)
     assert isinstance(record, ExecutionLandedRecord)
     assert record.block_hash == second.hash
+
+
+async def test_what_reverted_in_a_block_that_left_the_chain_is_taken_back_and_judged_anew(
+    chain: Chain, outcomes: Outcomes
+) -> None:
+    bundle = signed(11)
+    outcomes.expect(bundle)
+    first = chain.holds(header(11), own(bundle, status=0))
+    assert (await judged_reason(outcomes, first)).block_hash == first.hash
+    taken_back = outcomes.retract(first.hash)
+    assert taken_back is not None
+    assert taken_back.block_hash == first.hash
+    again = await judged_reason(outcomes, chain.holds(header(11, salt="b")))
+    assert (again.reason, again.spent_wei, again.block_hash) == (Reason.REORGED, "0", None)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+async def test_a_block_that_was_judged_and_never_told_is_taken_back_when_another_stands_there(
+    chain: Chain, outcomes: Outcomes, status: int
+) -> None:
+    bundle = signed(11)
+    outcomes.expect(bundle)
+    first = chain.holds(header(11), own(bundle, sync_log(), profit_log(5), status=status))
+    await outcomes.judge(first)
+    assert await outcomes.judge(first) == []
+    assert await outcomes.judge(header(11, salt="b"), again=True) == [], "asked late of a block that may be gone"
+    reads, chain.node.methods = chain.node.methods, {}
+    with pytest.raises(RpcError):
+        await outcomes.judge(header(11, salt="b"))
+    chain.node.methods = reads
+    (nobody, retracted), (event, record) = await outcomes.judge(chain.holds(header(11, salt="b")))
+    assert nobody is None
+    assert isinstance(retracted, OutcomeRetracted)
+    assert retracted.block_hash == first.hash
+    assert isinstance(event, ExecutionMissed)
+    assert isinstance(record, ExecutionMissedRecord)
+    assert event.reason is record.reason is Reason.REORGED
+    assert await outcomes.judge(header(11, salt="b")) == []
 
 
 async def test_a_miss_is_not_told_again_after_a_reorganisation(chain: Chain, outcomes: Outcomes) -> None:

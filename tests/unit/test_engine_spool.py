@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.engine.errors import SpoolFailed
@@ -324,6 +325,17 @@ def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
     one, two = signed(11, name=b"one"), signed(11, name=b"two")
     spool = left_behind(tmp_path, *sent(one), *sent(two), landed(one, Hash32(b"\1" * 32)), missed(two))
     assert len(resumed(Chain(), spool)) == 0
+
+
+def test_a_revert_that_was_taken_back_is_open_again(tmp_path: Path) -> None:
+    bundle, block = signed(11), Hash32(b"\1" * 32)
+    reverted = msgspec.structs.replace(missed(bundle), reason=Reason.REVERTED, block_hash=block)
+    assert len(resumed(Chain(), left_behind(tmp_path, *sent(bundle), reverted))) == 0
+    outcomes = resumed(
+        Chain(), left_behind(tmp_path / "b", *sent(bundle), reverted, OutcomeRetracted(block_hash=block))
+    )
+    (again,) = outcomes._sent.values()
+    assert again.included
 
 
 def test_an_outcome_that_was_taken_back_is_open_again(tmp_path: Path) -> None:

@@ -194,6 +194,16 @@ async def test_a_reorganisation_takes_back_what_its_block_gave(ledger: Ledger) -
     assert (await read_totals(ledger.path)).keys[KEY].net_wei == 2
 
 
+async def test_a_reorganisation_takes_back_what_reverted_in_its_block(ledger: Ledger) -> None:
+    reverted = msgspec.structs.replace(missed(1, Reason.REVERTED, 10**15), block_hash=hash_of(101, 0xB10C))
+    await ledger.append(entries([found(1), signed(1), reverted, found(2), signed(2), missed(2)]))
+    assert (await read_totals(ledger.path)).keys[KEY].net_wei == -(10**15)
+    await ledger.append(entries([OutcomeRetracted(block_hash=hash_of(101, 0xB10C))], first=7))
+    totals = await read_totals(ledger.path)
+    assert totals.missed == {"outbid": 1}
+    assert totals.keys[KEY].net_wei == 0
+
+
 async def test_payments_beside_executions_count_until_their_block_leaves_the_chain(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ async def write_record(db: aiosqlite.Connection, sequence: int, record: AnyRecor
         case ExecutionMissedRecord():
             await _missed(db, sequence, record)
         case OutcomeRetracted():
-            await _void(db, "block_hash = ? AND missed IS NULL", record.block_hash)
+            await _void(db, "block_hash = ?", record.block_hash)
             await _void_payments(db, "block_hash = ?", record.block_hash)
             await tally(db, "retracted", "blocks")
         case PaymentMade() | OrderTold() | NetworkAlertTold():
@@ -178,8 +178,8 @@ async def _missed(db: aiosqlite.Connection, sequence: int, record: ExecutionMiss
     await _void(db, "opportunity_id = ? AND block = ?", record.opportunity_id, record.block)
     await _outcome(
         db,
-        (sequence, record.opportunity_id, transaction, sender, UNKNOWN, record.block, None, str(record.reason),
-         record.lost_to, "0", "0", 0, record.spent_wei, "0", 0),
+        (sequence, record.opportunity_id, transaction, sender, UNKNOWN, record.block, record.block_hash,
+         str(record.reason), record.lost_to, "0", "0", 0, record.spent_wei, "0", 0),
     )  # fmt: skip
 
 
