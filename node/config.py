@@ -163,7 +163,7 @@ class AlertAction(StrEnum):
     NOTIFY = "notify"
     """It is an alert of this node, too."""
     STOP_ALL = "stop_all"
-    """The kill switch goes on: nothing is executed until it is turned off."""
+    """Nothing is executed until `hftnode resume`, whatever is restarted."""
 
 
 class WatchedAlert(StrEnum):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from node.cli.halt import halt, resume
 from node.cli.init import init
 from node.cli.news import alerts, opportunities, peers
 from node.cli.start import start
@@ -80,7 +81,7 @@ def main() -> None:
     """A peer-to-peer node for on-chain arbitrage. Your funds stay in your Safe."""
 
 
-for _command in (init, start, status, why, peers, alerts, opportunities):
+for _command in (init, start, halt, resume, status, why, peers, alerts, opportunities):
     main.add_command(_command)
 
 # Whoever offers a group of commands names it in its entry points: the node imports nothing above itself (ADR 0005).

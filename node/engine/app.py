@@ -33,6 +33,7 @@ from node.engine.lending import read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, Lockstep
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
+from node.engine.operator_stop import OperatorStop
 from node.engine.outcomes import Outcome, Outcomes
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
@@ -48,6 +49,7 @@ from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.process import Process
 from node.records import AnyRecord, OpportunityDropped, OutcomeRetracted
+from node.stop_file import StopFile
 from protocol.units import Address, UnixMilliseconds, UnixNanoseconds, Wei
 
 SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
@@ -71,6 +73,7 @@ class Engine:
     relays: Relays
     lockstep: Lockstep | None
     network: NetworkPart | None
+    stop: OperatorStop
 
 
 async def main(process: Process) -> None:
@@ -166,8 +169,10 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
         core.resync = feed.resync
+        stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
             _connect(network, core, relays, treasury)
+            network.feed = stop.feed
             network.resume(left_open)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
@@ -175,7 +180,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             core.tell(gone)
         for found in left_open.unsent:
             core.tell(OpportunityDropped(found=found, reason=Reason.ENGINE_ENDED, at=core_now()))
-        yield Engine(core, feed, desk, status, signers, relays, lockstep, network)
+        stop.follow()
+        yield Engine(core, feed, desk, status, signers, relays, lockstep, network, stop)
 
 
 def _connect(network: NetworkPart, core: EngineCore, relays: Relays, treasury: Treasury) -> None:
@@ -289,11 +295,12 @@ def _emit(core: EngineCore, event: Event, network: NetworkPart | None) -> None:
 
 
 async def _tick(engine: Engine, process: Process) -> None:
-    """Move the pipeline's clock; not in lockstep, where time comes with the blocks."""
+    """Move the pipeline's clock, follow the operator's stop; not in lockstep, where time comes with the blocks."""
     while True:
         await process.clock.sleep(CLOCK_SECONDS)
         if engine.lockstep is None:
             engine.core.feed(TimePassed(engine.feed.now()))
+            engine.stop.follow()
 
 
 async def _lockstep(config: Config, process: Process, stack: contextlib.AsyncExitStack) -> Lockstep | None:

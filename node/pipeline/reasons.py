@@ -100,8 +100,8 @@ class Reason(StrEnum):
     KILL_SWITCH = (
         "kill_switch",
         Stage.RISK,
-        "The operator's kill switch is on.",
-        "Turn it off when the cause is found.",
+        "The operator's kill switch is on, or what happens cannot be written to disk.",
+        "`hftnode resume` turns the operator's off, when the cause is found.",
     )
     BREAKER_OPEN = (
         "breaker_open",
