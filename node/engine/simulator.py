@@ -34,7 +34,7 @@ from node.engine.evm_state import (
 )
 from node.engine.few_at_once import FewAtOnce
 from node.engine.headers import Header
-from node.engine.rpc import RpcError, RpcRefused
+from node.engine.rpc import RpcError, RpcRefused, RpcTimeout
 from node.engine.rpc_types import Quantity
 from node.engine.vault_logs import Log, profit_told
 from node.pipeline.events import BundleSimulated, SimulateBundle
@@ -49,6 +49,8 @@ MAX_ASKED: Final = 4
 """Simulations at the node at once; the others wait for their turn, at most until the next head."""
 TRACE_SECONDS: Final = 1.0
 BLOCK_TRACE_SECONDS: Final = 5.0
+MAX_LATE: Final = 3
+"""Times that a block's trace may come too late, until it begins anew."""
 MAX_BEHIND: Final = 8
 """Blocks whose changes are not in yet; then it begins anew."""
 TAKE_OVER_SECONDS: Final = 0.4
@@ -206,7 +208,11 @@ class BundleSimulator:
         self._at = None if self._head is None else self._head.hash
 
     async def _take_over(self) -> None:
-        """Write what blocks changed, one after the other; without a block's trace begin anew."""
+        """Write what blocks changed, one after the other; without a block's trace begin anew.
+
+        One that only comes late is asked for again: all that was learnt costs the node more than the trace does.
+        """
+        late = 0
         while self._behind:
             evm, header = self._evm, self._behind[0]
             try:
@@ -219,6 +225,9 @@ class BundleSimulator:
                 )
             except RpcError as error:
                 self.counts["not_traced"] += 1
+                late += 1
+                if isinstance(error, RpcTimeout) and late < MAX_LATE and self._evm is evm:
+                    continue
                 if isinstance(error, RpcRefused) and self._evm is evm:
                     self._own_evm = False
                     _LOG.warning("%s; bundles are simulated by the node instead of our own EVM", error)
@@ -227,7 +236,7 @@ class BundleSimulator:
                 continue
             if self._evm is evm:  # else it began anew in the meantime
                 apply_block(evm, trace)
-                self._at = self._behind.popleft().hash
+                self._at, late = self._behind.popleft().hash, 0
                 if len(evm) > MAX_KNOWN:
                     self._begin_anew()
 

@@ -13,7 +13,14 @@ import pytest
 
 from node.engine.headers import Header, header_from_json
 from node.engine.rpc import RpcTimeout
-from node.engine.simulator import ANSWER_SECONDS, MAX_ASKED, MAX_LEARNING, BundleSimulator
+from node.engine.simulator import (
+    ANSWER_SECONDS,
+    BLOCK_TRACE_SECONDS,
+    MAX_ASKED,
+    MAX_LATE,
+    MAX_LEARNING,
+    BundleSimulator,
+)
 from node.pipeline.events import SimulateBundle
 from node.pipeline.plans import NetworkOrder
 from node.pipeline.reasons import Reason
@@ -253,6 +260,28 @@ async def test_a_node_that_does_not_trace_simulates_everything_itself(
         await simulator.settled()
     simulator.follow(header(12, header(11, header(10))))
     assert simulator.counts["begun_anew"] == 2
+
+
+@pytest.mark.parametrize(("late", "begun_anew"), [(1, 1), (MAX_LATE, 2)])
+async def test_a_trace_that_comes_late_is_asked_for_again_before_all_that_was_learnt_is_given_up(
+    late: int, begun_anew: int
+) -> None:
+    world, clock = World(), ManualClock()
+    simulator = BundleSimulator(endpoints_to([world.node], clock), CHAIN_ID, lambda: UnixNanoseconds(9))
+    simulator.follow(header(10))
+    await learnt(simulator)
+    world.node.hangs = True
+    simulator.follow(header(11, header(10)))
+    for _ in range(late):
+        await clock.until_asleep(BLOCK_TRACE_SECONDS)
+        world.node.hangs = simulator.counts["not_traced"] + 1 < late
+        await clock.advance(BLOCK_TRACE_SECONDS)
+    await simulator.settled()
+
+    assert (simulator.counts["not_traced"], simulator.counts["begun_anew"]) == (late, begun_anew)
+    await simulator.simulate(asked(12))
+    assert simulator.counts["own_evm"] == (1 if begun_anew == 1 else 0)
+    await simulator.close()
 
 
 async def test_a_trace_that_is_garbage_makes_it_begin_anew(world: World, simulator: BundleSimulator) -> None:
