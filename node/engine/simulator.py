@@ -50,7 +50,7 @@ MAX_ASKED: Final = 4
 TRACE_SECONDS: Final = 1.0
 BLOCK_TRACE_SECONDS: Final = 5.0
 MAX_LATE: Final = 3
-"""Times that a block's trace may come too late, until it begins anew."""
+"""Times that a block's trace may come too late, until it begins anew; who refuses so often does not trace."""
 MAX_BEHIND: Final = 8
 """Blocks whose changes are not in yet; then it begins anew."""
 TAKE_OVER_SECONDS: Final = 0.4
@@ -62,6 +62,7 @@ MAX_LEARNING: Final = 8
 MAX_ROUNDS: Final = 24
 _GAS_PERCENT: Final = 80
 """With more of its gas limit used than this, the node is asked: our EVM counts too little behind other calls."""
+_NO_METHOD: Final = -32_601
 _REFUSED_TRANSACTION: Final = frozenset((3, -32003))
 _SIMULATION_CODES: Final = range(-38_999, -37_999)
 
@@ -212,7 +213,7 @@ class BundleSimulator:
 
         One that only comes late is asked for again: all that was learnt costs the node more than the trace does.
         """
-        late = 0
+        late = refused = 0
         while self._behind:
             evm, header = self._evm, self._behind[0]
             try:
@@ -226,9 +227,12 @@ class BundleSimulator:
             except RpcError as error:
                 self.counts["not_traced"] += 1
                 late += 1
-                if isinstance(error, RpcTimeout) and late < MAX_LATE and self._evm is evm:
+                refused += isinstance(error, RpcRefused)
+                has_no_method = isinstance(error, RpcRefused) and error.code == _NO_METHOD
+                is_without = has_no_method or refused == MAX_LATE
+                if isinstance(error, RpcTimeout | RpcRefused) and not is_without and late < MAX_LATE:
                     continue
-                if isinstance(error, RpcRefused) and self._evm is evm:
+                if is_without and self._evm is evm:
                     self._own_evm = False
                     _LOG.warning("%s; bundles are simulated by the node instead of our own EVM", error)
                 if self._evm is evm:
@@ -236,7 +240,7 @@ class BundleSimulator:
                 continue
             if self._evm is evm:  # else it began anew in the meantime
                 apply_block(evm, trace)
-                self._at, late = self._behind.popleft().hash, 0
+                self._at, late, refused = self._behind.popleft().hash, 0, 0
                 if len(evm) > MAX_KNOWN:
                     self._begin_anew()
 

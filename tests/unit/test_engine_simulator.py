@@ -246,11 +246,12 @@ async def test_what_is_learnt_of_an_old_block_is_not_used(simulator: BundleSimul
     assert simulator.counts["learnt"] == 0
 
 
+@pytest.mark.parametrize("code", [-32601, -32000])
 async def test_a_node_that_does_not_trace_simulates_everything_itself(
-    world: World, simulator: BundleSimulator, caplog: pytest.LogCaptureFixture
+    world: World, simulator: BundleSimulator, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     await learnt(simulator)
-    world.refusing("debug_traceBlockByHash", -32601)
+    world.refusing("debug_traceBlockByHash", code)
     with caplog.at_level(logging.WARNING):
         simulator.follow(header(11, header(10)))
         await simulator.settled()
@@ -282,6 +283,24 @@ async def test_a_trace_that_comes_late_is_asked_for_again_before_all_that_was_le
     await simulator.simulate(asked(12))
     assert simulator.counts["own_evm"] == (1 if begun_anew == 1 else 0)
     await simulator.close()
+
+
+async def test_a_trace_that_is_refused_once_does_not_end_our_own_evm(world: World, simulator: BundleSimulator) -> None:
+    """A node that is busy refuses, too."""
+    await learnt(simulator)
+    refusals = [Refuse(-32_000, "the read takes longer than a block")]
+
+    def trace(*_: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return []
+
+    world.node.methods["debug_traceBlockByHash"] = trace
+    simulator.follow(header(11, header(10)))
+    await simulator.settled()
+
+    assert (await simulator.simulate(asked(12))).profits == (5_000,)
+    assert simulator.counts["own_evm"] == simulator.counts["begun_anew"] == simulator.counts["not_traced"] == 1
 
 
 async def test_a_trace_that_is_garbage_makes_it_begin_anew(world: World, simulator: BundleSimulator) -> None:
