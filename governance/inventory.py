@@ -65,11 +65,26 @@ class MarketLimits:
 
     def changes(self) -> Iterator[Change]:
         """Yield what the Safe proposes; each can be enacted after 48 hours, in any order. Raises InvalidField."""
-        feed = _packed(self.feed, self.max_age_seconds, _MAX_AGE_BITS, "max_age_seconds")
-        yield Change(kind=ChangeKind.FEED, subject=self.token, value=feed)
-        yield Change(kind=ChangeKind.POOL, subject=self.token, value=int.from_bytes(self.pool, "big"))
+        yield feed_change(self.token, self.feed, self.max_age_seconds)
+        yield pool_change(self.token, self.pool)
         yield Change(kind=ChangeKind.HELD_AT_LEAST, subject=self.token, value=self.held_at_least)
         yield Change(kind=ChangeKind.HELD_AT_MOST, subject=self.token, value=self.held_at_most)
+
+
+def feed_change(token: Address, feed: Address, max_age_seconds: int) -> Change:
+    """Return the change that says whence a token's price comes, and how old it may be. Raises InvalidField."""
+    value = _packed(feed, max_age_seconds, _MAX_AGE_BITS, "max_age_seconds")
+    return Change(kind=ChangeKind.FEED, subject=token, value=value)
+
+
+def pool_change(token: Address, pool: Address) -> Change:
+    """Return the change that says by which pool's mean a token's price is checked; a pool of 0 tightens."""
+    return Change(kind=ChangeKind.POOL, subject=token, value=int.from_bytes(pool, "big"))
+
+
+def unpacked(value: int) -> tuple[Address, int]:
+    """Return what a change's value packs: an address, and a number above its bits."""
+    return Address((value % 2**_ADDRESS_BITS).to_bytes(_ADDRESS_BITS // 8, "big")), value >> _ADDRESS_BITS
 
 
 def deposit_change(exchange: Address, token: Address, daily_cap: TokenAmount) -> Change:

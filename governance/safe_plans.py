@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from governance.amounts import ETHER
+from governance.inventory import unpacked
 from governance.vaults import Change, ChangeKind, SafeTransaction
 from protocol.errors import ProtocolError
 from protocol.ethereum.abi import SELECTOR_BYTES, argument_types, decode, selector
@@ -127,7 +128,37 @@ _CHANGE_WORDS: Final[Mapping[ChangeKind, Callable[[str, int, AmountWords], str]]
     ChangeKind.UNPIN: lambda token, _, __: f"no longer use the token {token}",
     ChangeKind.OPERATOR: lambda key, _, __: f"let {_or_no('hot key', key)} execute",
     ChangeKind.EXECUTOR: lambda executor, _, __: f"run plans by {_or_no('executor', executor)}",
+    ChangeKind.UNIT: lambda token, _, __: f"value inventory in {_or_no('token', token)}",
+    ChangeKind.LOSS_BAND: lambda _, value, __: (
+        f"let one trade of inventory lose at most {value / 100:g} % of what it sells"
+    ),
+    ChangeKind.AGREEMENT: lambda _, value, __: f"believe prices that differ by at most {value / 100:g} %",
+    ChangeKind.MAX_LOSS: lambda _, value, __: (
+        f"let all trades of inventory lose at most {value} smallest units of the vault's unit, as much a day"
+    ),
+    ChangeKind.MAX_TURNOVER: lambda _, value, __: (
+        f"let all trades of inventory sell at most {value} smallest units of the vault's unit, as much a day"
+    ),
+    ChangeKind.FEED: lambda token, value, _: _feed_words(token, *unpacked(value)),
+    ChangeKind.POOL: lambda token, value, _: (
+        f"check the price of {token} by {_or_no('pool', address_to_hex(unpacked(value)[0]))}"
+    ),
+    ChangeKind.HELD_AT_LEAST: lambda token, value, amount: (
+        f"let a trade leave at least {amount(token, value)} in the Safe"
+    ),
+    ChangeKind.HELD_AT_MOST: lambda token, value, amount: (
+        f"let a trade bring the Safe to at most {amount(token, value)}"
+    ),
+    ChangeKind.DEPOSIT: lambda account, value, amount: _deposit_words(account, *unpacked(value), amount),
 }
+
+
+def _feed_words(token: str, feed: Address, max_age: int) -> str:
+    return f"take the price of {token} from {_or_no('feed', address_to_hex(feed))}, at most {max_age} seconds old"
+
+
+def _deposit_words(account: str, token: Address, cap: int, amount: AmountWords) -> str:
+    return f"let the hot key send {account} at most {amount(address_to_hex(token), cap)} a day"
 
 
 def _or_no(what: str, address: str) -> str:

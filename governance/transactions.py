@@ -17,7 +17,7 @@ from governance.actions import Action
 from governance.amounts import ETHER
 from governance.caller import PRIORITY_FEE, Rpc
 from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.keys import KeccakSigner
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
 from protocol.units import Address, BlockNumber, ChainId, Gas, Hash32, Wei, address_to_hex
 
@@ -78,7 +78,7 @@ class Receipt:
 class Sender:
     """Carries out actions for one account, one after the other."""
 
-    def __init__(self, rpc: Rpc, chain_id: ChainId, key: SigningKey, *, priority_fee: Wei = PRIORITY_FEE) -> None:
+    def __init__(self, rpc: Rpc, chain_id: ChainId, key: KeccakSigner, *, priority_fee: Wei = PRIORITY_FEE) -> None:
         self._rpc, self._chain_id, self._key, self._priority_fee = rpc, chain_id, key, priority_fee
 
     @property

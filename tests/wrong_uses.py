@@ -29,6 +29,10 @@ _CHANGE: Final = (
     (("--safe", SAFE, "--unpin", TOKEN, "--bid-cap", "1 ether"), _ONE_CHANGE),
     (("--safe", SAFE, "--bid-cap", "1"), '"0.5 ether"'),
     (("--safe", SAFE, "--draw", TOKEN), "requires 2 arguments"),
+    (("--safe", SAFE, "--loss-band", "half"), '"0.5 %"'),
+    (("--safe", SAFE, "--loss-band", "101 %"), '"0.5 %"'),
+    (("--safe", SAFE, "--feed", TOKEN, TOKEN, "soon"), '"3600 seconds"'),
+    (("--safe", SAFE, "--max-loss", TOKEN), "requires 2 arguments"),
 )
 
 WRONG_USES: Final[dict[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
@@ -39,7 +43,15 @@ WRONG_USES: Final[dict[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
         ((*_JOIN[:4], "--peer-id", "0OIl"), "12D3KooW"),
         (_JOIN, "--keystore FILE"),
     ),
-    "stake add": (((), "AMOUNT"), (("100",), '"100 HFT"'), (("-5 HFT",), "No such option"), (("5 HFT",), "--keystore")),
+    "stake add": (
+        ((), "AMOUNT"),
+        (("100",), '"100 HFT"'),
+        (("-5 HFT",), "No such option"),
+        (("5 HFT",), "--keystore"),
+        (("5 HFT", "--remote-signer", "http://127.0.0.1:9"), "--account ADDRESS"),
+        (("5 HFT", "--remote-signer", "127.0.0.1", "--account", SAFE), "such as http://127.0.0.1:9000"),
+        (("5 HFT", "--remote-signer", "http://x", "--account", SAFE, "--keystore", "k"), "without --keystore"),
+    ),
     "stake exit": (
         ((), '"100 HFT", or --all'),
         (("5 HFT", "--all"), '"100 HFT", or --all'),
@@ -154,7 +166,7 @@ WRONG_USES: Final[dict[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
         (("--safe", SAFE), "--keystore FILE"),
     ),
     "vault tighten": _CHANGE,
-    "vault loosen": (((), "Missing option '--safe'"), (("--safe", SAFE), "Missing option '--out'"), *_CHANGE[4:]),
+    "vault loosen": (((), "Missing option '--safe'"), (("--safe", SAFE), "Missing option '--out'"), *_CHANGE[4:5]),
     "vault enact": _CHANGE,
     "vault show": (
         ((), "Missing argument 'PLAN'"),

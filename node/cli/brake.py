@@ -14,7 +14,7 @@ from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing, operator_of, reading
 from node.cli.chain_types import WORD
 from node.cli.chain_words import moment, share, span
-from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.keys import KeccakSigner
 from protocol.units import Hash32, address_from_hex, address_to_hex
 
 _STATUS = "`hftnode brake status` shows whether it holds"
@@ -96,7 +96,7 @@ async def release(session: Session) -> None:
     await carry_out(session, key, actions, effects=effects, then=_STATUS, advice=_advice)
 
 
-async def _weight(session: Session, key: SigningKey) -> str:
+async def _weight(session: Session, key: KeccakSigner) -> str:
     """Say how much the caller's stake counts, as it stands."""
     operator = await operator_of(session, address_from_hex(key.address))
     now = (await read_head(session.reader)).timestamp - 1

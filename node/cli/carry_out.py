@@ -27,7 +27,7 @@ from governance.transactions import (
 from node.cli.chain_errors import ChainCommandError, NotAgreed, NotMinedInTime, Refused
 from node.cli.chain_session import Session
 from node.cli.chain_words import moment
-from protocol.ethereum.keys import SigningKey, checksum_address
+from protocol.ethereum.keys import KeccakSigner, checksum_address
 from protocol.units import BlockNumber, Hash32, Wei, address_to_hex
 
 LOOK_SECONDS: Final = 0.25
@@ -36,7 +36,7 @@ _LOOKS_A_LINE: Final = 20
 
 async def carry_out(
     session: Session,
-    key: SigningKey,
+    key: KeccakSigner,
     actions: Sequence[Action],
     *,
     effects: Sequence[str],
@@ -95,7 +95,7 @@ async def _wait_for(session: Session, what: str, has_come: Callable[[Head], bool
     return head
 
 
-def _show(session: Session, key: SigningKey, actions: Sequence[Action], effects: Sequence[str]) -> None:
+def _show(session: Session, key: KeccakSigner, actions: Sequence[Action], effects: Sequence[str]) -> None:
     session.say(f"On chain {session.network.chain_id}, as {checksum_address(key.address)}:")
     for place, action in enumerate(actions, 1):
         sent = f", sending {ETHER.shown(action.value)}" if action.value else ""
@@ -152,7 +152,7 @@ def _sentence(receipt: Receipt) -> str:
 
 
 def _told(
-    key: SigningKey,
+    key: KeccakSigner,
     simulated: Sequence[Simulated],
     effects: Sequence[str],
     cost: Wei,

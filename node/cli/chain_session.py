@@ -25,6 +25,7 @@ import click
 from governance.network import hot_key_query
 from governance.reading import ContractMissing, DeployedNetwork, NetworkMalformed, Reader, network_from_json
 from node.cli.chain_errors import ChainCommandError
+from node.cli.chain_types import ADDRESS
 from node.cli.words import config_option, json_option, to_json
 from node.clock import Clock, SystemClock
 from node.config_file import load_config
@@ -32,7 +33,8 @@ from node.core_dumps import forbid_core_dumps
 from node.engine.rpc import HttpTransport, Rpc, public_name
 from node.errors import NodeError
 from node.keyfile import Password, PasswordUnusable, read_keystore, read_password
-from protocol.ethereum.keys import SigningKey
+from node.remote_signer import RemoteKey
+from protocol.ethereum.keys import KeccakSigner, SigningKey
 from protocol.units import Address
 
 P = ParamSpec("P")
@@ -49,6 +51,8 @@ class Options:
     rpc_url: str | None
     as_json: bool
     keystore: Path | None = None
+    remote_signer: str | None = None
+    account: Address | None = None
     password_file: Path | None = None
     yes: bool = False
     dry_run: bool = False
@@ -75,11 +79,19 @@ class Session:
         """Answer in words, or in JSON."""
         click.echo(to_json(numbers_as_text(value)) if self.options.as_json else "\n".join(words))
 
-    def key(self) -> SigningKey:
-        """Open the keystore of the account that acts. Raises `KeystoreError`."""
-        if self.options.keystore is None:
+    def key(self) -> KeccakSigner:
+        """Open the keystore of the account that acts, or find its key at the remote signer.
+
+        Raises `KeystoreError`, `RemoteSignerFailed`.
+        """
+        options = self.options
+        if options.remote_signer is not None:
+            if options.account is None or options.keystore is not None:
+                raise click.UsageError("--remote-signer URL goes with --account ADDRESS, and without --keystore")
+            return RemoteKey(options.remote_signer, options.account)
+        if options.keystore is None:
             raise click.UsageError("say whose key signs: --keystore FILE (made by `hftnode init`, or any version 3)")
-        return self.open_key(self.options.keystore)
+        return self.open_key(options.keystore)
 
     def open_key(self, path: Path) -> SigningKey:
         """Open a keystore with the password file, or ask for its password. Raises `KeystoreError`."""
@@ -148,6 +160,12 @@ def _options_of_changing(command: Callable[..., None]) -> Callable[..., None]:
             envvar="HFTNODE_PASSWORD_FILE",
             help="File (or pipe) whose first line opens the keystore; without it the password is asked for.",
         ),
+        click.option("--account", type=ADDRESS, help="The account that acts by the remote signer."),
+        click.option(
+            "--remote-signer",
+            metavar="URL",
+            help="A Web3Signer that holds the key of --account, instead of a keystore.",
+        ),
         click.option(
             "--keystore", type=click.Path(path_type=Path), help="Keystore (version 3) of the account that acts."
         ),
@@ -164,6 +182,8 @@ def _run(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         rpc_url: str | None,
         as_json: bool,
         keystore: Path | None = None,
+        remote_signer: str | None = None,
+        account: Address | None = None,
         password_file: Path | None = None,
         yes: bool = False,
         dry_run: bool = False,
@@ -176,6 +196,8 @@ def _run(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             rpc_url=rpc_url,
             as_json=as_json,
             keystore=keystore,
+            remote_signer=remote_signer,
+            account=account,
             password_file=password_file,
             yes=yes,
             dry_run=dry_run,

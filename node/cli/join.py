@@ -17,7 +17,7 @@ from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing
 from node.cli.chain_types import Amount
 from node.cli.peer_ids import PeerId
-from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.keys import KeccakSigner
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
 from protocol.units import PeerIdHash, TokenAmount, Wei, address_from_hex
@@ -64,7 +64,7 @@ async def join(session: Session, amount: int, hot_keystore: Path, peer_id: PeerI
 
 
 async def _require_fit(
-    session: Session, standing: OperatorStanding, key: SigningKey, hot_key: SigningKey, amount: int, least: int
+    session: Session, standing: OperatorStanding, key: KeccakSigner, hot_key: KeccakSigner, amount: int, least: int
 ) -> None:
     """Raise `ChainCommandError`, saying everything that is wrong, unless the account can join so."""
     record, problems = standing.record, []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from governance.amounts import AmountUnfit, Unit, parse_ether
+from governance.inventory import deposit_change, feed_change, pool_change
 from governance.reading import DeployedNetwork
 from governance.safe_plans import MAX_PLAN_BYTES, AmountWords, SafePlan, SafePlanUnfit, plan_from_json, plan_to_json
 from governance.standing import read_symbol
@@ -16,7 +19,15 @@ from governance.vaults import Change, ChangeKind
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session
 from node.cli.chain_types import ADDRESS
-from protocol.units import Address, address_from_hex, address_to_hex
+from protocol.errors import InvalidField
+from protocol.units import (
+    BASIS_POINTS_ONE,
+    ZERO_ADDRESS,
+    Address,
+    TokenAmount,
+    address_from_hex,
+    address_to_hex,
+)
 
 safe_option = click.option("--safe", type=ADDRESS, required=True, help="The Safe whose vault it is.")
 out_option = click.option(
@@ -24,6 +35,64 @@ out_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
     help="Where to write the Safe's transactions.",
+)
+
+
+_OF_ADDRESS: Final = {
+    "unpin": ChangeKind.UNPIN,
+    "operator": ChangeKind.OPERATOR,
+    "executor": ChangeKind.EXECUTOR,
+    "unit": ChangeKind.UNIT,
+}
+_OF_SHARE: Final = {"loss_band": ChangeKind.LOSS_BAND, "agreement": ChangeKind.AGREEMENT}
+_OF_AMOUNT: Final = {
+    "draw": ChangeKind.TOKEN,
+    "max_loss": ChangeKind.MAX_LOSS,
+    "max_turnover": ChangeKind.MAX_TURNOVER,
+    "held_at_least": ChangeKind.HELD_AT_LEAST,
+    "held_at_most": ChangeKind.HELD_AT_MOST,
+}
+_OF_UNIT: Final = (ChangeKind.MAX_LOSS, ChangeKind.MAX_TURNOVER)
+"""Their amount is in the vault's unit, which is told so that the amount can be read."""
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?) ?%")
+_SECONDS: Final = re.compile(r"([0-9]{1,9}) ?(?:s|seconds?)")
+
+
+def _pair(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(name, nargs=2, type=(ADDRESS, str), metavar="TOKEN AMOUNT", help=f"Inventory: {what}")
+
+
+_INVENTORY_OPTIONS: Final = (
+    click.option(
+        "--exchange",
+        nargs=3,
+        type=(ADDRESS, ADDRESS, str),
+        metavar="ACCOUNT TOKEN AMOUNT",
+        help="The most of a token that the hot key may send to an account on an exchange in a day; 0 for none.",
+    ),
+    _pair("--held-at-most", "what a trade may bring the Safe to, of a token that it buys."),
+    _pair("--held-at-least", "what a trade must leave in the Safe, of a token that it sells."),
+    click.option(
+        "--pool",
+        nargs=2,
+        type=(ADDRESS, ADDRESS),
+        metavar="TOKEN POOL",
+        help="Inventory: the Uniswap V3 pool whose mean checks a token's price.",
+    ),
+    click.option(
+        "--feed",
+        nargs=3,
+        type=(ADDRESS, ADDRESS, str),
+        metavar="TOKEN FEED AGE",
+        help='Inventory: whence a token\'s price comes, and how old it may be: 0x… 0x… "3600 seconds".',
+    ),
+    _pair("--max-turnover", "what all trades may sell, in the vault's unit; as much leaks out in a day."),
+    _pair("--max-loss", "what all trades may lose, in the vault's unit; as much leaks out in a day."),
+    click.option("--agreement", metavar="SHARE", help='Inventory: by how much feed and mean may differ: "1 %".'),
+    click.option("--loss-band", metavar="SHARE", help='Inventory: what one trade may lose of what it sells: "0.5 %".'),
+    click.option(
+        "--unit", type=ADDRESS, metavar="TOKEN", help="Inventory: the token in which it is valued; 0 for none."
+    ),
 )
 
 
@@ -40,42 +109,64 @@ def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="TOKEN AMOUNT",
             help='The most of a token that one execution may draw: 0x… "100 WETH".',
         ),
+        *_INVENTORY_OPTIONS,
         click.option("--bid-cap", help='The most that one execution may cost in bids: "0.5 ether".'),
     ):
         command = option(command)
     return command
 
 
-async def change_of(
-    session: Session,
-    *,
-    bid_cap: str | None,
-    draw: tuple[Address, str] | None,
-    unpin: Address | None,
-    operator: Address | None,
-    executor: Address | None,
-    resume: bool = False,
-) -> Change:
+async def change_of(session: Session, *, resume: bool = False, **told: Any) -> Change:
     """Return the one change that was told. Raises `click.UsageError` with the choices otherwise."""
-    told = [each is not None for each in (bid_cap, draw, unpin, operator, executor)].count(True) + resume
-    if told != 1:
+    given = {name: value for name, value in told.items() if value is not None}
+    if len(given) + resume != 1:
         raise click.UsageError(
             'say one change: --bid-cap "0.5 ether", --draw 0x… "100 WETH", --unpin 0x…, --operator 0x…, --executor 0x…'
+            ", or one of inventory mode: --unit, --loss-band, --agreement, --max-loss, --max-turnover, --feed, --pool, "
+            "--held-at-least, --held-at-most, --exchange"
         )
     if resume:
         return Change(kind=ChangeKind.PAUSE, value=0)
-    if bid_cap is not None:
+    ((name, value),) = given.items()
+    if name == "bid_cap":
         try:
-            return Change(kind=ChangeKind.BID_CAP, value=parse_ether(bid_cap))
+            return Change(kind=ChangeKind.BID_CAP, value=parse_ether(value))
         except AmountUnfit as error:
             raise click.UsageError(f"--bid-cap: {error}") from error
-    if draw is not None:
-        return Change(kind=ChangeKind.TOKEN, subject=draw[0], value=await amount_of(session, *draw))
-    if unpin is not None:
-        return Change(kind=ChangeKind.UNPIN, subject=unpin)
-    if operator is not None:
-        return Change(kind=ChangeKind.OPERATOR, subject=operator)
-    return Change(kind=ChangeKind.EXECUTOR, subject=Address(bytes(executor or b"")))
+    if name in _OF_ADDRESS:
+        return Change(kind=_OF_ADDRESS[name], subject=value)
+    if name in _OF_SHARE:
+        return Change(kind=_OF_SHARE[name], value=_basis_points(name, value))
+    if name in _OF_AMOUNT:
+        kind, amount = _OF_AMOUNT[name], await amount_of(session, *value)
+        return Change(kind=kind, subject=ZERO_ADDRESS if kind in _OF_UNIT else value[0], value=amount)
+    try:
+        return await _of_several(session, name, value)
+    except InvalidField as error:
+        raise click.UsageError(f"--{name.replace('_', '-')}: {error}") from error
+
+
+async def _of_several(session: Session, name: str, value: tuple[Any, ...]) -> Change:
+    if name == "pool":
+        return pool_change(*value)
+    if name == "feed":
+        token, feed, age = value
+        found = _SECONDS.fullmatch(age)
+        if found is None:
+            raise click.UsageError(f'--feed: {age[:40]!r} is no age: "3600 seconds"')
+        return feed_change(token, feed, int(found[1]))
+    exchange, token, amount = value
+    return deposit_change(exchange, token, TokenAmount(await amount_of(session, token, amount)))
+
+
+def _basis_points(name: str, text: str) -> int:
+    found = _PERCENT.fullmatch(text)
+    points = None if found is None else Fraction(found[1]) * 100
+    if points is None or points.denominator != 1 or points > BASIS_POINTS_ONE:
+        raise click.UsageError(
+            f'--{name.replace("_", "-")}: {text[:40]!r} is no share in hundredths of a percent: "0.5 %"'
+        )
+    return int(points)
 
 
 async def unit_of(session: Session, token: Address) -> Unit:

@@ -8,7 +8,7 @@ No error carries a secret.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from coincurve import PrivateKey, PublicKey
 
@@ -61,6 +61,17 @@ class Signature(NamedTuple):
             raise BadSignature("s is in the upper half of its range (EIP-2)")
 
 
+class KeccakSigner(Protocol):
+    """Signs as one account: by a key here, or by one that is elsewhere and hashes by itself what it signs."""
+
+    @property
+    def address(self) -> str:
+        """The account, lower-case hex."""
+
+    def sign_keccak(self, data: bytes) -> Signature:
+        """Sign keccak(data), with low s."""
+
+
 class SigningKey:
     """A secp256k1 private key. Its secret never shows in `repr`, `str`, a pickle or an error."""
 
@@ -79,6 +90,10 @@ class SigningKey:
             raise InvalidField(f"a digest has 32 bytes, got {len(digest)}")
         raw = self._key.sign_recoverable(digest, hasher=None)
         return Signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"), raw[64])
+
+    def sign_keccak(self, data: bytes) -> Signature:
+        """Sign keccak(data), as `sign_digest` does."""
+        return self.sign_digest(keccak256(data))
 
     def __repr__(self) -> str:
         return f"SigningKey({self.address})"

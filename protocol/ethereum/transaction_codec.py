@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.ethereum.forks import ChainRules, Fork
-from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.keys import KeccakSigner
 from protocol.ethereum.signed_transaction import SignedTransaction
 from protocol.ethereum.transaction_decoding import parse
 from protocol.ethereum.transaction_errors import InvalidTransaction, Refusal
@@ -70,10 +69,10 @@ def check_transaction(transaction: SignedTransaction, rules: ChainRules) -> None
     decode_transaction(transaction.raw, rules, max_bytes=len(transaction.raw), recover=False)
 
 
-def sign_transaction(fields: TransactionFields, key: SigningKey) -> SignedTransaction:
+def sign_transaction(fields: TransactionFields, key: KeccakSigner) -> SignedTransaction:
     """Sign `fields` with `key`; raises InvalidField where they cannot be encoded as their type."""
     check_fields(fields)
-    signature = key.sign_digest(keccak256(signing_payload(fields)))
+    signature = key.sign_keccak(signing_payload(fields))
     transaction, _ = parse(encode_signed(fields, signature))
     transaction.__dict__["sender"] = key.address
     return transaction
@@ -93,7 +92,7 @@ class DynamicFeeFields:
     data: bytes = b""
 
 
-def sign_dynamic_fee(fields: DynamicFeeFields, key: SigningKey) -> bytes:
+def sign_dynamic_fee(fields: DynamicFeeFields, key: KeccakSigner) -> bytes:
     """Return the signed raw bytes of an EIP-1559 transaction (type 2, empty access list)."""
     values = {name: getattr(fields, name) for name in DynamicFeeFields.__dataclass_fields__}
     return sign_transaction(TransactionFields(type=TransactionType.DYNAMIC_FEE, **values), key).raw

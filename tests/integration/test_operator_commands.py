@@ -15,6 +15,7 @@ from protocol.units import TokenAmount
 from tests.chain import Chain
 from tests.network_scene import ALICE, BOB, ETHER, NetworkScene, deployed_network
 from tests.operator_scene import PEER_ID, Shell, give_ether, shell_for
+from tests.unit.test_remote_signer import MockWeb3Signer, public_key
 
 pytestmark = pytest.mark.anvil
 
@@ -41,6 +42,24 @@ async def to_open_check_in(scene: NetworkScene) -> None:
     rules = await scene.client(ALICE).epoch_rules()
     head = await scene.head()
     await scene.mine_to(rules.first_block(rules.epoch_of(head)) + rules.length)
+
+
+async def test_the_staking_key_stays_at_a_remote_signer(shell: Shell) -> None:
+    mock = MockWeb3Signer(ALICE.secret, BOB.secret)
+    hot = ("--hot-keystore", shell.keystore(HOT), "--peer-id", PEER_ID)
+    with mock.running() as url:
+        signer = ("--remote-signer", url, "--account", ALICE.address, "--yes", "--json")
+        joined = await shell.run("join", "--stake", "15000 HFT", *hot, *signer)
+        assert joined.exit_code == 0, joined.output
+        mock.signed = lambda _, data: MockWeb3Signer.sign(mock, public_key(BOB.secret), data)
+        forged = await shell.run("stake", "add", "500 HFT", *signer)
+    assert forged.exit_code == 1
+    assert f"not as {ALICE.address}: nothing was sent" in forged.stderr
+    stands = await shell.read("stake", "status", "--operator", ALICE.address)
+    assert stands["active"] == str(15_000 * ETHER)
+    gone = await shell.run("stake", "add", "500 HFT", *signer)
+    assert gone.exit_code == 1
+    assert f"remote signer {url}: cannot be reached" in gone.stderr
 
 
 async def test_an_operator_joins_rotates_its_key_leaves_and_is_paid_out(shell: Shell) -> None:

@@ -120,6 +120,62 @@ async def test_a_pause_is_lifted_by_the_safe_in_48_hours(vault: VaultShell, tmp_
     assert not (await vault.stands())["paused"]
 
 
+async def test_the_safe_turns_inventory_mode_on_and_one_owner_tightens_and_ends_it(
+    vault: VaultShell, tmp_path: Path
+) -> None:
+    limits = (
+        ("--loss-band", "0.5 %"),
+        ("--agreement", "1 %"),
+        ("--max-loss", vault.usdc, "1000 USDC"),
+        ("--max-turnover", vault.usdc, "50000 USDC"),
+        ("--unit", vault.usdc),
+    )
+    told = []
+    for number, words in enumerate(limits):
+        plan = tmp_path / f"loosen-{number}.json"
+        answer = await vault.shell.read("vault", "loosen", "--safe", vault.safe, *words, "--out", str(plan))
+        told.append(answer["transactions"][0]["words"].partition(": ")[2])
+        await vault.execute(plan, OWNERS[0], OWNERS[1])
+    assert told == [
+        "let one trade of inventory lose at most 0.5 % of what it sells",
+        "believe prices that differ by at most 1 %",
+        "let all trades of inventory lose at most 1000000000 smallest units of the vault's unit, as much a day",
+        "let all trades of inventory sell at most 50000000000 smallest units of the vault's unit, as much a day",
+        f"value inventory in the token {vault.usdc}",
+    ]
+    await vault.shell.pass_time(LOOSENING_SECONDS)
+    for words in limits:
+        await vault.shell.act(STRANGER, "vault", "enact", "--safe", vault.safe, *words)
+    shown = await vault.shell.run("vault", "limits", "--safe", vault.safe)
+    assert "one trade may lose      0.5 % of what it sells" in shown.stdout
+    assert "all trades may lose     1,000 USDC" in shown.stdout
+
+    await vault.shell.act(OWNERS[2], "vault", "tighten", "--safe", vault.safe, "--max-loss", vault.usdc, "10 USDC")
+    shown = await vault.shell.run("vault", "limits", "--safe", vault.safe)
+    assert "all trades may lose     10 USDC" in shown.stdout
+    nobody = "0x" + "00" * 20
+    await vault.shell.act(OWNERS[2], "vault", "tighten", "--safe", vault.safe, "--unit", nobody)
+    assert "all trades may lose" not in (await vault.shell.run("vault", "limits", "--safe", vault.safe)).stdout
+
+
+async def test_each_limit_of_inventory_is_proposed_in_words_that_are_read_back(
+    vault: VaultShell, tmp_path: Path
+) -> None:
+    feed, pool, exchange = ("0x" + digit * 40 for digit in "567")
+    for number, (words, said) in enumerate(
+        (
+            (("--feed", vault.weth, feed, "3600 seconds"), f"from the feed {feed}, at most 3600 seconds old"),
+            (("--pool", vault.weth, pool), f"check the price of {vault.weth} by the pool {pool}"),
+            (("--held-at-least", vault.weth, "2 WETH"), "leave at least 2 WETH"),
+            (("--held-at-most", vault.weth, "9 WETH"), "to at most 9 WETH"),
+            (("--exchange", exchange, vault.usdc, "500 USDC"), f"send {exchange} at most 500 USDC"),
+        )
+    ):
+        plan = str(tmp_path / f"plan-{number}.json")
+        answer = await vault.shell.read("vault", "loosen", "--safe", vault.safe, *words, "--out", plan)
+        assert said in answer["transactions"][0]["words"]
+
+
 async def test_deposits_and_withdrawals_move_what_they_say_also_while_paused(vault: VaultShell, tmp_path: Path) -> None:
     chain = vault.shell.scene.chain
     await chain.send(STRANGER, vault.weth, "deposit()", value=ETHER)
@@ -211,7 +267,7 @@ async def test_the_bound_of_a_vault_that_trades_inventory_is_what_its_buckets_ho
     path = vault.shell.folder / "inventory.json"
     path.write_bytes(plan_to_json(plan))
     shown = await vault.shell.run("vault", "show", str(path))
-    assert "change max turnover" in shown.stdout
+    assert "let all trades of inventory sell at most 50000000000 smallest units" in shown.stdout
     await vault.execute(path, OWNERS[0], OWNERS[1])
     await vault.shell.pass_time(LOOSENING_SECONDS)
     for change in limits.changes():
