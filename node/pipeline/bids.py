@@ -2,14 +2,21 @@
 
 A bid is a share of the surplus, drawn within a bucket. The draw follows from the opportunity and the node's own keys:
 two nodes that see the same find from the same bucket are no tie, and neither always wins. For each class of finds
-(kind, and the surplus's order of magnitude) the last 48 outcomes that say something of a bucket are remembered: a win
-says that its own bucket and those above land; a loss that all below the winner's payment do not, and those above it do;
-where that payment is not known, only that its own bucket and those below do not.
+(kind, and the surplus's order of magnitude, all large ones together, for these are few) the last 48 outcomes that say
+something of a bucket are remembered: a win says that its own bucket and those above land; a loss that all below the
+winner's payment do not, and those above it do; where that payment is not known, only that its own bucket and those
+below do not.
 
 The policy takes the lowest bucket that no higher one beats by more than twice in (1 - share) · chance. So it starts at
 the bottom, where whoever is alone pays least, and climbs to what others pay where they leave little. Losses to other
 operators of the network are not told to it: they would answer, and the builder would have it all. From above it tries
 the bottom again, soon after a success there, seldom after failures.
+
+That is right on average, and for most finds the average is what comes. Not for one that outweighs all that has landed
+so far: nothing evens out what is lost with it. There the worst regret is kept small, beside the share that would have
+been best for such finds. Where others bid nothing, a share b regrets b; where they come as likely as not and bid just
+more, (1 - b) / 2. The worse of the two is least at a third. That also meets what is peculiar to the largest: who pays
+out of capital of his own takes a part of them only, and bids a part of that.
 Integers throughout, nothing random: the same outcomes give the same bids.
 """
 
@@ -22,17 +29,26 @@ from protocol.ethereum.keccak import keccak256
 from protocol.kinds import OpportunityKind
 from protocol.units import BASIS_POINTS_ONE, Gas, Hash32, Wei
 
-SHARES: Sequence[int] = (*(100, 300, 700, 1_500, 2_500, 3_500, 5_100, 6_000, 7_100, 8_000, 9_100, 9_400, 9_700, 9_900),)
+THIRD = 3_334
+SHARES: Sequence[int] = (
+    *(20, 100, 300, 700, 1_500, 2_500, THIRD, 3_700),
+    *(5_100, 6_000, 7_100, 8_000, 9_100, 9_400, 9_700, 9_900),
+)
 """Where each bucket begins, in basis points of the surplus; it ends where the next one begins."""
 PATIENCE = 2
 """By how many times a higher bucket must promise more: a few outcomes say little, and what is bid is gone."""
 MEMORY = 48
+WEIGHTY_FROM = Wei(2 * 10**17)
+"""The least surplus that can outweigh what has landed: at the start nothing has."""
+OUTWEIGHS = 2
+"""So many times what has landed, since as much may still come."""
 _EDGES = (*SHARES, BASIS_POINTS_ONE)
 _ONE = 1 << 16
 _UINT64 = 1 << 64
 _TRY_EVERY_LEAST, _TRY_EVERY_MOST = 2, 32
-_SMALLEST_BITS, _BITS_PER_SIZE, _SIZES = 46, 4, 5
+_SMALLEST_BITS, _BITS_PER_SIZE, _SIZES = 46, 4, 3
 _NEVER = len(SHARES)
+_OF_THE_WEIGHTY = SHARES.index(THIRD)
 
 
 class _Class:
@@ -88,16 +104,18 @@ def _chance(known: int) -> int:
 
 
 class BidPolicy:
-    """See the module. `salt` names the node: its hot keys. At most ten classes."""
+    """See the module. `salt` names the node: its hot keys. At most three classes a kind."""
 
     def __init__(self, salt: bytes = b"") -> None:
         # The upper bits of a digest times a node's own odd number: as good as a hash of both, and quicker.
         self._factor = int.from_bytes(keccak256(salt)[:8], "big") | 1
         self._classes: dict[tuple[OpportunityKind, int], _Class] = {}
+        self._kept = 0
 
     def choose(self, kind: OpportunityKind, surplus: Wei) -> int:
         """The bucket (place in SHARES) to bid from for a find."""
-        return self._class_of(kind, surplus).choose()
+        bucket = self._class_of(kind, surplus).choose()
+        return max(bucket, _OF_THE_WEIGHTY) if surplus >= WEIGHTY_FROM and surplus > OUTWEIGHS * self._kept else bucket
 
     def share(self, bucket: int, opportunity_id: Hash32) -> int:
         """The share to bid for an opportunity from a bucket, in basis points."""
@@ -107,6 +125,7 @@ class BidPolicy:
 
     def won(self, kind: OpportunityKind, surplus: Wei, bucket: int) -> None:
         """An execution from this bucket landed."""
+        self._kept += surplus * (BASIS_POINTS_ONE - SHARES[bucket]) // BASIS_POINTS_ONE
         self._class_of(kind, surplus).learn(bucket, bucket, -1)
 
     def lost(self, kind: OpportunityKind, surplus: Wei, bucket: int, winning_share: int | None) -> None:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from node.pipeline.bids import MEMORY, SHARES, BidPolicy, bid_for, bid_wei
+from node.pipeline.bids import MEMORY, SHARES, THIRD, WEIGHTY_FROM, BidPolicy, bid_for, bid_wei
 from protocol.ethereum.keccak import keccak256
 from protocol.kinds import OpportunityKind
 from protocol.units import BASIS_POINTS_ONE, Gas, Hash32, Wei
@@ -115,9 +115,48 @@ def test_sizes_and_kinds_are_learnt_apart() -> None:
     for _ in range(MEMORY):
         policy.lost(KIND, SURPLUS, 0, 5_000)
     assert policy.choose(KIND, SURPLUS) == SHARES.index(5_100)
-    assert policy.choose(KIND, Wei(10**18)) == 0
+    assert policy.choose(KIND, Wei(10**15)) == 0
     assert policy.choose(KIND, Wei(1)) == 0
     assert policy.choose(OpportunityKind.CYCLIC_ARBITRAGE, SURPLUS) == 0
+
+
+def test_what_is_learnt_of_large_finds_holds_for_still_larger_ones() -> None:
+    (policy,) = learners(1)
+    for _ in range(MEMORY):
+        policy.lost(KIND, SURPLUS, 0, 5_000)
+    assert policy.choose(KIND, Wei(10**21)) == SHARES.index(5_100)
+
+
+def test_a_find_that_outweighs_all_that_has_landed_is_bid_a_third_for() -> None:
+    (policy,) = learners(1)
+    find = Wei(10**18)
+    bucket = policy.choose(KIND, find)
+    shares = [policy.share(bucket, name(number)) for number in range(200)]
+    assert all(BASIS_POINTS_ONE / 3 < share < BASIS_POINTS_ONE * 0.38 for share in shares)
+    policy.won(KIND, find, policy.choose(KIND, find))
+    assert policy.choose(KIND, find) == 0
+    assert policy.choose(KIND, Wei(2 * find)) == bucket
+
+
+def test_what_was_lost_weighs_nothing_and_a_small_find_never_much() -> None:
+    (policy,) = learners(1)
+    assert policy.choose(KIND, Wei(WEIGHTY_FROM - 1)) == 0
+    policy.lost(KIND, Wei(10**18), 0, 1_000)
+    assert policy.choose(KIND, Wei(10**18)) == SHARES.index(THIRD)
+
+
+def test_no_bid_for_a_single_find_has_a_smaller_worst_regret_than_a_third() -> None:
+    """Against who bids as likely as not, and always one share; beside the share that is best where that is known."""
+
+    def worst_regret(share: int) -> int:
+        regrets = []
+        for rivals in range(BASIS_POINTS_ONE):
+            best = max(BASIS_POINTS_ONE, 2 * (BASIS_POINTS_ONE - rivals))
+            kept = (BASIS_POINTS_ONE - share) * (2 if share > rivals else 1)
+            regrets.append(best - kept)
+        return max(regrets)
+
+    assert all(worst_regret(THIRD) <= worst_regret(share) + 2 for share in range(0, BASIS_POINTS_ONE, 50))
 
 
 def test_the_same_outcomes_give_the_same_bids() -> None:
