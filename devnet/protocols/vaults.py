@@ -25,7 +25,8 @@ VAULTS_EACH: Final = 4
 """One hot key a vault, so one bundle a vault in each block."""
 OWNERS_EACH: Final = 3
 THRESHOLD: Final = 2
-BID_CAP: Final = Wei(10**18)
+BID_CAP: Final = Wei(4 * 10**18)
+"""More than a third of the largest finds: what is bid comes out of what they bring."""
 HOT_KEY_ETHER: Final = 20
 PINNED: Final = {"WETH": 400_000, "USDC": 400_000, "USDT": 400_000, "DAI": 400_000, "WBTC": 200_000}
 """What each Safe holds of each token in dollars; an execution may draw half of it."""
