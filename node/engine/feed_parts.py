@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,10 @@ from node.engine.heads import Heads
 from node.engine.subscription import Dial, Subscription
 from node.engine.upkeep import Readers, Upkeep
 from node.errors import SetupError
+from node.pipeline.pools import PoolId, PoolState
+
+RESTORE_ATTEMPTS: Final = 3
+"""So often the kept states are brought up to a head that moved meanwhile; then the pools are read."""
 
 
 class ChainUnusable(SetupError):
@@ -44,10 +48,18 @@ class FeedParts(msgspec.Struct, frozen=True, kw_only=True):
         if head is None:
             raise RuntimeError("pools are discovered once a block was told")
         specs = await self.readers.discovery.pools(head)
-        states = await self.readers.memory.states_at(head, specs)
+        states: Mapping[PoolId, PoolState] = {}
+        for _ in range(RESTORE_ATTEMPTS):
+            at = self.readers.blocks.head
+            if at is None:
+                break
+            states = await self.readers.memory.states_at(at, specs)
+            if self.readers.blocks.head is at:
+                break
         self.upkeep.discovered(specs)
-        if self.readers.blocks.is_told(head.hash):
-            self.upkeep.restored(states, head)
+        # Of blocks told before this the pools' logs were not read: states of an earlier head would stay without them.
+        if at is not None and self.readers.blocks.head is at:
+            self.upkeep.restored(states, at)
 
 
 async def run_together(coroutines: list[Coroutine[Any, Any, Any]]) -> None:

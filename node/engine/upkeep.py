@@ -188,7 +188,8 @@ class Upkeep:
             self.discovered(specs)
 
     async def _resync(self, head: Header) -> None:
-        while self._wanted:
+        # Only at the newest head: of blocks between it and an older one the logs of a new pool were not read.
+        while self._wanted and self._readers.blocks.head is head:
             specs: list[PoolSpec] = []
             for pool_id in tuple(self._wanted):
                 spec = self._readers.logs.spec_of(pool_id)

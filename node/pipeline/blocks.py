@@ -2,7 +2,8 @@
 
 The ring holds the last `undo_blocks` blocks. A reorg within it is undone exactly; a deeper one, or a head whose parent
 we do not know, makes every state unknown and asks for a full resync. A pool that was read at a block within the ring
-gets the later blocks' changes replayed; one read before it has to be read again.
+gets the later blocks' changes replayed; one read before it has to be read again, and so has one that was read before
+we followed its logs: the blocks since do not tell its changes.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Blocks:
         self._market = market
         self._ring: deque[_Undo] = deque(maxlen=undo_blocks)
         self._synced_at: dict[int, BlockNumber] = {}
+        self._followed_from: list[BlockNumber] = []
+        """By pool: the head when it was discovered. All blocks told since then tell its changes."""
 
     @property
     def next_base_fee(self) -> Wei:
@@ -54,6 +57,7 @@ class Blocks:
 
     def arrive(self, block: BlockArrived) -> list[Effect]:
         """Apply a new head. A block that does not follow ours makes all states unknown."""
+        self._note_discovered()
         effects: list[Effect] = []
         if self.head is not None and block.parent_hash != self.head.hash:
             detail = f"block {block.number} does not follow block {self.head.number}"
@@ -69,12 +73,14 @@ class Blocks:
 
     def retract(self, block_hash: Hash32) -> list[Effect]:
         """Undo the head. Anything else than the head in the ring, or an empty ring, means a full resync."""
+        self._note_discovered()
         if not self._ring or self._ring[-1].block.hash != block_hash or len(self._ring) == 1:
             detail = f"block 0x{block_hash.hex()} cannot be undone with {len(self._ring)} blocks in the ring"
             self.head = None
             return self._forget_everything(AlertKind.REORG_TOO_DEEP, detail)
         undo = self._ring.pop()
         self.head = self._ring[-1].block
+        self._followed_from = [min(block, self.head.number) for block in self._followed_from]
         for pool, state in undo.before.items():
             self._market.set_state(pool, state)
         # What was read from the chain after the block that is gone may hold anything of it.
@@ -86,6 +92,9 @@ class Blocks:
         pool = self._market.number_of(event.pool_id)
         if pool is None:
             return []
+        self._note_discovered()
+        if event.block < self._followed_from[pool]:
+            return [ResyncPools((event.pool_id,), f"read at block {event.block}, before it was followed")]
         later = [undo for undo in self._ring if undo.block.number > event.block]
         if self.head is not None and self.head.number - event.block > len(later):
             return [ResyncPools((event.pool_id,), f"read at block {event.block}, before the ring")]
@@ -125,6 +134,11 @@ class Blocks:
         market.states[pool] = after
         return []
 
+    def _note_discovered(self) -> None:
+        """Note the head for the pools that were discovered since the last call; no block comes or goes between."""
+        head = BlockNumber(0) if self.head is None else self.head.number
+        self._followed_from += [head] * (len(self._market.specs) - len(self._followed_from))
+
     def _forget(self, pools: list[int], why: str) -> list[Effect]:
         for pool in pools:
             self._synced_at.pop(pool, None)
@@ -134,6 +148,7 @@ class Blocks:
     def _forget_everything(self, kind: AlertKind, detail: str) -> list[Effect]:
         self._ring.clear()
         self._synced_at.clear()
+        self._followed_from = [BlockNumber(0)] * len(self._followed_from)
         for pool in range(len(self._market.specs)):
             self._market.set_state(pool, None)
         return [RaiseAlert(kind, detail), ResyncPools((), detail)]

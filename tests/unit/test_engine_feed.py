@@ -105,7 +105,7 @@ class World:
             "eth_getLogs": self._logs,
             "eth_chainId": lambda: "0x1",
             "eth_blockNumber": lambda: self.chain[-1]["number"],
-            "eth_getBlockByNumber": lambda _tag, _whole: self.chain[-1],
+            "eth_getBlockByNumber": lambda tag, _whole: self._numbered(tag),
             "eth_getCode": lambda _address, _block: "0x00",
             "eth_getStorageAt": lambda _address, _slot, _block: "0x" + "00" * 32,
             "eth_getTransactionCount": lambda _address, _block: "0x7",
@@ -122,6 +122,7 @@ class World:
                 "topics": read.topics,
                 "data": read.data,
                 "blockHash": block["hash"],
+                "blockNumber": block["number"],
                 "logIndex": hex(index),
             }
             for index, read in enumerate(logs)
@@ -132,8 +133,33 @@ class World:
         found = next((body for body in self.chain if body["hash"] == block_hash), None)
         return None if found is None else {**found, "transactions": []}
 
+    def _numbered(self, tag: str) -> Any:
+        return next((body for body in self.chain if body["number"] == tag), self.chain[-1])
+
     def _logs(self, bounds: Json) -> list[Json]:
+        if "fromBlock" in bounds:
+            first, last = int(bounds["fromBlock"], 16), int(bounds["toBlock"], 16)
+            told = [body for body in self.chain if first <= int(body["number"], 16) <= last]
+            return [found for body in told for found in self.logs.get(body["hash"], [])]
         return self.logs.get(bounds.get("blockHash", ""), [])
+
+
+class Held:
+    """Holds back the answer to the node's next call of contracts."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self.asked, self._free, self._post = asyncio.Event(), asyncio.Event(), node.post
+        node.post = self._slowly  # type: ignore[method-assign]
+
+    def release(self) -> None:
+        self._free.set()
+
+    async def _slowly(self, body: bytes) -> tuple[int, bytes]:
+        answer = await self._post(body)
+        if b"eth_call" in body and not self.asked.is_set():
+            self.asked.set()
+            await self._free.wait()
+        return answer
 
 
 class Fast(SystemClock):
@@ -245,6 +271,25 @@ async def test_a_restart_knows_the_market_without_reading_it_and_a_spoilt_file_i
         assert snapshot.exists()
 
 
+async def test_blocks_that_come_while_pools_are_looked_for_are_in_the_states_of_a_restart(tmp_path: Path) -> None:
+    world, announcer = World(), Announcer()
+    config = msgspec.structs.replace(config_of(), data_folder=tmp_path)
+    async with running([world.node()], Announcer(), config) as first:
+        await first.until(first.feed.ready.is_set)
+    node = world.node()
+    held = Held(node)
+    async with running([node], announcer, config) as subject:
+        await held.asked.wait()
+        world.contracts.view(PAIR, "getReserves()", 5, 6, 1)
+        announcer.tell("newHeads", world.extend(log(PAIR, SYNC, [], words(5, 6))))
+        await subject.until(lambda: len(subject.of_kind(BlockArrived)) == 2)
+        held.release()
+        await subject.until(subject.feed.ready.is_set)
+        assert [(event.block, event.state) for event in subject.of_kind(PoolSynced)] == [(4, ConstantProductPool(5, 6))]
+        assert subject.feed.status.counts["memory restored"] > 0
+        assert subject.feed.status.counts.get("upkeep synced", 0) == 0
+
+
 async def test_announced_blocks_are_told_with_their_changes() -> None:
     world, announcer = World(), Announcer()
     async with running([world.node()], announcer) as subject:
@@ -280,19 +325,43 @@ async def test_a_pool_of_the_vault_that_is_used_is_found_then() -> None:
     world, announcer = World(), Announcer()
     vault = FactoryConfig(family=PoolFamily.BALANCER_V2_WEIGHTED, address=VAULT)
     swap = log(VAULT, "Swap(bytes32,address,address,uint256,uint256)", [b"\x09" * 32, USDC, WETH], words(8, 3))
-    tokens = ["0x" + WETH.hex(), "0x" + ODD.hex()]
-    pool = Address(b"\x09" * 20)
     async with running([world.node()], announcer, config_of(factories=[vault])) as subject:
         await subject.until(subject.feed.ready.is_set)
-        view = world.contracts.view
-        view(VAULT, "getPoolTokens(bytes32)", tokens, [10, 20], 1, types="address[] uint256[] uint256")
-        view(pool, "getNormalizedWeights()", [5 * 10**17] * 2, types="uint256[]")
-        view(pool, "getSwapFeePercentage()", 10**15)
-        view(WETH, "decimals()", 18)
-        view(ODD, "decimals()", 18)
+        _weighted_pool(world)
         announcer.tell("newHeads", world.extend(swap))
         await subject.until(lambda: b"\x09" * 32 in subject.states)
         await subject.until(lambda: ODD in subject.feed.verdicts)
+
+
+async def test_a_pool_of_the_vault_is_read_at_no_block_before_its_logs_are_followed() -> None:
+    world, announcer = World(), Announcer()
+    vault = FactoryConfig(family=PoolFamily.BALANCER_V2_WEIGHTED, address=VAULT)
+    swap = log(VAULT, "Swap(bytes32,address,address,uint256,uint256)", [b"\x09" * 32, USDC, WETH], words(8, 3))
+    node = world.node()
+    async with running([node], announcer, config_of(factories=[vault])) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        _weighted_pool(world)
+        held = Held(node)
+        announcer.tell("newHeads", world.extend(swap))
+        await held.asked.wait()
+        announcer.tell("newHeads", world.extend(swap))
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 5)
+        held.release()
+        await subject.until(lambda: b"\x09" * 32 in subject.states)
+        read = [event.block for event in subject.of_kind(PoolSynced) if event.pool_id == b"\x09" * 32]
+        assert min(read) == 5
+
+
+def _weighted_pool(world: World) -> None:
+    """The pool of the id of nines at the vault."""
+    tokens = ["0x" + WETH.hex(), "0x" + ODD.hex()]
+    pool = Address(b"\x09" * 20)
+    view = world.contracts.view
+    view(VAULT, "getPoolTokens(bytes32)", tokens, [10, 20], 1, types="address[] uint256[] uint256")
+    view(pool, "getNormalizedWeights()", [5 * 10**17] * 2, types="uint256[]")
+    view(pool, "getSwapFeePercentage()", 10**15)
+    view(WETH, "decimals()", 18)
+    view(ODD, "decimals()", 18)
 
 
 async def test_a_pool_that_cannot_be_read_is_left_and_one_nobody_follows_forgotten() -> None:

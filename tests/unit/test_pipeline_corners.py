@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
-from benchmarks.market_generator import CHAIN_ID, GWEI, HEAD, NOW, VAULT_MODULE, first_block
+from benchmarks.market_generator import CHAIN_ID, GWEI, HEAD, NOW, VAULT_MODULE, GeneratedMarket, first_block
 from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, PoolRevert
@@ -16,8 +18,11 @@ from node.pipeline.decoders import RoutedSwap
 from node.pipeline.events import (
     AlertKind,
     BalancesChanged,
+    BlockRetracted,
     BundleSimulated,
+    Effect,
     LiquidityChanged,
+    PoolDiscovered,
     PoolQuarantined,
     PoolSynced,
     PriceMoved,
@@ -126,6 +131,26 @@ def test_a_pool_read_before_the_ring_is_asked_for_anew() -> None:
     state = pipeline(MARKET)
     effects = step(state, PoolSynced(V2.id, V2_POOL, BlockNumber(HEAD - 100)))
     assert [effect.pool_ids for effect in effects if isinstance(effect, ResyncPools)] == [(V2.id,)]
+
+
+def test_a_pool_read_before_its_logs_were_followed_is_asked_for_anew() -> None:
+    (late, late_state), rest = MARKET.pools[0], MARKET.pools[1:]
+    state = pipeline(GeneratedMarket(rest, MARKET.tokens, MARKET.profit_tokens))
+    first, second = block(), block(HEAD + 2, parent=block().hash)
+    step(state, first)
+    step(state, PoolDiscovered(late))
+    assert _asked(step(state, PoolSynced(late.id, late_state, HEAD))) == [(late.id,)]
+    step(state, second)
+    assert _asked(step(state, PoolSynced(late.id, late_state, HEAD))) == [(late.id,)]
+    assert _asked(step(state, PoolSynced(late.id, late_state, BlockNumber(HEAD + 1)))) == []
+    # What comes in place of blocks that are gone is read for the pool.
+    for gone in (second, first):
+        step(state, BlockRetracted(gone.hash, state.now))
+    assert _asked(step(state, PoolSynced(late.id, late_state, HEAD))) == []
+
+
+def _asked(effects: Sequence[Effect]) -> list[tuple[bytes, ...]]:
+    return [effect.pool_ids for effect in effects if isinstance(effect, ResyncPools)]
 
 
 def test_a_log_that_does_not_fit_raises_an_alert() -> None:
