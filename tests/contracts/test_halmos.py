@@ -1,0 +1,80 @@
+"""Halmos over the contracts: P7, P12, P14 and P15 are proved within bounds, and no proof holds without its guard."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from devnet.home import Home
+from scripts.forge import compiler
+from scripts.halmos import Proof, checks, is_noticed, problems, proofs, prove, without_guards
+from scripts.tree import ROOT
+from tests.conftest import quiet
+
+PROVED = ["P7", "P12", "P14", "P15"]
+
+
+def result(name: str, code: int, cut: int = 0) -> dict[str, object]:
+    return {"name": name, "exitcode": code, "num_bounded_loops": cut, "num_paths": [7, 7, 0], "time": [1.5, 1.0, 0.5]}
+
+
+def test_every_property_that_is_to_be_proved_has_a_check() -> None:
+    assert list(dict.fromkeys(check.split("_")[1] for check in checks())) == PROVED
+
+
+def test_a_report_is_read_by_the_propertys_number() -> None:
+    results = {"a": [result("check_P12_b(uint8)", 1)], "b": [result("check_P7_a(bool)", 0)]}
+    assert proofs({"test_results": results}) == [
+        Proof("check_P7_a", proved=True, refuted=False, seconds=1.5, words="proved, 7 paths"),
+        Proof("check_P12_b", proved=False, refuted=True, seconds=1.5, words="counterexample"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "cut", "words"),
+    [
+        (0, 2, "2 loops were cut short"),
+        (1, 0, "counterexample"),
+        (2, 0, "the solver did not end"),
+        (4, 0, "every path reverts"),
+        (9, 0, "ended with 9"),
+    ],
+)
+def test_whatever_is_not_wholly_proved_is_a_problem(code: int, cut: int, words: str) -> None:
+    found = proofs({"test_results": {"a": [result("check_P7_a(bool)", code, cut)]}})
+    assert problems(found, ["check_P7_a"]) == [f"check_P7_a: {words}"]
+
+
+def test_a_check_that_was_not_run_is_a_problem() -> None:
+    assert problems([], ["check_P7_a"]) == ["check_P7_a: was not run"]
+
+
+def test_only_a_counterexample_shows_that_a_guard_is_missed() -> None:
+    found = proofs({"test_results": {"a": [result("check_P7_a()", 2), result("check_P7_b()", 0)]}})
+    assert not is_noticed(found)
+    assert is_noticed([*found, *proofs({"test_results": {"a": [result("check_P7_c()", 1)]}})])
+
+
+async def set_up() -> None:
+    process = await asyncio.create_subprocess_exec(ROOT / "scripts" / "setup-env", "analysis")
+    assert await asyncio.wait_for(process.wait(), 240) == 0
+
+
+@pytest.mark.forge
+@pytest.mark.timeout(900)
+async def test_every_check_is_proved(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    await set_up()
+    found = prove(compiler(home, quiet))
+    with capsys.disabled():
+        print("", *found, sep="\n")  # noqa: T201 what was proved is to be seen
+    assert problems(found, checks()) == []
+
+
+@pytest.mark.long
+@pytest.mark.forge
+@pytest.mark.timeout(1800)
+async def test_no_proof_holds_without_its_guard(home: Home) -> None:
+    await set_up()
+    noticed = {guard.name: is_noticed(found) for guard, found in without_guards(compiler(home, quiet))}
+    assert noticed == dict.fromkeys(PROVED, True)
