@@ -23,7 +23,6 @@ from node.engine.relays import Relays
 from node.engine.signer import Signer, SigningRefused
 from node.engine.unsent import Unsent
 from node.pipeline import events
-from node.pipeline.bundle import twin_key, twin_of
 from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, SimulateBundle
 from node.pipeline.plans import BundlePlan
 from node.pipeline.ports import Simulator
@@ -233,8 +232,6 @@ class EngineCore:
         self._unsent.settled(plan.opportunities)
         self.outcomes.expect(bundle)
         self._start(self._send(bundle, signer))
-        if effect.twice:
-            self._sign_and_send(events.SignAndSubmit(twin_of(plan)), begun)
 
     async def _send(self, bundle: Any, signer: Signer) -> None:
         answers = await self._relays.send(bundle, signer.identity)
@@ -251,8 +248,6 @@ class EngineCore:
 
     async def _withdraw(self, effect: events.CancelBundle, signer: Signer) -> None:
         await self._relays.cancel(effect.replaces, signer.identity)
-        if effect.twice:
-            await self._relays.cancel(twin_key(effect.replaces), signer.identity)
 
     def _opportunity(self, effect: events.RecordOpportunity, _: int) -> None:
         self.opportunities[effect.opportunity.kind.name.lower()] += 1

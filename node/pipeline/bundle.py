@@ -1,9 +1,4 @@
-"""Exact integers into executions and bundles. No float comes here; what a plan says is what is signed.
-
-A builder loses or refuses a bundle now and then, and seldom says so in time. So the bundle of one find that is worth
-much goes out twice: with a twin that says the same in other bytes, which a builder judges anew. Both begin with one
-nonce, so that only one of them can land.
-"""
+"""Exact integers into executions and bundles. No float comes here; what a plan says is what is signed."""
 
 from __future__ import annotations
 
@@ -13,16 +8,13 @@ import msgspec
 
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
-from node.pipeline.plans import Bid, BundlePlan, Execution, Opportunity
+from node.pipeline.plans import Bid, BundlePlan, Execution
 from node.pipeline.ports import CallDataBuilder
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.settings import PipelineSettings
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import Address, Gas, Hash32, Wei
-
-TWICE_FROM = Wei(10**16)
-"""What a find has to bring (wei, before gas) for its bundle to go out twice."""
 
 
 class Costs(msgspec.Struct, frozen=True, gc=False):
@@ -46,23 +38,6 @@ def costs_of(find: Find, bid: Bid, base_fee: Wei) -> Costs:
         Wei(bid.coinbase_wei + tip * limit),
         Wei(limit * (base_fee + tip)),
     )
-
-
-def goes_twice(opportunity: Opportunity) -> bool:
-    """Whether a find's own bundle has a twin; not an order's: that has a backup."""
-    return opportunity.gross_profit_wei >= TWICE_FROM and opportunity.order is None
-
-
-def twin_key(replaces: Hash32) -> Hash32:
-    """Under which key the twin of what goes out under `replaces` is replaced and withdrawn."""
-    return Hash32(keccak256(b"twin" + replaces))
-
-
-def twin_of(plan: BundlePlan) -> BundlePlan:
-    """The plan in other bytes: one unit more of gas limit, which nobody pays for."""
-    others = tuple([msgspec.structs.replace(one, gas_limit=Gas(one.gas_limit + 1)) for one in plan.executions])
-    key = twin_key(plan.replaces)
-    return msgspec.structs.replace(plan, id=twin_key(plan.id), executions=others, replaces=key)
 
 
 class BundleBuilder:

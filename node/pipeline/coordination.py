@@ -6,9 +6,10 @@ import msgspec
 
 from node.pipeline import order_answers, orders_out
 from node.pipeline.bids import bid_for
-from node.pipeline.bundle import Costs, costs_of, goes_twice
+from node.pipeline.bundle import Costs, costs_of
 from node.pipeline.events import (
     BundleSimulated,
+    CancelBundle,
     Effect,
     RecordDrop,
     RecordOpportunity,
@@ -141,7 +142,7 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
         reason = Reason.SIMULATION_DIFFERS
     if reason is None:
         answers = [answer for one in plan.opportunities for answer in order_answers.accepted(state, one.id)]
-        return [*answers, _approved(plan)]
+        return [*answers, SignAndSubmit(plan)]
     if len(plan.executions) > 1:
         # The finds go out alone as well, each after its own simulation.
         state.count(reason)
@@ -171,7 +172,7 @@ def _withdrawn(state: PipelineState, changes: Changes, reason: Reason) -> list[E
     for gone in changes.gone:
         _release(state, gone.id)
         effects += [*order_answers.given_up(state, gone.id), *drop(state, gone.find, reason)]
-    effects += [msgspec.structs.replace(cancel, reason=reason) for cancel in changes.cancels]
+    effects += [CancelBundle(cancel.replaces, cancel.target_block, reason) for cancel in changes.cancels]
     return [*effects, *sent(state, changes.plans)]
 
 
@@ -198,7 +199,7 @@ def question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: 
 def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
     """To the relays, or to the simulator first. At the bound of waiting plans the oldest leaves, counted."""
     if not state.settings.simulate:
-        return [_approved(plan) for plan in plans]
+        return [SignAndSubmit(plan) for plan in plans]
     for plan in plans:
         for name in [name for name, older in state.waiting.items() if older.replaces == plan.replaces]:
             del state.waiting[name]  # its simulation may end after the newer one's, and it would replace that
@@ -207,10 +208,6 @@ def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
             del state.waiting[next(iter(state.waiting))]
             state.count(Reason.OUTBOX_FULL)
     return [SimulateBundle(plan) for plan in plans]
-
-
-def _approved(plan: BundlePlan) -> SignAndSubmit:
-    return SignAndSubmit(plan, twice=len(plan.executions) == 1 and goes_twice(plan.executions[0].opportunity))
 
 
 def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:

@@ -323,22 +323,17 @@ class SimulateBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class SignAndSubmit(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """To the signer and the relays: this plan passed the risk gate. `twice`: its twin goes out behind it."""
+    """To the signer and the relays: this plan passed the risk gate."""
 
     plan: BundlePlan
-    twice: bool = False
 
 
 class CancelBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """To the relays: withdraw what was sent under `replaces`, because nothing of it is worth sending any more.
-
-    `twice`: it had a twin.
-    """
+    """To the relays: withdraw what was sent under `replaces`, because nothing of it is worth sending any more."""
 
     replaces: Hash32
     target_block: BlockNumber
     reason: Reason
-    twice: bool = False
 
 
 class RecordOpportunity(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from node.pipeline.bids import bid_wei
-from node.pipeline.bundle import BundleBuilder, costs_of, goes_twice
+from node.pipeline.bundle import BundleBuilder, costs_of
 from node.pipeline.events import CancelBundle, TreasuryRead
 from node.pipeline.finds import Find, conflict, share_victim
 from node.pipeline.placed import Changes, Placed, Price, disturbs, joint_price, lower, lowered
@@ -158,7 +158,7 @@ class Schedule:
         senders = dict.fromkeys([new.sender, *(placed.sender for placed in leaving)])
         plans = [plan for sender in senders for plan in self._plans_of(sender, treasury[sender].nonce, new)]
         cancels = [cancel for sender in senders for cancel in self._joint_cancels(sender)]
-        cancels += [self._cancel_of(placed) for placed in gone if placed.id != new.id]
+        cancels += [self._cancel(placed.id) for placed in gone if placed.id != new.id]
         return Changes(plans, cancels, gone)
 
     def build(self, new: Placed, nonce: int) -> None:
@@ -184,13 +184,13 @@ class Schedule:
         self._forget(gone)
         senders = dict.fromkeys([*(placed.sender for placed in gone), *self._promote()])
         plans = [plan for sender in senders for plan in self._plans_of(sender, treasury[sender].nonce, None)]
-        cancels = [self._cancel_of(placed) for placed in gone]
+        cancels = [self._cancel(placed.id) for placed in gone]
         return Changes(plans, [*cancels, *(one for sender in senders for one in self._joint_cancels(sender))], gone)
 
     def withdraw_all(self) -> Changes:
         """Take everything off; nothing takes its place."""
         gone = [*self._placed, *self._standing_by]
-        cancels = [self._cancel_of(placed) for placed in gone]
+        cancels = [self._cancel(placed.id) for placed in gone]
         cancels += [self._cancel(_joint_key(sender, self.target_block)) for sender in sorted(self._joint)]
         self.start(self.target_block, self.base_fee)
         return Changes([], cancels, gone)
@@ -315,11 +315,8 @@ class Schedule:
         self._joint.discard(sender)
         return [self._cancel(_joint_key(sender, self.target_block))]
 
-    def _cancel_of(self, placed: Placed) -> CancelBundle:
-        return self._cancel(placed.id, twice=goes_twice(placed.find.opportunity))
-
-    def _cancel(self, key: Hash32, *, twice: bool = False) -> CancelBundle:
-        return CancelBundle(key, self.target_block, Reason.CONFLICTS_WITH_BETTER, twice)
+    def _cancel(self, key: Hash32) -> CancelBundle:
+        return CancelBundle(key, self.target_block, Reason.CONFLICTS_WITH_BETTER)
 
 
 def _joint_key(sender: Address, target_block: BlockNumber) -> Hash32:

@@ -148,29 +148,6 @@ async def test_a_bundle_is_on_the_spool_before_it_is_sent_and_then_expected(scen
     assert scene.core.counts["bundles_sent"] == len(scene.core.latencies_ns) == 1
 
 
-async def test_what_goes_twice_is_one_find_in_two_bundles_with_one_nonce(scene: Scene) -> None:
-    scene.does(msgspec.structs.replace(alices(), twice=True))
-    await scene.core.settled()
-    first, twin = scene.relays.sent
-    assert first.hash != twin.hash
-    assert first.own != twin.own
-    assert first.plan.replaces != twin.plan.replaces
-    ((one,), (other,)) = first.plan.executions, twin.plan.executions
-    assert msgspec.structs.replace(other, gas_limit=one.gas_limit) == one
-    (expected,) = scene.outcomes._sent.values()
-    assert set(expected.attempts) == {*first.own, *twin.own}
-    assert [signed.bundle_hash for signed in scene.of(BundleSigned)] == [first.hash, twin.hash]
-
-
-async def test_what_went_twice_is_withdrawn_twice(scene: Scene) -> None:
-    scene.does(msgspec.structs.replace(alices(), twice=True))
-    await scene.core.settled()
-    replaces = [sent.plan.replaces for sent in scene.relays.sent]
-    scene.does(CancelBundle(replaces[0], BlockNumber(2_000), Reason.VICTIM_GONE, twice=True))
-    await scene.core.settled()
-    assert scene.relays.withdrawn == replaces
-
-
 async def test_what_relays_answer_reaches_the_outcomes(scene: Scene) -> None:
     scene.relays.error = "refused: no"
     scene.does(alices())

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from benchmarks.market_generator import GWEI, HEAD, NOW, GeneratedMarket
-from node.pipeline import bundle
 from node.pipeline.bids import SHARES, bid_wei
 from node.pipeline.changes import changed
 from node.pipeline.events import (
@@ -372,34 +371,6 @@ def test_a_victim_that_is_gone_takes_its_bundle_with_it() -> None:
     effects = step(state, PendingGone(Hash32(victim.hash), "replaced"))
     assert [effect.reason for effect in effects if isinstance(effect, RecordDrop)] == [Reason.VICTIM_GONE]
     assert sent.replaces in [effect.replaces for effect in effects if isinstance(effect, CancelBundle)]
-
-
-@pytest.mark.parametrize("simulate", [True, False])
-@pytest.mark.parametrize(("beyond", "twice"), [(0, True), (1, False)])
-def test_what_is_worth_much_goes_out_and_is_withdrawn_twice(
-    monkeypatch: pytest.MonkeyPatch, *, beyond: int, twice: bool, simulate: bool
-) -> None:
-    victim = swap_of(*busiest())
-    (found,) = plans(step(pipeline(MARKET), seen(victim)))
-    worth = found.executions[0].opportunity.gross_profit_wei
-    monkeypatch.setattr(bundle, "TWICE_FROM", worth + beyond)
-    state = pipeline(MARKET, settings(MARKET, simulate=simulate))
-    effects = step(state, seen(victim))
-    if simulate:
-        profits = tuple(execution.minimum_profit for execution in found.executions)
-        effects = step(state, BundleSimulated(found.id, None, profits, Gas(300_000), NOW))
-    assert [effect.twice for effect in effects if isinstance(effect, SignAndSubmit)] == [twice]
-    gone = step(state, PendingGone(Hash32(victim.hash), "replaced"))
-    assert [effect.twice for effect in gone if isinstance(effect, CancelBundle)] == [twice]
-
-
-def test_a_bundle_of_several_finds_goes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "TWICE_FROM", 0)
-    state, effects = pipeline(MARKET), list[Effect]()
-    for spec, pool in V2:
-        effects += step(state, seen(swap_of(spec, pool, part=0.2, trader=spec.id.hex())))
-    sent = [effect for effect in effects if isinstance(effect, SignAndSubmit)]
-    assert {(len(effect.plan.executions) == 1, effect.twice) for effect in sent} == {(True, True), (False, False)}
 
 
 def test_a_quarantined_pool_is_in_no_plan_until_it_is_synced() -> None:
