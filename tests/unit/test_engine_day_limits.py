@@ -28,7 +28,8 @@ from tests.record_factories import found
 DAY_NS = 86_400 * 10**9
 TODAY = NOW // DAY_NS
 MARKET = small_market()
-LIMIT = Wei(10**19)
+LIMIT = Wei(10**21)
+"""More than all finds of a test may cost together."""
 USED = DayUse(TODAY, Wei(7), {ALICE: 10**30, BOB: 5})
 
 
