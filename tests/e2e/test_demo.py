@@ -39,6 +39,7 @@ FIELDS = {
     "tick_to_bundle_us",
     "errors",
     "network",
+    "processors",
     "expectations",
 }
 

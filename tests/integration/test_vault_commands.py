@@ -68,7 +68,7 @@ async def test_status_and_limits_tell_what_the_chain_has(vault: VaultShell) -> N
     assert stands["hot_key"] == HOT.address
     assert {each["symbol"] for each in stands["tokens"]} == {"WETH", "USDC", "USDT", "DAI", "WBTC"}
     told = await vault.shell.run("vault", "limits", "--safe", vault.safe)
-    assert "1 ETH in bids" in told.stdout
+    assert "4 ETH in bids" in told.stdout
     assert "principal       0" in told.stdout
     assert "gas             20 ETH" in told.stdout
     shown = await vault.shell.run("vault", "status", "--safe", vault.safe)
