@@ -207,9 +207,8 @@ async def _settled(scene: LiveDevnet, watch: ChainWatch) -> Mapping[str, LedgerS
         raise ScenarioFailed("\n  ".join([str(error), *differing])) from None
     for name, ledger in ledgers.items():
         counts = f"{ledger.submitted} sent, {len(ledger.landed)} in a block, {sum(ledger.missed.values())} missed"
-        scene.stage.expect(
-            True, f"{name}'s ledger is the chain's to the wei, nothing lost, every miss with its reason: {counts}"
-        )
+        what = f"{name}'s ledger is the chain's to the wei, nothing lost, every miss with its reason: {counts}"
+        scene.stage.expect(not differing, what)
     return ledgers
 
 
