@@ -72,6 +72,23 @@ async def run_devnet(config: DevnetConfig, home: Home, progress: Progress, on_re
                 folder.clear()
 
 
+def record_of(relay: Relay, config: RelayConfig, world: World, log_folder: Path) -> RunRecord:
+    """Return the endpoints of a relay that listens in this process."""
+    return RunRecord(
+        pid=os.getpid(),
+        chain_id=config.chain_id,
+        seed=config.seed,
+        block_time_seconds=config.block_time_seconds,
+        lockstep=config.lockstep,
+        rpc_url=relay.public_url,
+        ws_url=relay.ws_url,
+        admin_url=relay.admin_url,
+        builder_urls={builder.name: relay.builder_url(builder.name) for builder in config.builders},
+        manifest_path=str(world.manifest_path),
+        log_folder=str(log_folder),
+    )
+
+
 @contextlib.asynccontextmanager
 async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Path) -> AsyncIterator[Running]:
     """Start the parts on a loaded world; nothing but wiring."""
@@ -88,19 +105,7 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
         lockstep_participants=max(1, (len(PARTICIPANTS) if config.actors else 0) + config.participants),
     )
     async with Anvil(anvil_binary, options, logs / "anvil.log") as anvil, Relay(relay_config, anvil.url) as relay:
-        record = RunRecord(
-            pid=os.getpid(),
-            chain_id=world.manifest.chain_id,
-            seed=config.seed,
-            block_time_seconds=config.block_time_seconds,
-            lockstep=config.lockstep,
-            rpc_url=relay.public_url,
-            ws_url=relay.ws_url,
-            admin_url=relay.admin_url,
-            builder_urls={builder.name: relay.builder_url(builder.name) for builder in relay_config.builders},
-            manifest_path=str(world.manifest_path),
-            log_folder=str(logs),
-        )
+        record = record_of(relay, relay_config, world, logs)
         actors = actors_process(config, record, logs) if config.actors else None
         yield Running(record, world.manifest, anvil, relay, actors)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,10 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
+from devnet.app import record_of
 from devnet.demo.operators import EVERYTHING, PreparedNode, prepare_node
 from devnet.relay.app import Relay
 from devnet.relay.config import RelayConfig
-from devnet.run_folder import RunRecord
 from devnet.world import World
 from node.clock import SystemClock
 from node.config import Config, LenderConfig, Mode
@@ -58,19 +57,7 @@ def told(config: Config) -> Told:
 
 def prepared(relay: Relay, world: World, config: RelayConfig, folder: Path, operator: int = 0) -> PreparedNode:
     """A node of one operator that follows everything, for a devnet in this process."""
-    record = RunRecord(
-        pid=os.getpid(),
-        seed=config.seed,
-        manifest_path="",
-        log_folder=str(folder),
-        rpc_url=relay.public_url,
-        ws_url=relay.ws_url,
-        admin_url=relay.admin_url,
-        builder_urls={builder.name: relay.builder_url(builder.name) for builder in config.builders},
-        chain_id=config.chain_id,
-        block_time_seconds=config.block_time_seconds,
-        lockstep=config.lockstep,
-    )
+    record = record_of(relay, config, world, folder)
     return prepare_node(world.manifest.operators[operator], EVERYTHING, record, world.manifest, folder)
 
 

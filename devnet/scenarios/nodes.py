@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from devnet.app import actors_process
+from devnet.app import actors_process, record_of
 from devnet.config import DevnetConfig
 from devnet.demo.network_contracts import networks
 from devnet.demo.node_process import NodeProcess, left_running, start_command
@@ -154,7 +154,7 @@ async def live(stage: Stage, styles: Mapping[str, Style]) -> AsyncIterator[LiveD
     mark, nodes, parts = uuid.uuid4().hex, dict[str, LiveNode](), list[asyncio.Task[Any]]()
     async with contextlib.AsyncExitStack() as stack:
         relay = await stack.enter_async_context(Relay(config, stage.ground.anvil_url))
-        record = _record(stage, relay, config)
+        record = record_of(relay, config, stage.ground.world, stage.ground.folder)
         for prepared, cable in await _prepared(stage, stack, styles, record):
             clock = prepared.config_path.with_name("clock")
             clock.write_bytes(bytes(BYTES))
@@ -192,22 +192,6 @@ async def _prepared(
             raise ScenarioFailed(str(error)) from error
         found.append((prepared, cable))
     return found
-
-
-def _record(stage: Stage, relay: Relay, config: RelayConfig) -> RunRecord:
-    return RunRecord(
-        pid=os.getpid(),
-        seed=config.seed,
-        manifest_path=str(stage.ground.world.manifest_path),
-        log_folder=str(stage.ground.folder),
-        rpc_url=relay.public_url,
-        ws_url=relay.ws_url,
-        admin_url=relay.admin_url,
-        builder_urls={builder.name: relay.builder_url(builder.name) for builder in config.builders},
-        chain_id=config.chain_id,
-        block_time_seconds=config.block_time_seconds,
-        lockstep=False,
-    )
 
 
 def _wrong_clock(path: Path) -> dict[str, str]:
