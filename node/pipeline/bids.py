@@ -15,8 +15,7 @@ the bottom again, soon after a success there, seldom after failures.
 That is right on average, and for most finds the average is what comes. Not for one that outweighs all that has landed
 so far: nothing evens out what is lost with it. There the worst regret is kept small, beside the share that would have
 been best for such finds. Where others bid nothing, a share b regrets b; where they come as likely as not and bid just
-more, (1 - b) / 2. The worse of the two is least at a third. That also meets what is peculiar to the largest: who pays
-out of capital of his own takes a part of them only, and bids a part of that.
+more, (1 - b) / 2. The worse of the two is least at a third.
 Integers throughout, nothing random: the same outcomes give the same bids.
 """
 

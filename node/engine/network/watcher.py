@@ -134,10 +134,10 @@ class Watcher:
         for name, passes in zip(due, taken, strict=True):
             if not passes:
                 self._wait(name, header)
-        for name, _ in filter(lambda one: one[1], zip(due, taken, strict=True)):
+        first = next((name for name, passes in zip(due, taken, strict=True) if passes), None)
+        if first is not None:
             self.counts["reported"] += 1
-            await self._membership.report(name, due[name].evidence, header)
-            return
+            await self._membership.report(first, due[first].evidence, header)
 
     def _wait(self, name: Hash32, header: Header) -> None:
         case = self._cases[name]
