@@ -5,7 +5,6 @@ It runs in an environment of its own, which `scripts/setup-env` makes at need: i
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,42 +17,20 @@ from devnet.relay.app import Relay
 from devnet.rpc import RpcClient
 from protocol.ethereum.keccak import keccak256
 from tests.bundle_factories import GWEI, hex_of, prepare_chain
+from tests.programs import run, set_up
 from tests.relay_factories import blocks_on_demand
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300)]
 
-ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = "relay-conformance"
 CLIENT: Final = Path(__file__).with_name("flashbots_client.py")
-SETUP_SECONDS: Final = 240
 CLIENT_SECONDS: Final = 60
-
-
-async def run(*command: str | Path, given: bytes = b"", deadline: float) -> bytes:
-    """Run a program and return what it prints; fail with what it said when it fails or takes too long."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        said, complained = await asyncio.wait_for(process.communicate(given), deadline)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        pytest.fail(f"{command[-1]} took longer than {deadline:g} s")
-    if process.returncode:
-        pytest.fail(f"{command[-1]} ended with {process.returncode}:\n{complained.decode(errors='replace')[-4000:]}")
-    return said
 
 
 @pytest.fixture(scope="module")
 async def interpreter() -> Path:
     """The interpreter of the package's environment."""
-    await run(ROOT / "scripts" / "setup-env", ENVIRONMENT, deadline=SETUP_SECONDS)
-    return ROOT / f".venv-{ENVIRONMENT}" / "bin" / "python"
+    return await set_up(ENVIRONMENT)
 
 
 async def test_the_real_package_is_served_in_full(anvil: Anvil, interpreter: Path) -> None:

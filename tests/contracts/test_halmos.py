@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from devnet.home import Home
 from scripts.forge import compiler
 from scripts.halmos import Proof, checks, is_noticed, problems, proofs, prove, without_guards
-from scripts.tree import ROOT
 from tests.conftest import quiet
+from tests.programs import set_up
 
 PROVED = ["P7", "P12", "P14", "P15"]
 
@@ -56,15 +54,10 @@ def test_only_a_counterexample_shows_that_a_guard_is_missed() -> None:
     assert is_noticed([*found, *proofs({"test_results": {"a": [result("check_P7_c()", 1)]}})])
 
 
-async def set_up() -> None:
-    process = await asyncio.create_subprocess_exec(ROOT / "scripts" / "setup-env", "analysis")
-    assert await asyncio.wait_for(process.wait(), 240) == 0
-
-
 @pytest.mark.forge
 @pytest.mark.timeout(900)
 async def test_every_check_is_proved(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    await set_up()
+    await set_up("analysis")
     found = prove(compiler(home, quiet))
     with capsys.disabled():
         print("", *found, sep="\n")  # noqa: T201 what was proved is to be seen
@@ -75,6 +68,6 @@ async def test_every_check_is_proved(home: Home, capsys: pytest.CaptureFixture[s
 @pytest.mark.forge
 @pytest.mark.timeout(1800)
 async def test_no_proof_holds_without_its_guard(home: Home) -> None:
-    await set_up()
+    await set_up("analysis")
     noticed = {guard.name: is_noticed(found) for guard, found in without_guards(compiler(home, quiet))}
     assert noticed == dict.fromkeys(PROVED, True)

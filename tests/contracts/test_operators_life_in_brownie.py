@@ -6,8 +6,6 @@ It runs in brownie's own locked environment, whose web3 and eth-abi are others t
 
 from __future__ import annotations
 
-import asyncio
-import os
 from pathlib import Path
 
 import msgspec
@@ -19,13 +17,12 @@ from devnet.packages import Packages
 from devnet.protocols.venue_bindings import executor_bindings
 from devnet.rpc import RpcClient
 from devnet.world import World
-from scripts.tree import ROOT
 from tests.chain import Chain
 from tests.contracts.brownie_terms import Given, Told
+from tests.programs import run, set_up
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(420)]
 
-SETUP_SECONDS = 240
 LIFE_SECONDS = 150
 ETHER = 10**18
 PARTS = {
@@ -67,27 +64,10 @@ STEPS = (
 )
 
 
-async def run(*command: str | Path, deadline: float, home: Path | None = None, given: bytes = b"") -> bytes:
-    """Run a program in the clone and return what it prints; fail with what it said."""
-    pipe = asyncio.subprocess.PIPE
-    environ = {**os.environ, **({} if home is None else {"HOME": str(home)})}
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe
-    )
-    try:
-        said, complained = await asyncio.wait_for(process.communicate(given), deadline)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        pytest.fail(f"{command[-1]} took longer than {deadline:g} s")
-    assert process.returncode == 0, complained.decode(errors="replace")[-4_000:]
-    return said
-
-
 async def test_an_operator_joins_executes_is_slashed_is_rewarded_and_leaves(
     packages: Packages, world: World, tmp_path: Path
 ) -> None:
-    await run(ROOT / "scripts" / "setup-env", "contracts", deadline=SETUP_SECONDS)
+    python = await set_up("contracts")
     manifest = world.manifest
     async with Anvil(packages.anvil, AnvilOptions(load_state=world.state_path), tmp_path / "anvil.log") as anvil:
         given = Given(
@@ -99,13 +79,12 @@ async def test_an_operator_joins_executes_is_slashed_is_rewarded_and_leaves(
             secrets={part: account(name).secret.hex() for part, name in PARTS.items()},
             bindings=executor_bindings(manifest.contracts),
         )
-        python = ROOT / ".venv-contracts" / "bin" / "python"
         said = await run(
             python,
             "-m",
             "tests.contracts.brownie_life",
             deadline=LIFE_SECONDS,
-            home=tmp_path,
+            environment={"HOME": str(tmp_path)},
             given=msgspec.json.encode(given),
         )
         told = msgspec.json.decode(said, type=Told)

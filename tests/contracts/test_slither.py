@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from devnet.home import Home
 from scripts.forge import prepare
 from scripts.guards import copy_of_the_contracts
 from scripts.slither import Finding, analyse, differences, findings, problems, read_explanations
-from scripts.tree import ROOT
 from tests.conftest import quiet
+from tests.programs import set_up
 
 # What slither must find: whoever calls it sends anybody's ether anywhere.
 PLANTED = """
@@ -64,15 +63,10 @@ def test_an_explanation_says_something_once(tmp_path: Path, why: str) -> None:
         read_explanations(path)
 
 
-async def set_up() -> None:
-    process = await asyncio.create_subprocess_exec(ROOT / "scripts" / "setup-env", "analysis")
-    assert await asyncio.wait_for(process.wait(), 240) == 0
-
-
 @pytest.mark.forge
 @pytest.mark.timeout(900)
 async def test_no_finding_of_high_or_medium_impact_is_left_unexplained(home: Home) -> None:
-    await set_up()
+    await set_up("analysis")
     forge = await prepare(home, quiet)
     assert problems(forge) == []
 
@@ -81,7 +75,7 @@ async def test_no_finding_of_high_or_medium_impact_is_left_unexplained(home: Hom
 @pytest.mark.forge
 @pytest.mark.timeout(900)
 async def test_a_planted_bug_is_found(home: Home) -> None:
-    await set_up()
+    await set_up("analysis")
     forge = await prepare(home, quiet)
     with copy_of_the_contracts() as folder:
         source = folder / "contracts" / "src" / "HftToken.sol"

@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 from node.clock import Clock, SystemClock
 from node.engine.subscription import Channel, Socket, Subscription, SubscriptionLost, dial_websocket
 from tests.manual_clock import ManualClock
+from tests.pointing_server import pointing_server
 
 
 class FakeSocket:
@@ -219,22 +220,9 @@ async def test_a_refused_websocket_is_told_without_its_url() -> None:
 
 
 async def test_a_websocket_is_not_looked_for_where_the_node_points() -> None:
-    asked: list[str] = []
-
-    async def point(request: web.Request) -> web.StreamResponse:
-        asked.append(request.path)
-        return web.Response(status=307, headers={"Location": "/elsewhere"})
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", point)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
+    async with pointing_server() as (port, asked):
         with pytest.raises(SubscriptionLost, match=r"here: no WebSocket \(ClientError\)"):
-            await dial_websocket()("here", f"ws://127.0.0.1:{runner.addresses[0][1]}/")
-    finally:
-        await runner.cleanup()
+            await dial_websocket()("here", f"ws://127.0.0.1:{port}/")
     assert asked == ["/"]
 
 

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from aiohttp import web
 
 from node.desk.watch.rpc import WatchFailed, WatchRpc
+from tests.pointing_server import pointing_server
 
 
 async def test_nobody_is_asked_where_the_node_points() -> None:
-    asked: list[str] = []
-
-    async def point(request: web.Request) -> web.StreamResponse:
-        asked.append(request.path)
-        return web.Response(status=307, headers={"Location": "/elsewhere"})
-
-    app = web.Application()
-    app.router.add_post("/{path:.*}", point)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with WatchRpc(f"http://127.0.0.1:{runner.addresses[0][1]}/") as rpc:
-            with pytest.raises(WatchFailed, match="eth_chainId: DecodeError"):
-                await rpc.call("eth_chainId")
-    finally:
-        await runner.cleanup()
+    async with pointing_server() as (port, asked), WatchRpc(f"http://127.0.0.1:{port}/") as rpc:
+        with pytest.raises(WatchFailed, match="eth_chainId: DecodeError"):
+            await rpc.call("eth_chainId")
     assert asked == ["/"]
