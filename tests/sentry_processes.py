@@ -151,12 +151,12 @@ class Engine:
         assert self.link is not None
         await self.link.send(message)
 
-    async def hears(self, wanted: Callable[[AnyLinkMessage], bool], seconds: float = 20.0) -> AnyLinkMessage:
+    async def hears(self, wanted: Callable[[AnyLinkMessage], bool], seconds: float = 60.0) -> AnyLinkMessage:
         """Return the first message that is wanted, also of those before; bounded."""
         await self.until(lambda: any(wanted(message) for message in self.said), seconds)
         return next(message for message in self.said if wanted(message))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Return when the condition holds, which is looked at after each message. Raises AssertionError."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():

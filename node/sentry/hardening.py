@@ -17,6 +17,9 @@
    written alone: verified once, packed once, written in batches
 29 (ran) what a second host of our identity says never reaches us: nobody sends a message to whoever is its `from`, and
    what pretends to be ours is dropped: it is judged as any other, told, and not relayed
+30 (ran) any stream of a peer that fails has us forget its subscriptions, which it tells once a stream, also where the
+   one that told them lives or its next one has told them again: they go with the stream that tells them, and what we
+   write goes with ours
 Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
 """
 
@@ -33,6 +36,7 @@ from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import Ed25519PublicKey
 from libp2p.crypto.keys import PublicKey
 from libp2p.custom_types import TProtocol
+from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
@@ -144,7 +148,7 @@ Blame = Callable[[ID, Fault], bool]
 
 
 class HardenedPubsub(Pubsub):
-    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16 and 29.
+    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16, 29 and 30.
 
     `judge` takes a message's kind, data, publisher and forwarder, and raises GossipIgnore or GossipReject, or takes
     it: then it is relayed. `blame` tells whether a peer is to be cut off. `counts` counts what became of messages.
@@ -168,21 +172,31 @@ class HardenedPubsub(Pubsub):
         self.counts: Counter[str] = Counter()
         self._topics, self._judge, self._blame = topics, judge, blame
         self._records: dict[ID, bytes] = {}
+        self._read_streams: Counter[ID] = Counter()
 
-    async def continuously_read_stream(self, stream: INetStream) -> None:
-        """Read a peer's RPCs until its stream ends or it sends what is none."""
+    async def stream_handler(self, stream: INetStream) -> None:
+        """Read a peer's RPCs until its stream ends or it sends what is none; forget its subscriptions with the last."""
         peer = stream.muxed_conn.peer_id
-        buffer = bytearray()
+        self._read_streams[peer] += 1
         try:
-            while self.manager.is_running:
-                buffer += await stream.read(READ_BYTES)
-                while (rpc := next_rpc(buffer)) is not None:
-                    await self._take_rpc(rpc, peer, is_aside=self._is_aside(stream))
+            await self.continuously_read_stream(stream)
         except MalformedRpc as error:
             self.counts[error.fault.name] += 1
             self.blame(peer, error.fault)
             await stream.reset()
-            self._handle_dead_peer(peer)
+        except StreamError:
+            await stream.reset()
+        finally:
+            self._read_streams -= Counter([peer])
+            self._forget_all_subscriptions(peer)
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """Read a peer's RPCs. Raises StreamError when the stream ends, MalformedRpc at what is none."""
+        buffer = bytearray()
+        while self.manager.is_running:
+            buffer += await stream.read(READ_BYTES)
+            while (rpc := next_rpc(buffer)) is not None:
+                await self._take_rpc(rpc, stream.muxed_conn.peer_id, is_aside=self._is_aside(stream))
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message, *, is_aside: bool = False) -> None:
         """Judge a message, and relay it if it was taken. Nothing waits between `seen` and its mark.
@@ -242,7 +256,17 @@ class HardenedPubsub(Pubsub):
                 await stream.write(batch)
         except Exception:  # however a stream to a stranger ends, the peer's is all that ends
             self.counts["WRITE_FAILED"] += 1
-            self._handle_dead_peer(peer_id)
+            if self.peers.get(peer_id) is stream:
+                self._handle_dead_peer(peer_id)
+
+    async def handle_dead_peer_queue(self) -> None:
+        """Forget who has no connection any more, and write anew to whoever has another one than ours was on."""
+        async with self.dead_peer_receive_channel:
+            self.event_handle_dead_peer_queue_started.set()
+            async for peer in self.dead_peer_receive_channel:
+                ours = self.peers.get(peer)
+                if not self._peer_is_connected(peer) or (ours is not None and ours.muxed_conn.is_closed):
+                    self._handle_dead_peer(peer)
 
     def _is_aside(self, stream: INetStream) -> bool:
         """Tell whether a peer's stream comes on another connection than ours to it."""
@@ -274,6 +298,10 @@ class HardenedPubsub(Pubsub):
             self._records[peer] = record
             if not maybe_consume_signed_record(rpc, self.host, peer):
                 self.counts["BAD_RECORD"] += 1
+
+    def _forget_all_subscriptions(self, peer_id: ID) -> None:
+        if not self._read_streams[peer_id]:
+            super()._forget_all_subscriptions(peer_id)
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         self._records.pop(peer_id, None)

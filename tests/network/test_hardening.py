@@ -9,6 +9,7 @@ import pytest
 import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+from multiaddr import Multiaddr
 
 from node.sentry import hardening
 from node.sentry.hardening import (
@@ -217,6 +218,27 @@ async def test_16_a_peer_record_is_verified_once(monkeypatch: pytest.MonkeyPatch
         await stream.write(rpc(gossip_message("carol", envelope_of("carol"))))
         await until(lambda: len(alice.heard) == 1)
         assert (verified, alice.sentry.pubsub.counts["BAD_RECORD"]) == ([b"one", b"bad"], 1)
+
+
+@pytest.mark.parametrize("closing", [0, 1])
+def test_30_what_a_peer_subscribed_to_outlives_one_of_its_connections(closing: int) -> None:
+    @in_trio
+    async def scene() -> None:
+        async with running("alice", "bob") as nodes:
+            await until_joined(nodes)
+            alice, bob = (node.sentry for node in nodes)
+            there = [alice.host.get_network(), bob.host.get_network()]
+            others = [bob.id, alice.id]
+            await there[1].dial_addr(Multiaddr(alice.addresses[0].split("/p2p/")[0]), alice.id)
+            await until(lambda: len(there[0].get_connections(bob.id)) == len(there[1].get_connections(alice.id)) == 2)
+            await bob.pubsub.peers[alice.id].reset()  # bob writes on the second connection from now on
+            await until(lambda: bob.id not in alice.pubsub._read_streams)
+            await there[closing].get_connections(others[closing])[0].close()  # alice still wrote on the first
+            await until(lambda: len(there[0].get_connections(bob.id)) == len(there[1].get_connections(alice.id)) == 1)
+            await until_joined(nodes)
+            await still_gossips(nodes)
+
+    scene()
 
 
 @in_trio
