@@ -229,6 +229,11 @@ def scope_paused_query(contracts: NetworkContracts, subject: Hash32) -> Query[bo
     return Query(contracts.brake, encode_call("isScopePaused(bytes32)", subject), _truth)
 
 
+def removed_query(contracts: NetworkContracts, subject: Hash32) -> Query[bool]:
+    """Whether governance has taken a pool, token or venue out of use."""
+    return Query(contracts.parameters, encode_call("isRemoved(bytes32)", subject), _truth)
+
+
 def executor_query(contracts: NetworkContracts, executor: Address) -> Query[bool]:
     """Whether a contract may open orders."""
     return Query(contracts.ledger, encode_call("isExecutor(address)", address_to_hex(executor)), _truth)

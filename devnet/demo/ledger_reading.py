@@ -90,6 +90,23 @@ def read_ledger(path: Path, first_block: int, last_block: int) -> LedgerSummary:
         raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
 
 
+def pools_sent(path: Path, first_block: int) -> list[tuple[int, tuple[bytes, ...]]]:
+    """Read of each execution that was signed for `first_block` or later its block and the pools of its route.
+
+    Raises `LedgerUnreadable`.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            told = ledger.execute(
+                """SELECT DISTINCT e.target_block, e.opportunity_id, f.found FROM executions e
+                   JOIN opportunities f ON f.id = e.opportunity_id WHERE e.target_block >= ? ORDER BY 1, 2""",
+                (first_block,),
+            )
+            return [(block, tuple(leg.pool_id for leg in _FOUND.decode(found).legs)) for block, _, found in told]
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
+
+
 def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSummary:
     profit: defaultdict[str, int] = defaultdict(int)
     summary = LedgerSummary()

@@ -124,11 +124,12 @@ async def close_voting(stage: Stage) -> None:
     await stage.mine(await stage.reader.number(stage.contracts.governor, "votingPeriod()"))
 
 
-async def enforce(stage: Stage, proposal: Proposal) -> None:
-    """Queue and execute what has succeeded."""
+async def enforce(stage: Stage, proposal: Proposal) -> int:
+    """Queue and execute what has succeeded; return the block that executed it."""
     await stage.act(ANYBODY, governor_call(stage, "queue it", proposal.step_call(stage.contracts, "queue")))
     await stage.mine(await stage.reader.number(stage.contracts.timelock, "getMinDelay()"))
-    await stage.act(ANYBODY, governor_call(stage, "execute it", proposal.step_call(stage.contracts, "execute")))
+    done = await stage.act(ANYBODY, governor_call(stage, "execute it", proposal.step_call(stage.contracts, "execute")))
+    return int(done["blockNumber"], 16)
 
 
 async def state_of(stage: Stage, proposal: Proposal) -> State:

@@ -28,7 +28,7 @@ from protocol.signing import Domain
 from protocol.units import BlockNumber, ChainId, UnixSeconds, address_from_hex, address_to_hex
 
 BLOCK_SECONDS: Final = 2
-_GAS: Final = 4_000_000
+GAS: Final = 4_000_000
 _MOST_WEI_PER_GAS: Final = 10**11
 
 
@@ -113,7 +113,7 @@ class Stage:
             nonce=int(await self.rpc.call("eth_getTransactionCount", who.address, "latest"), 16),
             max_priority_fee_per_gas=0,
             max_fee_per_gas=_MOST_WEI_PER_GAS,
-            gas_limit=_GAS,
+            gas_limit=GAS,
             to=address_to_hex(action.to),
             value=action.value,
             data=action.data,
@@ -121,7 +121,12 @@ class Stage:
         raw = sign_dynamic_fee(fields, who.key)
         await self.rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
         await self.mine()
-        receipt: dict[str, Any] = await self.rpc.call("eth_getTransactionReceipt", "0x" + keccak256(raw).hex())
+        return await self.outcome(
+            who, action, await self.rpc.call("eth_getTransactionReceipt", "0x" + keccak256(raw).hex())
+        )
+
+    async def outcome(self, who: Account, action: Action, receipt: dict[str, Any]) -> Outcome:
+        """Say what became of an action that is in a block."""
         if receipt["status"] == "0x1":
             return Outcome(receipt, None)
         return Outcome(receipt, action.explain(await self._why(who, action, receipt["blockNumber"])))
@@ -129,7 +134,7 @@ class Stage:
     async def _why(self, who: Account, action: Action, block: str) -> bytes:
         """Ask again at the block in which it reverted, which it left as it was."""
         request = {"from": who.address, "to": address_to_hex(action.to), "data": "0x" + action.data.hex()}
-        request |= {"gas": hex(_GAS), "value": hex(action.value)}
+        request |= {"gas": hex(GAS), "value": hex(action.value)}
         try:
             await self.rpc.call("eth_call", request, block)
         except RpcError as error:

@@ -19,7 +19,7 @@ from node.pipeline.events import (
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.placed import Changes, Placed
-from node.pipeline.plans import Bid, BundlePlan
+from node.pipeline.plans import Bid, BundlePlan, Opportunity
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
@@ -155,6 +155,17 @@ def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> li
     return _withdrawn(state, state.schedule.withdraw(opportunity_id, state.treasury), reason)
 
 
+def is_taken_out(state: PipelineState, opportunity: Opportunity) -> bool:
+    """Whether a pool, a token or the lender of a find is out of use."""
+    market = state.market
+    if not market.takes_out:
+        return False
+    return market.is_taken_out(None, [opportunity.loan.lender.address]) or any(
+        market.is_taken_out(step.family, (step.pool_id, step.address, step.token_in, step.token_out))
+        for step in opportunity.steps
+    )
+
+
 def take_all_off(state: PipelineState, reason: Reason) -> list[Effect]:
     """Withdraw all that is on its way to the next block; nothing is sent in its place."""
     return _withdrawn(state, state.schedule.withdraw_all(), reason)
@@ -193,6 +204,7 @@ def question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: 
         in_flight=len(state.schedule) - leaving,
         quarantined=quarantined,
         trusted=trusted,
+        taken_out=is_taken_out(state, find.opportunity),
     )
 
 

@@ -244,9 +244,15 @@ def kill_switch_set(state: PipelineState, event: KillSwitchSet) -> list[Effect]:
 
 
 def network_read(state: PipelineState, event: NetworkRead) -> list[Effect]:
-    """Take the network in as it is now."""
-    state.network = event.view
-    return []
+    """Take the network in as it is now; withdraw what goes through a pool that is out of use."""
+    view = state.network = event.view
+    state.market.take_out(view.removed, view.removed_families)
+    state.lenders.take_out(view.removed)
+    effects: list[Effect] = []
+    for placed in tuple(state.outstanding.values()):
+        if coordination.is_taken_out(state, placed.find.opportunity):
+            effects += coordination.take_off(state, placed.find.opportunity.id, Reason.TAKEN_OUT_OF_USE)
+    return effects
 
 
 def order_answered(state: PipelineState, event: OrderAnswered) -> list[Effect]:

@@ -25,6 +25,7 @@ class LenderBook:
         self._configured: dict[Address, list[FlashLender]] = {}
         self._available: dict[tuple[Address, Address], TokenAmount] = {}
         self._pools = pools
+        self._removed: frozenset[bytes] = frozenset()
         for lender in lenders:
             self._configured.setdefault(lender.token, []).append(lender)
             if lender.available is not None:
@@ -41,6 +42,10 @@ class LenderBook:
     def read(self, lender: Address, token: Address, available: TokenAmount) -> None:
         """Take in how much a configured lender has."""
         self._available[lender, token] = available
+
+    def take_out(self, removed: frozenset[bytes]) -> None:
+        """Borrow from none of these addresses; whether a pool lends the market says."""
+        self._removed = removed
 
     def cheapest(self, token: Address) -> FlashLender | None:
         """The lender with the lowest fee that has anything; None if nobody lends the token."""
@@ -72,6 +77,8 @@ class LenderBook:
         return None
 
     def _has(self, lender: FlashLender) -> TokenAmount | None:
+        if lender.address in self._removed:
+            return 0
         if lender.kind is LenderKind.UNISWAP_V3:
             return lender.available
         return self._available.get((lender.address, lender.token))

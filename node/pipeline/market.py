@@ -6,7 +6,7 @@ last blocks undoes them. Pending transactions never come here: they are an `Over
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from struct import Struct
 
 import msgspec
@@ -67,6 +67,8 @@ class Market:
         self._token_number: dict[Address, int] = {}
         self._quarantined: dict[int, str] = {}
         self._trusted: dict[Address, bool] = {}
+        self._removed: frozenset[bytes] = frozenset()
+        self._removed_families: frozenset[PoolFamily] = frozenset()
         self._pools_of_token: dict[Address, list[int]] = {}
         self._starts = [self._token(token) for token in profit_tokens]
         self._coin = next(iter(profit_tokens), ZERO_ADDRESS)
@@ -199,18 +201,40 @@ class Market:
             self._may_trade[pool] = self._is_for_trading(pool)
             self.refresh(pool)
 
+    def take_out(self, removed: frozenset[bytes], families: frozenset[PoolFamily]) -> None:
+        """Let nothing trade any more but what is not in these: pools' ids, addresses of pools and tokens, families."""
+        if (removed, families) == (self._removed, self._removed_families):
+            return
+        self._removed, self._removed_families = removed, families
+        for pool, could in enumerate(self._may_trade):
+            self._may_trade[pool] = self._is_for_trading(pool)
+            if self._may_trade[pool] != could:
+                self.refresh(pool)
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether anything is out of use."""
+        return bool(self._removed or self._removed_families)
+
+    def is_taken_out(self, family: str | None, names: Iterable[bytes]) -> bool:
+        """Whether a venue of this family, with this id, address and tokens, is out of use."""
+        return family in self._removed_families or not self._removed.isdisjoint(names)
+
     def _as_routed(self, spec: PoolSpec) -> tuple[Address, ...]:
         if not spec.holds_ether or self._coin in spec.tokens:  # between ether and the coin nothing is to be had
             return spec.tokens
         return (self._coin, *spec.tokens[1:])
 
     def _is_for_trading(self, pool: int) -> bool:
-        """Whether the executor has a venue for it and its tokens are trusted, but for a share that is not traded."""
+        """Whether the executor has a venue for it, it is not out of use, and its tokens are trusted, but for a share
+        that is not traded.
+        """
         spec = self.specs[pool]
         share = None if spec.is_share else spec.address
         return (
             spec.family in self._traded
             and spec.can_be_called
+            and not self.is_taken_out(spec.family, (spec.id, spec.address, *spec.tokens))
             and all(self._trusted.get(token, False) for token in self.routed[pool] if token != share)
         )
 

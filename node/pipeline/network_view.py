@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from node.pipeline.pools import PoolFamily
 from protocol.leaders import Turn
 from protocol.units import Address, BasisPoints, BlockNumber, Wei
 
@@ -38,3 +39,7 @@ class NetworkView(msgspec.Struct, frozen=True):
     relays: int
     relays_usable: int
     executor_live: bool
+    removed: frozenset[bytes] = frozenset()
+    """What governance took out of use: pools' ids, and addresses of pools, tokens and lenders."""
+    removed_families: frozenset[PoolFamily] = frozenset()
+    """Whose venue it took out of use."""

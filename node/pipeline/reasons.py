@@ -127,6 +127,12 @@ class Reason(StrEnum):
         "A pool on the route disagreed with the chain and is quarantined.",
         "See the audit's alert; a resync ends the quarantine.",
     )
+    TAKEN_OUT_OF_USE = (
+        "taken_out_of_use",
+        Stage.RISK,
+        "Governance took a pool, token or venue on the route out of use, for ever.",
+        "None: `hftnode gov list --all` shows the proposal.",
+    )
     TOKEN_REFUSED = (
         "token_refused",
         Stage.RISK,

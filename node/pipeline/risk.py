@@ -67,6 +67,8 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     in_flight: int
     quarantined: bool
     trusted: bool
+    taken_out: bool = False
+    """By governance, whatever else is true of it."""
 
 
 class RiskGate:
@@ -99,6 +101,8 @@ class RiskGate:
             reason = Reason.HEAD_STALE
         elif question.opportunity.target_block != question.next_block:
             reason = Reason.OPPORTUNITY_STALE
+        elif question.taken_out:
+            reason = Reason.TAKEN_OUT_OF_USE
         elif question.quarantined:
             reason = Reason.POOL_QUARANTINED
         elif not question.trusted:

@@ -24,6 +24,7 @@ from node.engine.network.registry import Registry
 from node.engine.rpc import RpcError
 from node.identity import peer_id_hash
 from node.records import TransactionSent
+from protocol.ethereum.abi import encode_call
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
 from protocol.units import Address, BlockNumber, ChainId, EpochNumber, UnixSeconds, address_from_hex
@@ -220,3 +221,26 @@ async def test_who_is_not_an_operator_owes_nothing(scene: Scene, chain: Chain) -
     assert not scene.membership.counts
     async with RpcClient(scene.chain.rpc.url) as rpc:
         assert await rpc.call("txpool_content") == {"pending": {}, "queued": {}}
+
+
+async def test_what_governance_removes_is_known_at_that_block_and_again_after_a_restart(
+    scene: Scene, world_anvil: Anvil, world: World
+) -> None:
+    await scene.follow()
+    token, pool_id = bytes(address_from_hex(world.manifest.token("DAI").address)), bytes(range(1, 33))
+    parameters, timelock = (
+        "0x" + one.hex() for one in (scene.registry.contracts.parameters, scene.registry.contracts.timelock)
+    )
+    await scene.chain.rpc.call("anvil_impersonateAccount", timelock)
+    await scene.chain.rpc.call("anvil_setBalance", timelock, hex(10**18))
+    for subject in (token.rjust(32, b"\0"), pool_id):
+        call = {"from": timelock, "to": parameters, "data": "0x" + encode_call("remove(bytes32)", subject).hex()}
+        await scene.chain.rpc.call("eth_sendTransaction", call)
+
+    await scene.chain.mine()
+    await scene.follow()
+
+    assert scene.registry.removed == {token, pool_id}
+    again = Registry(scene.registry._endpoints, scene.registry._multicall, scene.registry.contracts, BlockNumber(0))
+    await again.follow(await scene.header())
+    assert again.removed == {token, pool_id}

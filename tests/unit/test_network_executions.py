@@ -93,8 +93,8 @@ async def test_a_read_that_fails_after_the_logs_came_loses_no_payment(monkeypatc
     async def epochs(*_: object) -> None:
         return None
 
-    async def paused(*_: object) -> list[bool]:
-        return [False]
+    async def paused(queries: list[object], *_: object) -> list[bool]:
+        return [False] * len(queries)
 
     followed.head = header(10)
     for name, stands_in in (

@@ -39,6 +39,7 @@ from node.errors import NodeError
 from node.link import GossipHeard, NetworkStatus, PeerAsks
 from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.pipeline.network_view import NetworkView
+from node.pipeline.pools import PoolFamily
 from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
@@ -76,6 +77,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     finder_floor_bps: BasisPoints
     takes_orders: bool
     relays: int
+    venues: Mapping[bytes, PoolFamily] = {}
+    """Whose pools a factory, a vault or a manager makes."""
     policies: Mapping[str, AlertAction] = {}
     """Kind of alert to what follows from one that is confirmed."""
 
@@ -292,6 +295,8 @@ class NetworkPart:
             relays=terms.relays,
             relays_usable=self.relays_usable(),
             executor_live=vault.is_live,
+            removed=registry.removed,
+            removed_families=frozenset(terms.venues[one] for one in registry.removed if one in terms.venues),
         )
         self.feed(NetworkRead(view))
 

@@ -25,6 +25,7 @@ from governance.network import (
     operator_query,
     parameter_query,
     paused_query,
+    removed_query,
 )
 from governance.policy import Parameter
 from node.engine.endpoints import Endpoints
@@ -41,6 +42,7 @@ from protocol.gossip import MAX_OPERATORS
 from protocol.leaders import EpochTable, Leaders, Turn
 from protocol.units import (
     ADDRESS_BYTES,
+    HASH_BYTES,
     Address,
     BasisPoints,
     BlockNumber,
@@ -59,8 +61,10 @@ REREAD_BLOCKS: Final = 64
 KEY_OUTLIVES_BLOCKS: Final = 64
 """A key that ended so recently is still told to the sentry: what it signed may be on its way."""
 _HOT_KEY_SET: Final = keccak256(b"HotKeySet(address,address,address)")
+_REMOVED: Final = keccak256(b"Removed(bytes32)")
 _EXECUTED: Final = keccak256(b"Executed(bytes32,bytes32,address,address,address,uint256,uint256,uint256)")
 _KEY_TOPICS: Final = 4
+_REMOVED_TOPICS: Final = 2
 EXECUTIONS_REMEMBERED: Final = 4_096
 _Answer = TypeVar("_Answer")
 _LOG: Final = logging.getLogger("hftnode.engine.network")
@@ -108,6 +112,8 @@ class Registry:
         """Who has checked in for the epochs that are known."""
         self.rolled: frozenset[EpochNumber] = frozenset()
         self.is_paused = False
+        self.removed: frozenset[bytes] = frozenset()
+        """Pools, tokens and venues that governance has taken out of use: their addresses, or pools' ids."""
         self.fee_bps = BasisPoints(0)
         self.head: Header | None = None
         self.executed: list[ExecutedOrder] = []
@@ -116,6 +122,8 @@ class Registry:
         self._tells_from: BlockNumber | None = None
         self._endpoints, self._multicall, self._next = endpoints, multicall, from_block
         self._accounts: dict[Address, None] = {}
+        self._subjects: dict[Hash32, None] = {}
+        """What was ever told to be removed; each took a vote."""
         self._staked: frozenset[Address] = frozenset()
         self._is_stale = True
 
@@ -146,10 +154,14 @@ class Registry:
                 account, key = (Address(bytes(topic[-ADDRESS_BYTES:])) for topic in log.topics[1:3])
                 self._accounts[account] = None
                 self.keys.setdefault(key, _unread(account))
+            if len(log.topics) == _REMOVED_TOPICS and log.topics[0] == _REMOVED:
+                self._subjects[Hash32(bytes(log.topics[1]))] = None
         by_contract = {Address(bytes(log.address)) for log in told}
         contracts = self.contracts
         if is_stale or by_contract & {contracts.staking, contracts.parameters}:
             await self._read_operators(header)
+        if is_stale or contracts.parameters in by_contract:
+            await self._read_removed(header)
         if is_stale or contracts.ledger in by_contract or self._begins_epoch(header):
             await self._read_epochs(header)
         if is_stale or self.is_paused or contracts.brake in by_contract:
@@ -239,6 +251,13 @@ class Registry:
         self.peers = frozenset(one.peer_id_hash for one in self.operators.values())
         self._staked = frozenset(one.account for one in records if one.active or one.leaving)
 
+    async def _read_removed(self, header: Header) -> None:
+        subjects = list(self._subjects)
+        are_removed = await self.ask([removed_query(self.contracts, subject) for subject in subjects], header)
+        self.removed = frozenset(
+            _name_of(subject) for subject, is_gone in zip(subjects, are_removed, strict=True) if is_gone
+        )
+
     def _begins_epoch(self, header: Header) -> bool:
         return self.leaders is not None and header.number % self.leaders.rules.length == 0
 
@@ -309,6 +328,12 @@ def _executed_order(log: _LogJson) -> ExecutedOrder:
         block=BlockNumber(int(log.block_number)),
         block_hash=Hash32(bytes(log.block_hash)),
     )
+
+
+def _name_of(subject: Hash32) -> bytes:
+    """What a subject names: an address, which stands padded on the left, or a pool by its id."""
+    padding = HASH_BYTES - ADDRESS_BYTES
+    return subject if any(subject[:padding]) else subject[padding:]
 
 
 def _unread(account: Address) -> HotKeyRecord:

@@ -159,6 +159,11 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
         finder_floor_bps=network.finder_floor,
         takes_orders=network.takes_orders,
         relays=len(config.relays),
+        venues={
+            address: factory.family
+            for factory in config.protocols.factories
+            for address in (factory.address, *factory.pool_factories)
+        },
         policies={policy.kind.value: policy.action for policy in network.policies},
     )
 
