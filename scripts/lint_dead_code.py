@@ -21,13 +21,12 @@ OVERRIDES = (
     "_measure_rtt_loop",
     "add_protocols",
     "consume_peer_record",
-    "continuously_read_stream",
-    "stream_handler",
     "handle_incoming",
     "handle_dead_peer_queue",
     "handle_sending_messages",
     "new_conn",
     "put",
+    "stream_handler",
 )
 NAMES = ("test_*", "pytest_*", "visit_*", "__*__", "_generate_next_value_")
 DECORATORS = (

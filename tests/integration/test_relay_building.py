@@ -27,24 +27,6 @@ async def relay(anvil: Anvil) -> AsyncIterator[Relay]:
         yield relay
 
 
-@pytest.fixture
-async def rpc(relay: Relay) -> AsyncIterator[RpcClient]:
-    async with RpcClient(relay.public_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(relay: Relay) -> AsyncIterator[RpcClient]:
-    async with RpcClient(relay.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def socket(relay: Relay) -> AsyncIterator[Socket]:
-    async with open_socket(relay.ws_url) as opened:
-        yield opened
-
-
 async def send_bundle(relay: Relay, *transactions: SignedTransaction) -> dict[str, Any]:
     bundle = {
         "txs": [hex_of(transaction.raw) for transaction in transactions],

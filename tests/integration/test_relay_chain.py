@@ -26,7 +26,6 @@ from tests.relay_factories import (
     blocks_on_demand,
     fund,
     hex_of,
-    open_socket,
     transfer,
 )
 
@@ -45,27 +44,6 @@ async def relay(anvil: Anvil) -> AsyncIterator[Relay]:
         await rpc.call("anvil_setCode", LOGGER_ADDRESS, hex_of(LOGGER))
     async with Relay(blocks_on_demand(), anvil.url) as relay:
         yield relay
-
-
-@pytest.fixture
-async def rpc(relay: Relay) -> AsyncIterator[RpcClient]:
-    """The public endpoint."""
-    async with RpcClient(relay.public_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(relay: Relay) -> AsyncIterator[RpcClient]:
-    """The devnet's controls."""
-    async with RpcClient(relay.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def socket(relay: Relay) -> AsyncIterator[Socket]:
-    """A WebSocket to the public endpoint."""
-    async with open_socket(relay.ws_url) as opened:
-        yield opened
 
 
 async def send(rpc: RpcClient, *transactions: Any) -> list[str]:

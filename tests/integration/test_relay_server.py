@@ -41,18 +41,6 @@ async def relay(anvil: Anvil) -> AsyncIterator[Relay]:
 
 
 @pytest.fixture
-async def rpc(relay: Relay) -> AsyncIterator[RpcClient]:
-    async with RpcClient(relay.public_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(relay: Relay) -> AsyncIterator[RpcClient]:
-    async with RpcClient(relay.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         yield session
