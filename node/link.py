@@ -141,6 +141,8 @@ class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     cycles: int
     tokens_trusted: int
     tokens_refused: int
+    tokens_unpriced: list[str]
+    """Profit tokens of which our pools tell no price, so that finds in them are not taken; addresses."""
     pending_seen: int
     pending_read: int
     opportunities: dict[str, int]

@@ -122,6 +122,7 @@ def engine_status(phase: str = "running") -> EngineStatus:
         cycles=312,
         tokens_trusted=9,
         tokens_refused=3,
+        tokens_unpriced=["0x" + "c2".rjust(40, "0")],
         pending_seen=5000,
         pending_read=4000,
         opportunities={"backrun": 7},

@@ -69,6 +69,10 @@ def _sees(found: NodeStatus, engine: EngineStatus) -> Table:
     quarantined = f", {engine.pools_quarantined} quarantined" if engine.pools_quarantined else ""
     grid.add_row("market", f"{engine.pools:,} pools{quarantined}, {engine.cycles:,} cycles, "
                  f"{engine.tokens_trusted} tokens trusted, {engine.tokens_refused} refused")  # fmt: skip
+    if engine.tokens_unpriced:
+        grid.add_row(
+            "no price", Text(f"{', '.join(engine.tokens_unpriced)}: finds in it are not taken", style="yellow")
+        )
     rate = _rate(found, engine)
     grid.add_row("mempool", f"{engine.pending_seen:,} seen{rate}, {engine.pending_read:,} of them swaps that we read")
     return grid

@@ -55,6 +55,7 @@ def _of_engine(status: NodeStatus) -> Iterator[Metric]:
         "cycles": ("Cycles that are screened.", engine.cycles),
         "tokens_trusted": ("Tokens that may take part.", engine.tokens_trusted),
         "tokens_refused": ("Tokens that may not.", engine.tokens_refused),
+        "tokens_unpriced": ("Profit tokens without a price: finds in them are not taken.", len(engine.tokens_unpriced)),
         "spooled_entries": ("Ledger entries that the desk has not acknowledged.", engine.spooled),
     }
     for name, (meaning, value) in gauges.items():

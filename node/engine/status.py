@@ -13,6 +13,7 @@ from node.engine.relays import Relays
 from node.engine.spool import Spool
 from node.engine.treasury import Treasury
 from node.link import EngineStatus
+from node.pipeline.state import PipelineState
 from protocol.units import UnixMilliseconds, address_to_hex
 
 _NS_PER_US: Final = 1_000
@@ -44,9 +45,10 @@ class StatusTeller:
         market, now_ms = state.market, self._wall_ns() // _NS_PER_MS
         age = now_ms - feed.head_timestamp * _MS_PER_SECOND if feed.head_timestamp else 0
         dropped = {reason.value: count for reason, count in state.dropped.items()}
+        phase = feed.phase if self.is_warm or feed.phase != "running" else "warming up"
         return EngineStatus(
             at=UnixMilliseconds(now_ms),
-            phase=feed.phase if self.is_warm or feed.phase != "running" else "warming up",
+            phase=phase,
             mode=self._config.mode.value,
             head_number=feed.head_number,
             head_age_ms=max(0, age),
@@ -55,6 +57,7 @@ class StatusTeller:
             cycles=len(market.index.cycles),
             tokens_trusted=feed.tokens_trusted,
             tokens_refused=feed.tokens_refused,
+            tokens_unpriced=_unpriced(state) if phase == "running" else [],
             pending_seen=feed.pending_seen,
             pending_read=feed.pending_read,
             opportunities=dict(core.opportunities),
@@ -77,6 +80,11 @@ def percentiles_us(latencies_ns: Sequence[int]) -> dict[str, int]:
     last = len(ranked) - 1
     places = {"p50": last // 2, "p99": (last * 99) // 100, "max": last}
     return {name: ranked[place] // _NS_PER_US for name, place in places.items()}
+
+
+def _unpriced(state: PipelineState) -> list[str]:
+    tokens = zip(state.settings.profit_tokens, state.search.prices, strict=True)
+    return [address_to_hex(token.address) for token, price in tokens if price is None]
 
 
 def _with_counts(dropped: dict[str, int], counts: Mapping[str, int]) -> dict[str, int]:

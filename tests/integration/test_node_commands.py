@@ -246,7 +246,8 @@ async def test_status_on_one_screen(node: DeskProcess) -> None:
 
     for told in (
         "alice · live · healthy", "desk", "engine", "supervisor", "restarts", "1234 0.8 s old", "behind by 4 blocks",
-        "40 pools 1 quarantined 312 cycles 9 tokens trusted 3 refused", "5000 seen", "5 backrun",
+        "40 pools 1 quarantined 312 cycles 9 tokens trusted 3 refused", "finds in it are not taken",
+        "5000 seen", "5 backrun",
         "3 sent; 2 executions included 1 missed", "1 outbid: Somebody else took it", "p99 1.9 ms", "net profit",
         "would have earned", "2 in spool",
     ):  # fmt: skip

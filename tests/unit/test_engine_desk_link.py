@@ -30,8 +30,9 @@ class QuickClock(SystemClock):
 def status() -> EngineStatus:
     return EngineStatus(
         at=UnixMilliseconds(1), phase="running", mode="live", head_number=1, head_age_ms=0, pools=0,
-        pools_quarantined=0, cycles=0, tokens_trusted=0, tokens_refused=0, pending_seen=0, pending_read=0,
-        opportunities={}, dropped={}, bundles_sent=0, tick_to_bundle_us={}, rpcs={}, relays={}, hot_keys={}, spooled=0,
+        pools_quarantined=0, cycles=0, tokens_trusted=0, tokens_refused=0, tokens_unpriced=[], pending_seen=0,
+        pending_read=0, opportunities={}, dropped={}, bundles_sent=0, tick_to_bundle_us={}, rpcs={}, relays={},
+        hot_keys={}, spooled=0,
     )  # fmt: skip
 
 

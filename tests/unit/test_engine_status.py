@@ -18,10 +18,11 @@ from node.engine.status import StatusTeller, percentiles_us
 from node.engine.treasury import Treasury
 from node.keyfile import KeystoreError, Password, PasswordUnusable, write_keystore
 from node.pipeline.plans import LenderKind
+from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from protocol.ethereum.abi import selector
 from protocol.ethereum.keccak import keccak256
-from protocol.units import Address, Wei, address_to_hex
+from protocol.units import Address, BasisPoints, BlockNumber, Wei, address_to_hex
 from tests.config_factories import config_in, numbered
 from tests.fake_chain_node import FakeNode, endpoints_to
 from tests.unit.test_engine_core import Scene
@@ -69,6 +70,18 @@ async def test_the_status_has_the_words_of_all_parts(tmp_path: Path) -> None:
     assert (told.bundles_sent, told.spooled, told.relays) == (4, 0, {"swift": "ok"})
     assert (told.pending_seen, told.pending_read) == (9, 4)
     assert told.pools == len(scene.core.state.market.specs) > 0
+
+
+async def test_a_profit_token_whose_price_our_pools_do_not_tell_is_named_once_the_node_runs(tmp_path: Path) -> None:
+    scene = Scene()
+    state = scene.core.state
+    _, *others = [token.address for token in state.settings.profit_tokens]
+    state.search.set_prices([ReferencePrice(1, 1, BasisPoints(0), BlockNumber(7))] + [None] * len(others), Wei(0))
+    tell = teller(scene, tmp_path)
+    assert others
+    assert not tell().tokens_unpriced
+    tell.is_warm = True
+    assert tell().tokens_unpriced == [address_to_hex(token) for token in others]
 
 
 @pytest.mark.parametrize(
