@@ -1,9 +1,10 @@
-"""`scripts/test market --faults`: shows that the market's checks find a fault in each family. Plants one at a time.
+"""`scripts/test market --faults`: shows that the market's checks find a fault in each family, two faults at a time.
 
 A planted fault is `tests/market/faults/<name>.patch`, with three lines above the diff: `Family:` whose maths or reading
 of logs it breaks (`one or other` where two share the code), `Plants:` what is wrong, `Found by:` what must fail: `fuzz`
-(the differential fuzz, told the family's name), `vectors KIND` (recorded answers of the real chain), or `test PATH`
-(where a family has neither). Each is applied to a copy of the tree; without any fault the same checks must pass there.
+(the differential fuzz over that family), `vectors KIND` (recorded answers of the real chain), or `test PATH` (where a
+family has neither). Each is applied to a copy of the tree, and is alone there; without any fault the same checks must
+pass.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.tree import ROOT
@@ -25,8 +29,10 @@ FUZZ_SECONDS = 60
 """At most: the fuzz ends at the first thing that differs."""
 CLEAN_SECONDS = 15
 SEED = 6
+COPIES = 2
 _DEADLINE_SECONDS = 400
 _DIFFERS = "DIFFERS"
+_OR = " or "
 _NOT_COLLECTED = 2
 """How pytest ends where an assertion fails before the first test: cases that are computed by what is tested."""
 
@@ -64,11 +70,12 @@ def _read(path: Path) -> Fault:
         raise ValueError(f"{path.name}: no line {missing} above the diff") from missing
 
 
-def command(found_by: str, seconds: int) -> list[str]:
-    """The command line of a check. Raises `ValueError` for one that is not known."""
+def command(found_by: str, family: str, seconds: int) -> list[str]:
+    """The command line of a check; `family` empty: the fuzz over all. Raises `ValueError` for a check not known."""
     kind, _, what = found_by.partition(" ")
     if kind == "fuzz" and not what:
-        return [sys.executable, "-m", "tests.market", str(seconds), str(SEED)]
+        only = family.split(_OR) if family else []
+        return [sys.executable, "-m", "tests.market", str(seconds), str(SEED), *only]
     if kind == "vectors" and what:
         return [sys.executable, "-m", "tests.market.one_kind", what]
     if kind == "test" and what:
@@ -80,7 +87,7 @@ def judge(found_by: str, family: str, seconds: int, copy: Path) -> Finding:
     """Run a check on the copy. Raises `subprocess.TimeoutExpired`."""
     begun = time.monotonic()
     done = subprocess.run(
-        command(found_by, seconds),
+        command(found_by, family, seconds),
         cwd=copy,
         env={"HFTNODE_DATA": str(ROOT.parent / "shared" / "data"), **os.environ},
         timeout=_DEADLINE_SECONDS,
@@ -100,21 +107,43 @@ def judge(found_by: str, family: str, seconds: int, copy: Path) -> Finding:
 def _names_family(output: str, family: str) -> bool:
     """Whether what differs is of the family, or of one of those that share its code."""
     _, differs, what = output.partition(_DIFFERS)
-    return bool(differs) and any(one in what for one in family.split(" or "))
+    return bool(differs) and any(one in what for one in family.split(_OR))
 
 
-def prove(faults: Sequence[Fault], copy: Path) -> Iterator[tuple[Fault, Finding]]:
-    """Yield how each fault's check ended on the copy. Raises `ValueError` where one fails without any fault."""
-    for found_by in sorted({fault.found_by for fault in faults}):
-        clean = judge(found_by, "", CLEAN_SECONDS, copy)
-        if clean.failed or ("passed" not in clean.output and "nothing differs" not in clean.output):
-            raise ValueError(f"{found_by} without any fault:\n{clean.output[-4_000:]}")
-    for fault in faults:
+def prove(faults: Sequence[Fault], copies: Sequence[Path]) -> Iterator[tuple[Fault, Finding]]:
+    """Yield how each fault's check ended, in the order in which they end; one fault at a time on each of the copies.
+
+    Raises `ValueError` where a check fails without any fault.
+    """
+    free: SimpleQueue[Path] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def without(found_by: str) -> tuple[str, Finding]:
+        copy = free.get()
+        try:
+            return found_by, judge(found_by, "", CLEAN_SECONDS, copy)
+        finally:
+            free.put(copy)
+
+    def planted(fault: Fault) -> tuple[Fault, Finding]:
+        copy = free.get()
         apply(fault.patch, copy)
         try:
-            yield fault, judge(fault.found_by, fault.family, FUZZ_SECONDS, copy)
+            return fault, judge(fault.found_by, fault.family, FUZZ_SECONDS, copy)
         finally:
             apply(fault.patch, copy, "--reverse")
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        try:
+            for found_by, clean in pool.map(without, sorted({fault.found_by for fault in faults})):
+                if clean.failed or ("passed" not in clean.output and "nothing differs" not in clean.output):
+                    raise ValueError(f"{found_by} without any fault:\n{clean.output[-4_000:]}")
+            for done in as_completed([pool.submit(planted, fault) for fault in faults]):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def main(names: Sequence[str]) -> int:
@@ -123,11 +152,13 @@ def main(names: Sequence[str]) -> int:
     if not faults:
         print(f"no planted fault is called {' or '.join(names)}", file=sys.stderr)
         return 2
-    missed = 0
-    with copy_of_the_tree() as copy:
-        shutil.rmtree(copy / ".mypy_cache", ignore_errors=True)
+    missed, begun = 0, time.monotonic()
+    with ExitStack() as stack:
+        copies = [stack.enter_context(copy_of_the_tree()) for _ in range(min(COPIES, len(faults)))]
+        for copy in copies:
+            shutil.rmtree(copy / ".mypy_cache", ignore_errors=True)
         try:
-            for fault, finding in prove(faults, copy):
+            for fault, finding in prove(faults, copies):
                 word = "found " if finding.failed else "MISSED"
                 told = f"{fault.family:<22} {fault.found_by.split('/')[-1]:<36}"
                 print(f"{word} {told} {finding.seconds:6.1f} s  {fault.plants}", flush=True)
@@ -138,7 +169,8 @@ def main(names: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return 2
     families = len({fault.family for fault in faults})
-    print(f"{len(faults) - missed} of {len(faults)} planted faults found, in {families} families")
+    took = time.monotonic() - begun
+    print(f"{len(faults) - missed} of {len(faults)} planted faults found, in {families} families, in {took:.0f} s")
     return 1 if missed else 0
 
 

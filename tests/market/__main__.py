@@ -1,4 +1,4 @@
-"""`python -m tests.market SECONDS [SEED]`: the fuzz for so long, with a line a minute; 1 where something differs."""
+"""`python -m tests.market SECONDS [SEED [FAMILY…]]`: the fuzz for so long, with a line a minute; 1 where it differs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from devnet.home import Home
@@ -23,8 +24,8 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def fuzz(seconds: float, seed: int) -> int:
-    """Run it; return the exit code."""
+async def fuzz(seconds: float, seed: int, only: Sequence[str] = ()) -> int:
+    """Run it over all families, or those that are named; return the exit code."""
     home = Home.from_environment()
     packages = ensure_packages(home, _say)
     world = await ensure_world(home, packages, _say)
@@ -40,7 +41,7 @@ async def fuzz(seconds: float, seed: int) -> int:
 
     with tempfile.TemporaryDirectory(prefix="hftnode-fuzz-") as folder:
         async with open_scene(home, packages, world, Path(folder) / "anvil.log") as (scene, url):
-            run = Fuzz(scene, url, seed)
+            run = Fuzz(scene, url, seed, only)
             try:
                 await run.load()
                 await run.run(is_enough)
@@ -57,4 +58,4 @@ async def fuzz(seconds: float, seed: int) -> int:
 if __name__ == "__main__":
     chosen = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
     _say(f"seed {chosen}")
-    sys.exit(asyncio.run(fuzz(float(sys.argv[1]), chosen)))
+    sys.exit(asyncio.run(fuzz(float(sys.argv[1]), chosen, sys.argv[3:])))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -79,6 +79,7 @@ _LENDING_SHARE = 0.1
 _MORPHO_SHARE = 0.35
 _ANSWER_CHANCE = 0.4
 _STEPPED = stepped_topic()
+_LENDERS = (LOANS.decode(), MORPHO.decode())
 
 
 class Differs(AssertionError):
@@ -112,15 +113,15 @@ class Report(msgspec.Struct):
 
 
 class Fuzz:
-    """One run over one scene."""
+    """One run over one scene: of all families, or `only` of some (by name)."""
 
-    def __init__(self, scene: Scene, url: str, seed: int) -> None:
+    def __init__(self, scene: Scene, url: str, seed: int, only: Collection[str] = ()) -> None:
         self.report = Report(seed)
         self._scene, self._random = scene, Random(seed)
         self._ground = Ground.of(scene.world.manifest, scene.hand)
         pairs, concentrated = ConstantProductSteps(self._ground), ConcentratedSteps(self._ground)
         balancer = BalancerSteps(self._ground)
-        self._families: dict[PoolFamily, Family] = {
+        families: dict[PoolFamily, Family] = {
             PoolFamily.UNISWAP_V2: pairs,
             PoolFamily.SUSHI_V2: pairs,
             PoolFamily.UNISWAP_V3: concentrated,
@@ -130,6 +131,11 @@ class Fuzz:
             PoolFamily.CURVE_PLAIN: CoinSteps(self._ground),
             PoolFamily.ERC4626: ShareVaultSteps(self._ground),
         }
+        unknown = sorted({*only} - {*map(str, families), *_LENDERS})
+        if unknown:
+            raise ValueError(f"no family of the fuzz is called {' or '.join(unknown)}")
+        self._families = {family: steps for family, steps in families.items() if not only or str(family) in only}
+        self._lenders = [lender for lender in _LENDERS if not only or lender in only]
         self._config = engine_config(scene.world.manifest)
         self._endpoints = Endpoints.open([RpcConfig(http=url, websocket=url)], SystemClock())
         self._multicall = Multicall(self._endpoints, self._config.protocols.multicall3)
@@ -175,7 +181,7 @@ class Fuzz:
 
         await self._load_loans()
         self._morpho_book = await self._morpho.load(self._scene.rpc, self._known_book().oracle.prices)
-        self.report.families.add(MORPHO.decode())
+        self.report.families.update(self._lenders)
 
     async def _header(self) -> Header:
         return header_from_json(orjson.dumps(await self._endpoints.call("eth_getBlockByNumber", "latest", False)))
@@ -185,7 +191,6 @@ class Fuzz:
         read = await self._loan_reader.read(await self._header())
         self._loan_logs.watch(self._loan_reader.sources)
         await self._take_loans(read)
-        self.report.families.add(LOANS.decode())
         for feed in self._known_book().oracle.assets:
             request = {"to": feed, "data": "0x" + selector("latestRound()").hex()}
             self._rounds[feed] = int(await self._scene.rpc.call("eth_call", request, "latest"), 16)
@@ -240,16 +245,19 @@ class Fuzz:
 
     def _steps(self) -> list[Step]:
         known = list(self._specs.values())
-        chosen = [self._random.choice(known) for _ in range(STEPS_PER_BLOCK)]
+        lending_share = (_LENDING_SHARE if known else 1.0) if self._lenders else 0.0
         return [
-            self._loan_step()
-            if self._random.random() < _LENDING_SHARE
-            else self._families[spec.family].step(self._random, spec, self._states[spec.id])
-            for spec in chosen
+            self._loan_step() if self._random.random() < lending_share else self._pool_step(self._random.choice(known))
+            for _ in range(STEPS_PER_BLOCK)
         ]
 
+    def _pool_step(self, spec: PoolSpec) -> Step:
+        return self._families[spec.family].step(self._random, spec, self._states[spec.id])
+
     def _loan_step(self) -> Step:
-        if self._random.random() < _MORPHO_SHARE:
+        chance = self._random.random()
+        lender = self._lenders[chance < _MORPHO_SHARE] if len(self._lenders) > 1 else self._lenders[0]
+        if lender == MORPHO.decode():
             return self._morpho.step(self._random, self._morpho_book)
         return self._lending.step(self._random, self._known_book())
 
