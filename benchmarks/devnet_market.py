@@ -24,6 +24,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.feed import ChainFeed, FeedHooks
 from node.engine.headers import Header
 from node.engine.lending import read_lenders
+from node.engine.own_evm import OwnEvm
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.signer import Signer, SigningLimits
 from node.engine.simulator import BundleSimulator
@@ -64,7 +65,7 @@ async def devnet_market(url: str, manifest: Manifest, folder: Path) -> AsyncIter
     vaults = (VaultConfig(safe=safe, keystore=folder / "none"),)
     config = node_config(operator.name, EVERYTHING, record, manifest, folder, vaults)
     endpoints = Endpoints.open(config.chain.rpcs, SystemClock())
-    simulator = BundleSimulator(endpoints, config.chain.id, lambda: UnixNanoseconds(0))
+    simulator = BundleSimulator(endpoints, OwnEvm(endpoints, config.chain.id), lambda: UnixNanoseconds(0))
     try:
         tokens = [token.address for token in config.tokens.profit]
         lenders = await read_lenders(endpoints, config.protocols.lenders, tokens)
@@ -77,7 +78,7 @@ async def devnet_market(url: str, manifest: Manifest, folder: Path) -> AsyncIter
         limits = SigningLimits(config.chain.id, config.execution.vault_module, Wei(_PLENTY))
         yield DevnetMarket(plain, checked, simulator, Signer(key.secret, limits), key.key)
     finally:
-        await simulator.close()
+        await simulator.own_evm.close()
         await endpoints.close()
 
 
@@ -106,7 +107,7 @@ async def _read_market(
             begun.set()
 
     async def before_block(header: Header) -> None:
-        simulator.follow(header)
+        simulator.own_evm.follow(header)
         for event in await treasury.read(header.hash):
             emit(event)
 

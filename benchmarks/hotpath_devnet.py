@@ -124,7 +124,7 @@ class _Bench:
             if (question := self._question(raw)) is not None:
                 asked += 1
                 await self._simulator.simulate(question)
-                await self._simulator.settled()
+                await self._simulator.own_evm.settled()
         near = self._simulator.counts["near_limit"]
         clean = [raw for raw in bodies if await self._through_evm(raw, Timing())]
         near = self._simulator.counts["near_limit"] - near

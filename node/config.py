@@ -145,6 +145,8 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """At least one in live mode."""
     simulate: bool = True
     """Whether each bundle is run in an EVM of our own before it is sent."""
+    simulate_pending: bool = True
+    """Whether pending transactions that no decoder reads are run, to see which followed pools they move."""
 
 
 class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,6 +161,8 @@ class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """Ledger entries that the desk has not acknowledged."""
     network: NetworkStatus | None = None
     """None for a node that belongs to no network."""
+    pending_simulated: dict[str, int] = {}
+    """Simulations of pending transactions that no decoder reads, by how they went and who ran them."""
 
 
 class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):

@@ -62,6 +62,8 @@ def _of_engine(status: NodeStatus) -> Iterator[Metric]:
         yield _gauge(name, meaning, value)
     yield _counter("pending_seen", "Pending transactions since the engine's start.", engine.pending_seen)
     yield _counter("pending_read", "Of them, those that are swaps that we can read.", engine.pending_read)
+    yield _counters("pending_simulated", "Pending transactions that no decoder reads and that were simulated.", "how",
+                    engine.pending_simulated)  # fmt: skip
     yield _counters("opportunities", "Finds since the engine's start.", "kind", engine.opportunities)
     yield _counters("engine_dropped", "Finds dropped since the engine's start.", "reason", engine.dropped)
     yield _counter("bundles_sent", "Bundles sent since the engine's start.", engine.bundles_sent)

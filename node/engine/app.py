@@ -35,6 +35,8 @@ from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.operator_stop import OperatorStop
 from node.engine.outcomes import Outcome, Outcomes
+from node.engine.own_evm import OwnEvm
+from node.engine.pending_simulator import PendingSimulator
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
 from node.engine.resume import records_of, resume, retracted_since
@@ -143,8 +145,10 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         def core_now() -> UnixNanoseconds:
             return feed.now()
 
-        simulator = BundleSimulator(endpoints, config.chain.id, core_now, own_evm=lockstep is None)
-        stack.push_async_callback(simulator.close)
+        # What our own EVM has learnt depends on the machine's speed: a run in lockstep must not.
+        own_evm = OwnEvm(endpoints, config.chain.id, is_used=lockstep is None)
+        stack.push_async_callback(own_evm.close)
+        pending = PendingSimulator(endpoints, own_evm, lambda: feed.logs, core_now)
         network = await stack.enter_async_context(network_part(config, process.password, endpoints, clock))
         core = EngineCore(
             state,
@@ -153,7 +157,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             outcomes,
             record,
             core_now,
-            simulator=simulator,
+            simulator=BundleSimulator(endpoints, own_evm, core_now),
+            pending=pending,
             in_order=lockstep is not None,
             log=log,
         )
@@ -164,7 +169,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             emit=lambda event: _emit(core, event, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
-            before_block=lambda header: _before_block(core, simulator, treasury, network, limits, header, clock),
+            before_block=lambda header: _before_block(core, own_evm, treasury, network, limits, header, clock),
             on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
@@ -174,7 +179,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             _connect(network, core, relays, treasury)
             network.feed = stop.feed
             network.resume(left_open)
-        status = StatusTeller(config, core, feed, relays, treasury, spool, network, time.time_ns)
+        status = StatusTeller(config, core, feed, relays, treasury, spool, network, pending.counts, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
         for gone in retracted:
             core.tell(gone)
@@ -210,7 +215,7 @@ async def _open(engine: Engine, process: Process) -> None:
 
 async def _before_block(
     core: EngineCore,
-    simulator: BundleSimulator,
+    own_evm: OwnEvm,
     treasury: Treasury,
     network: NetworkPart | None,
     limits: DayLimits,
@@ -223,7 +228,7 @@ async def _before_block(
     both are asked for again meanwhile.
     """
     core.begin(header.number)
-    simulator.follow(header)
+    own_evm.follow(header)
     if network is not None:
         network.head_seen(header)
     judged, reads = await asyncio.gather(

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,9 +23,9 @@ from node.engine.relays import Relays
 from node.engine.signer import Signer, SigningRefused
 from node.engine.unsent import Unsent
 from node.pipeline import events
-from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, SimulateBundle
+from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, SimulateBundle, SimulatePending
 from node.pipeline.plans import BundlePlan
-from node.pipeline.ports import Simulator
+from node.pipeline.ports import PendingSimulator, Simulator
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import StoppedBy
 from node.pipeline.state import PipelineState
@@ -35,11 +35,14 @@ from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, Wei
 
 MAX_UNDER_WAY: Final = 256
 """Requests to relays and simulations at once; more are dropped and counted."""
+PENDING_UNDER_WAY: Final = 64
+"""With more at once, pending transactions are not simulated; counted as `pending_unsimulated`."""
 CANCELS_BESIDE: Final = 256
 """Room beyond it for withdrawals alone: what is not withdrawn may land."""
 LATENCIES: Final = 4_096
 
 _LOG: Final = logging.getLogger("hftnode.engine")
+_Answer = TypeVar("_Answer")
 
 Recorder = Callable[[AnyRecord], None]
 """Puts a record where the desk will find it. Raises SpoolFailed."""
@@ -58,6 +61,7 @@ class EngineCore:
         now: Callable[[], UnixNanoseconds],
         *,
         simulator: Simulator | None = None,
+        pending: PendingSimulator | None = None,
         in_order: bool = False,
         log: EventLog | None = None,
     ) -> None:
@@ -78,14 +82,15 @@ class EngineCore:
         self.is_forbidden: Callable[[Hash32], bool] = lambda _: False
         """The network's, likewise: an order that must not be executed, because its accept was not signed."""
         self._signers, self._relays, self._record, self._now = dict(signers), relays, record, now
-        self._simulator, self._in_order, self._event_log = simulator, in_order, log
+        self._simulator, self._pending, self._in_order, self._event_log = simulator, pending, in_order, log
         self._stopped_by_spool = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._questions: deque[SimulateBundle] = deque()
+        self._questions: deque[SimulateBundle | SimulatePending] = deque()
         """In lockstep: simulations that wait for `settled`."""
         self._unsent = Unsent()
         self._do: Final[dict[type, Callable[[Any, int], None]]] = {
             events.SimulateBundle: self._simulate,
+            events.SimulatePending: self._simulate_pending,
             events.SignAndSubmit: self._sign_and_send,
             events.CancelBundle: self._cancel,
             events.RecordOpportunity: self._opportunity,
@@ -163,21 +168,48 @@ class EngineCore:
         else:
             self.counts[Reason.OUTBOX_FULL] += 1
 
+    def _simulate_pending(self, effect: SimulatePending, _: int) -> None:
+        if self._pending is None:
+            raise RuntimeError("the pipeline asks for simulations of pending transactions, and nobody is wired")
+        under_way = len(self._questions) if self._in_order else len(self._tasks)
+        if under_way >= PENDING_UNDER_WAY:
+            self.counts["pending_unsimulated"] += 1
+        elif self._in_order:
+            self._questions.append(effect)
+        else:
+            self._start(self._simulate_pending_now(effect, self._pending))
+
+    async def _simulate_pending_now(self, effect: SimulatePending, simulator: PendingSimulator) -> None:
+        self.feed(await simulator.simulate(effect))
+
     async def _simulate_now(self, effect: SimulateBundle, simulator: Simulator) -> None:
         answer, took = await _timed(simulator.simulate(effect))
         self._simulated(effect, answer, took)
 
     async def _answer_questions(self) -> None:
         """Simulate what waits, all at once; take the answers in in the order of the questions, at one time."""
-        if self._simulator is None:
-            raise RuntimeError("questions wait, and no simulator is wired")
-        asked = [effect for effect in self._questions if not self._is_late(effect.plan)]
+        asked = list(self._questions)
         self._questions.clear()
-        answers = await asyncio.gather(*(_timed(self._simulator.simulate(effect)) for effect in asked))
+        answers = await asyncio.gather(*map(self._answer, asked))
         for effect, (answer, took) in zip(asked, answers, strict=True):
             if len(self._tasks) > MAX_UNDER_WAY // 2:  # the bound on requests must not depend on who answers how fast
                 await asyncio.wait(self._tasks)
-            self._simulated(effect, answer, took)
+            if isinstance(effect, SimulateBundle) and isinstance(answer, events.BundleSimulated):
+                self._simulated(effect, answer, took)
+            elif answer is not None:
+                self.feed(msgspec.structs.replace(answer, now=self._now()))
+
+    async def _answer(
+        self, effect: SimulateBundle | SimulatePending
+    ) -> tuple[events.BundleSimulated | events.PendingSimulated | None, int]:
+        """The answer to a question, and how long it took; None to one whose block is there already."""
+        if isinstance(effect, SimulateBundle):
+            if self._simulator is None:
+                raise RuntimeError("questions wait, and no simulator is wired")
+            return (None, 0) if self._is_late(effect.plan) else await _timed(self._simulator.simulate(effect))
+        if self._pending is None:
+            raise RuntimeError("questions wait, and no simulator is wired")
+        return await _timed(self._pending.simulate(effect))
 
     def _simulated(self, effect: SimulateBundle, answer: events.BundleSimulated, took_ns: int) -> None:
         """Tell of a simulation and feed it back, with the time at which this happens: in lockstep that has an order."""
@@ -283,7 +315,7 @@ class EngineCore:
             _LOG.error("a request failed unforeseen", exc_info=error)
 
 
-async def _timed(work: Awaitable[events.BundleSimulated]) -> tuple[events.BundleSimulated, int]:
+async def _timed(work: Awaitable[_Answer]) -> tuple[_Answer, int]:
     """The answer, and the nanoseconds that it took."""
     begun = time.perf_counter_ns()
     return await work, time.perf_counter_ns() - begun

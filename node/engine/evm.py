@@ -31,6 +31,7 @@ _STORAGE_END: Final = "}, status"
 _SLOT: Final = re.compile(r"(\d+): StorageSlot \{ previous_or_original_value: (\d+), present_value: (\d+) \}")
 _ADDRESS_CHARACTERS: Final = 42
 _PRECOMPILES_BELOW: Final = 0x200
+_GAS_PERCENT: Final = 80
 
 
 class EvmAccount(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +68,12 @@ class EvmResult(msgspec.Struct, frozen=True, gc=False):
 
     gas_used: int
     logs: tuple[Log, ...]
+
+
+def is_near_limit(calls: Sequence[EvmCall], results: Sequence[EvmResult]) -> bool:
+    """Whether a call used so much of its gas that it might run out: behind other calls this counts too little."""
+    pairs = zip(calls, results, strict=True)
+    return any(result.gas_used * 100 > call.gas * _GAS_PERCENT for call, result in pairs)
 
 
 class EvmRun(msgspec.Struct, frozen=True):

@@ -152,6 +152,11 @@ class ChainFeed:
         )
 
     @property
+    def logs(self) -> PoolLogs:
+        """The reader of pools' logs, which knows what is followed."""
+        return self._readers.logs
+
+    @property
     def verdicts(self) -> Mapping[Address, TokenVerdict]:
         """What the token screen found, by token."""
         return self._upkeep.verdicts
@@ -220,6 +225,7 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
             hooks.emit,
             feed_time.tick,
             bounds.pending_blocks,
+            is_for_all=config.execution.simulate_pending,
         ),
         loan_logs=LoanLogs(),
         loans=LoanReader(endpoints, multicall, protocols.multicall3, lends[0]) if lends else None,

@@ -1,4 +1,5 @@
-"""Pending transactions as the pipeline wants them: to routers that we read, once each, hash checked against the bytes.
+"""Pending transactions as the pipeline wants them: once each, hash checked against the bytes; those to routers that we
+read, or all that call something.
 
 Senders' next nonces are known from the blocks that were read, and asked for in the background where they are not: the
 hot path waits for nothing. A transaction that is replaced, or whose nonce another one used, is gone; one that no block
@@ -22,6 +23,10 @@ from protocol.units import BlockNumber, Hash32, UnixNanoseconds
 MAX_SEEN: Final = 65_536
 """Hashes remembered, so that a transaction is told once however many nodes announce it."""
 MAX_NONCES: Final = 16_384
+MAX_WAITING: Final = 16_384
+"""Transactions of which a replacement is told."""
+SHORTEST_CALL: Final = len("0x") + 2 * 4
+"""Call data with less than a function's selector call nothing that we look at."""
 MAX_UNASKED: Final = 256
 """Senders whose nonce is to be asked; more of them stay unknown until their next transaction."""
 
@@ -29,6 +34,7 @@ MAX_UNASKED: Final = 256
 class _Glance(msgspec.Struct, gc=False):
     hash: str
     to: str | None = None
+    input: str = ""
 
 
 _GLANCE: Final = msgspec.json.Decoder(_Glance)
@@ -40,9 +46,11 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Mempool:
-    """What is pending. `destinations`: the routers, lower-case hex. `unasked`: senders whose nonce is not known.
+    """What is pending. `destinations`: the routers, lower-case hex; `is_for_all`: tell of other calls too. `unasked`:
+    senders whose nonce is not known.
 
-    `counts`: `announced`, `repeated`, `read`, `malformed`, `seen_forgotten`.
+    `counts`: `announced`, `repeated`, `read` (to the destinations), `others` (told besides), `malformed`,
+    `seen_forgotten`, `waiting_forgotten`.
     """
 
     def __init__(
@@ -51,10 +59,13 @@ class Mempool:
         emit: Callable[[Event], None],
         now: Callable[[], UnixNanoseconds],
         keep_blocks: int,
+        *,
+        is_for_all: bool = False,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.unasked: dict[str, None] = {}
         self._destinations, self._emit, self._now, self._keep_blocks = destinations, emit, now, keep_blocks
+        self._is_for_all = is_for_all
         self._head = BlockNumber(0)
         self._seen: dict[str, None] = {}
         self._nonces: dict[str, int] = {}
@@ -69,18 +80,20 @@ class Mempool:
         self.counts["announced"] += 1
         try:
             glance = _GLANCE.decode(raw)
-            if glance.to is None or glance.to.lower() not in self._destinations:
+            to = (glance.to or "").lower()
+            is_read = to in self._destinations
+            if not is_read and not self._is_other(to, glance.input):
                 return
             if glance.hash in self._seen:
                 self.counts["repeated"] += 1
                 return
-            transaction = pending_from_json(raw, self._destinations)
+            transaction = pending_from_json(raw, (to,))
         except (msgspec.DecodeError, RemoteProtocolError, UnicodeDecodeError, RecursionError):
             self.counts["malformed"] += 1
             return
         if transaction is None:
             return
-        self.counts["read"] += 1
+        self.counts["read" if is_read else "others"] += 1
         self._remember(glance.hash)
         sender, nonce = transaction.sender, transaction.nonce
         known = self._nonces.get(sender)
@@ -90,6 +103,9 @@ class Mempool:
         if replaced is not None:
             self._emit(PendingGone(replaced.hash, "replaced"))
         self._waiting[sender, nonce] = _Waiting(Hash32(transaction.hash), self._head)
+        if len(self._waiting) > MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+            self.counts["waiting_forgotten"] += 1
         self._emit(PendingTransactionSeen(transaction, self._now(), known))
 
     def sender_of(self, raw: msgspec.Raw | bytes) -> str | None:
@@ -98,9 +114,9 @@ class Mempool:
             glance = _WITH_SENDER.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        sender = glance.sender.lower()
-        is_wanted = glance.to is not None and glance.to.lower() in self._destinations and sender not in self._nonces
-        return sender if is_wanted else None
+        sender, to = glance.sender.lower(), (glance.to or "").lower()
+        is_wanted = to in self._destinations or self._is_other(to, glance.input)
+        return sender if is_wanted and sender not in self._nonces else None
 
     def learned(self, sender: str, nonce: int) -> None:
         """Take in a sender's next nonce at the head."""
@@ -132,6 +148,10 @@ class Mempool:
         self._nonces.clear()
         self._seen.clear()
 
+    def _is_other(self, to: str, call_data: str) -> bool:
+        """Whether to tell of a call of a contract that we do not read."""
+        return self._is_for_all and to != "" and len(call_data) >= SHORTEST_CALL
+
     def _remember(self, transaction_hash: str) -> None:
         self._seen[transaction_hash] = None
         if len(self._seen) > MAX_SEEN:
@@ -142,6 +162,7 @@ class Mempool:
 class _WithSender(msgspec.Struct, gc=False):
     sender: str = msgspec.field(name="from")
     to: str | None = None
+    input: str = ""
 
 
 _WITH_SENDER: Final = msgspec.json.Decoder(_WithSender)

@@ -24,5 +24,6 @@ def pipeline_settings(config: Config, lenders: Sequence[FlashLender], senders: S
         limits=config.limits,
         bounds=config.bounds,
         traded=TRADED,
+        simulate_pending=config.execution.simulate_pending,
         simulate=config.execution.simulate and config.mode is Mode.LIVE,  # a vault executes for its hot key only
     )

@@ -92,9 +92,15 @@ class PoolLogs:
 
     def read(self, logs: Sequence[LogJson]) -> BlockLogs:
         """Read the logs of one block, in their order."""
+        said = self.told(logs)
+        self.counts["logs"] += len(logs)
+        self.counts["changes"] += len(said.changes)
+        return said
+
+    def told(self, logs: Sequence[LogJson]) -> BlockLogs:
+        """What logs say, in their order, if they come to pass: those of a simulation."""
         said = BlockLogs()
         for log in logs:
-            self.counts["logs"] += 1
             topic = log.topics[0].lower() if log.topics else ""
             address = log.address.lower()
             if topic in self._of_pool and address in self._by_address:
@@ -106,7 +112,6 @@ class PoolLogs:
                 self._read_held(topic, log, said)
             elif topic in self._of_factory and address in self._factories:
                 self._read_factory(self._factories[address], topic, log, said)
-        self.counts["changes"] += len(said.changes)
         return said
 
     def _read_pool(self, spec: PoolSpec, reader: Reader, log: LogJson, said: BlockLogs) -> None:

@@ -33,10 +33,12 @@ class StatusTeller:
         treasury: Treasury,
         spool: Spool,
         network: NetworkPart | None,
+        simulations: Mapping[str, int],
         wall_ns: Callable[[], int],
     ) -> None:
         self._config, self._core, self._feed, self._relays = config, core, feed, relays
         self._treasury, self._spool, self._network, self._wall_ns = treasury, spool, network, wall_ns
+        self._simulations = simulations
         self.is_warm = False
 
     def __call__(self) -> EngineStatus:
@@ -69,6 +71,7 @@ class StatusTeller:
             hot_keys={address_to_hex(key): str(balance) for key, balance in self._treasury.balances.items()},
             spooled=len(self._spool),
             network=None if self._network is None else self._network.status(),
+            pending_simulated=dict(self._simulations),
         )
 
 
@@ -88,8 +91,8 @@ def _unpriced(state: PipelineState) -> list[str]:
 
 
 def _with_counts(dropped: dict[str, int], counts: Mapping[str, int]) -> dict[str, int]:
-    """The pipeline's drops by reason, with those on the way out: outbox full, unrecorded, faults."""
-    for name in ("outbox_full", "unrecorded", "faults"):
+    """The pipeline's drops by reason, with those on the way out: no room, unrecorded, faults."""
+    for name in ("outbox_full", "unrecorded", "faults", "pending_unsimulated"):
         if counts.get(name):
             dropped[name] = dropped.get(name, 0) + counts[name]
     return dropped

@@ -160,7 +160,7 @@ class BlockRetracted(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class PendingTransactionSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A pending transaction to a router that we read, its hash checked against its bytes.
+    """A pending transaction with call data, its hash checked against its bytes.
 
     `account_nonce` is the sender's next nonce on the chain, None where the collector does not know it.
     """
@@ -175,6 +175,18 @@ class PendingGone(msgspec.Struct, frozen=True, gc=False, tag=True):
 
     hash: Hash32
     why: str
+
+
+class PendingSimulated(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The answer to `SimulatePending`: what the last of its transactions changes in followed pools, in the order of its
+    logs, if the next block after `on_block` has them; or why that is not known.
+    """
+
+    transaction_hash: Hash32
+    on_block: Hash32
+    failure: Reason | None
+    pool_changes: tuple[PoolChange, ...]
+    now: UnixNanoseconds
 
 
 class BundleSimulated(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -298,6 +310,7 @@ Event: TypeAlias = (
     | BlockRetracted
     | PendingTransactionSeen
     | PendingGone
+    | PendingSimulated
     | BundleSimulated
     | ExecutionLanded
     | ExecutionMissed
@@ -320,6 +333,17 @@ class SimulateBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
     """To the simulator: run this bundle on the head's state; answer with `BundleSimulated`."""
 
     plan: BundlePlan
+
+
+class SimulatePending(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the simulator: run these transactions of one sender on the state after `on_block`, which is the head; answer
+    for the last of them with `PendingSimulated`.
+    """
+
+    transactions: tuple[SignedTransaction, ...]
+    on_block: Hash32
+    base_fee: Wei
+    """Of the next block."""
 
 
 class SignAndSubmit(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -416,6 +440,7 @@ class RaiseAlert(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 Effect: TypeAlias = (
     SimulateBundle
+    | SimulatePending
     | SignAndSubmit
     | CancelBundle
     | RecordOpportunity

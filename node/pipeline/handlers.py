@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.pipeline import coordination, order_answers, orders_in, orders_out
+from node.pipeline import coordination, order_answers, orders_in, orders_out, victims
 from node.pipeline.detectors.liquidation import is_feed
 from node.pipeline.events import (
     AlertKind,
@@ -76,17 +76,19 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     for transaction_hash in event.included:
         state.book.mined(transaction_hash)
         state.answers.mined(transaction_hash)
+        state.unread.pop(transaction_hash)
     oldest = BlockNumber(event.number - state.settings.bounds.pending_blocks)
-    expired = state.book.expire(oldest) + state.answers.expire(oldest)
+    expired = state.book.expire(oldest) + state.answers.expire(oldest) + state.unread.expire(oldest)
     if expired:
         state.count(Reason.VICTIM_GONE, expired)
     state.market.reindex()
     _begin_block(state, event)
     effects += order_answers.begin_block(state, event.number)
     effects += _cap_alert(state)
+    effects += victims.begin_block(state)
     target = BlockNumber(event.number + 1)
     finds = state.cyclic.at_block_start(target, event.now)
-    for pending in list(state.book)[-REEVALUATED_PER_BLOCK:]:
+    for pending in [one for one in state.book if one.pools][-REEVALUATED_PER_BLOCK:]:
         found = state.backruns.behind(pending, target, UnixSeconds(event.timestamp + 1), event.now)
         if not isinstance(found, Reason):
             finds += found
@@ -103,6 +105,7 @@ def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]
     state.now = event.now
     effects = state.blocks.retract(event.hash) + state.loans.retract(event.hash)
     effects += coordination.withdraw_all(state, Reason.REORGED)
+    state.book.outdate()
     if state.blocks.head is not None:
         _begin_block(state, state.blocks.head)
     return effects
@@ -116,32 +119,23 @@ def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Ef
     if kind is None and head is not None and is_feed(state.loans.book, transaction.to or ""):
         return _answer_seen(state, answer_of(transaction, event.received_at, head.number, event.account_nonce))
     if kind is None or head is None:
-        state.count(Reason.NOT_A_SWAP)
-        return []
+        return victims.unread(state, event, Reason.NOT_A_SWAP)
     swaps = routed_swaps(state.market, kind, transaction, state.settings.wrapped_coin)
     if isinstance(swaps, Reason):
-        state.count(swaps)
-        return []
+        return victims.unread(state, event, swaps)
     if event.account_nonce is not None and event.account_nonce > transaction.nonce:
         state.count(Reason.VICTIM_GONE)
         return []
     pools = tuple(dict.fromkeys([state.market.edges[edge].pool for _, edges in swaps for edge in edges]))
     pending = PendingSwap(transaction, swaps, pools, event.received_at, head.number, event.account_nonce)
-    overflowed = state.book.overflowed
-    state.book.add(pending)
-    state.count(Reason.PENDING_OVERFLOW, state.book.overflowed - overflowed)
-    target, timestamp = BlockNumber(head.number + 1), UnixSeconds(head.timestamp + 1)
-    found = state.backruns.behind(pending, target, timestamp, event.received_at)
-    if isinstance(found, Reason):
-        state.count(found)
-        return []
-    return [effect for find in found for effect in coordination.take(state, find)]
+    return victims.came(state, pending)
 
 
 def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
     """Forget it, and withdraw what stands behind it."""
     state.book.remove(event.hash)
     state.answers.remove(event.hash)
+    state.unread.pop(event.hash)
     effects: list[Effect] = []
     for placed in tuple(state.outstanding.values()):
         opportunity = placed.find.opportunity

@@ -8,9 +8,11 @@ from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, StateUnpredictable
 from node.pipeline.amm.units import TokenAmount
+from node.pipeline.changes import changed
 from node.pipeline.decoders import RoutedSwap
 from node.pipeline.kernels import RATE
 from node.pipeline.market import Market
+from node.pipeline.pending import PendingSwap
 from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
 from node.pipeline.reasons import Reason
 from node.pipeline.rows import rows_of
@@ -59,11 +61,15 @@ class Overlay:
             self._market.restore_rows(pool, rows)
         self._saved.clear()
 
-    def apply(self, swaps: Sequence[tuple[RoutedSwap, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
-        """Lay one transaction's swaps over, all or none; `edges` are those of each swap's legs.
+    def lay_over(self, pending: PendingSwap, next_timestamp: UnixSeconds) -> Reason | None:
+        """Lay one transaction over, all of it or nothing: its swaps, or what a simulation told of it.
 
-        Returns why the transaction would revert, or None. `next_timestamp`: of the earliest block that could have it.
+        Returns why that cannot be, or None. `next_timestamp`: of the earliest block that could have it.
         """
+        return self._change(pending) if pending.is_simulated else self.apply(pending.swaps, next_timestamp)
+
+    def apply(self, swaps: Sequence[tuple[RoutedSwap, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
+        """Lay one transaction's swaps over, all or none; returns why it would revert, or None."""
         states = dict(self.states)
         held = 0
         try:
@@ -80,6 +86,23 @@ class Overlay:
         except AmmError:
             self.states = states
             return Reason.VICTIM_WOULD_REVERT
+        return None
+
+    def _change(self, pending: PendingSwap) -> Reason | None:
+        """What a simulation told: of pools that nothing else has moved before it."""
+        if pending.changes is None or any(pool in self.states for pool in pending.pools):
+            return Reason.POOL_UNKNOWN
+        states: dict[int, PoolState] = {}
+        for change in pending.changes:
+            pool = self._market.number_of(change.pool_id)
+            before = None if pool is None else states.get(pool) or self._market.states[pool]
+            if pool is None or before is None:
+                return Reason.POOL_UNKNOWN
+            try:
+                states[pool] = changed(before, change)
+            except AmmError:
+                return Reason.POOL_UNKNOWN
+        self.states.update(states)
         return None
 
     def execute(self, edges: Sequence[int], amount: TokenAmount) -> bool:

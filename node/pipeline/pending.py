@@ -1,4 +1,4 @@
-"""The pending swaps that we can follow: by hash, by pool, by sender. Bounded: the oldest leave, counted."""
+"""The pending transactions that we can follow: by hash, by pool, by sender. Bounded: the oldest leave, counted."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.events import PoolChange
 from node.pipeline.market import Market
 from node.pipeline.reasons import Reason
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.transactions import SignedTransaction
-from protocol.units import Address, BlockNumber, UnixNanoseconds
+from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds
 
 MAX_PREDECESSORS = 8
 RoutedSwaps = tuple[tuple[RoutedSwap, tuple[int, ...]], ...]
 
 
 class PendingSwap(msgspec.Struct, frozen=True, gc=False):
-    """A pending transaction with the swaps that it makes, each with the edges of its legs.
+    """A pending transaction with the swaps that it makes, each with the edges of its legs; or, where no decoder reads
+    it, with the changes that it made to `pools` when it was simulated on the state after `on_block`.
 
+    `changes` is None while they are not known on the head. One without pools changes none, but has a nonce.
     `account_nonce`: the sender's next nonce when it was seen, or after the last block that took one of the sender's
-    pending swaps; None if not known.
+    pending ones; None if not known.
     """
 
     transaction: SignedTransaction
@@ -30,6 +33,13 @@ class PendingSwap(msgspec.Struct, frozen=True, gc=False):
     received_at: UnixNanoseconds
     seen_at_block: BlockNumber
     account_nonce: int | None
+    changes: tuple[PoolChange, ...] | None = ()
+    on_block: Hash32 | None = None
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its effect is what a simulation told: that holds on one state alone."""
+        return self.on_block is not None
 
 
 def routed_swaps(
@@ -116,6 +126,13 @@ class PendingBook:
         for waiting in tuple(self._by_sender.get(pending.transaction.sender, {}).values()):
             if waiting.account_nonce is None or waiting.account_nonce < account_nonce:
                 self._put(msgspec.structs.replace(waiting, account_nonce=account_nonce))
+
+    def outdate(self) -> list[PendingSwap]:
+        """Another head: what simulations told does not hold any more. Return those."""
+        outdated = [msgspec.structs.replace(pending, changes=None) for pending in self if pending.is_simulated]
+        for pending in outdated:
+            self._put(pending)
+        return outdated
 
     def expire(self, before: BlockNumber) -> int:
         """Forget what was seen before a block; return how many."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from node.pipeline.amm.units import TokenAmount
-from node.pipeline.events import BundleSimulated, SimulateBundle
+from node.pipeline.events import BundleSimulated, PendingSimulated, SimulateBundle, SimulatePending
 from node.pipeline.plans import Bid, FlashLoan, NetworkOrder, Step
 from protocol.units import Address, BlockNumber
 
@@ -37,3 +37,10 @@ class Simulator(Protocol):
 
     async def simulate(self, request: SimulateBundle) -> BundleSimulated:
         """Run the bundle on the head's state."""
+
+
+class PendingSimulator(Protocol):
+    """Tells what pending transactions that no decoder reads change, with its own deadline; always answers."""
+
+    async def simulate(self, request: SimulatePending) -> PendingSimulated:
+        """Run the transactions on the head's state."""

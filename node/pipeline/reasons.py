@@ -43,10 +43,28 @@ class Reason(StrEnum):
         "The pending swap goes through a pool that we do not follow, have not read yet, or cannot compute any further.",
         "Add the pool's factory to the configuration if many swaps go there.",
     )
+    UNREAD_UNLIKELY = (
+        "unread_unlikely",
+        Stage.DETECTION,
+        "No decoder reads the pending transaction, and it or its like is not known to touch any followed pool.",
+        "None.",
+    )
+    OVER_SIMULATION_BUDGET = (
+        "over_simulation_budget",
+        Stage.DETECTION,
+        "More pending transactions that no decoder reads than are simulated in a second.",
+        "Raise pending_simulations_per_second if the chain's node and the machine can do more.",
+    )
+    TOUCHES_NO_POOL = (
+        "touches_no_pool",
+        Stage.DETECTION,
+        "The pending transaction was simulated, and changes no followed pool.",
+        "None.",
+    )
     VICTIM_WOULD_REVERT = (
         "victim_would_revert",
         Stage.DETECTION,
-        "The pending swap would revert on the state it would meet, by its own limits.",
+        "The pending transaction would revert on the state it would meet, by its own limits or when simulated.",
         "None.",
     )
     VICTIM_FEE_TOO_LOW = (

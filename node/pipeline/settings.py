@@ -75,6 +75,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """Of the overlay; the oldest leave."""
     pending_blocks: int = 12
     """A pending swap that no block took in so many blocks is forgotten."""
+    pending_simulations_per_second: int = 50
+    """Pending transactions that no decoder reads and that are simulated instead; those beyond are left alone."""
     victims_per_bundle: int = 4
     """Pending swaps that one execution stands behind at most."""
     finalists: int = 8
@@ -92,8 +94,9 @@ class PipelineSettings(msgspec.Struct, frozen=True):
 
     `entry_point`: the contract that our transactions call (the vault module). `routers`: which contracts' call data is
     read. `senders`: hot keys; each has its own nonces, and so its own bundle a block. `pools_lend`: whether Uniswap
-    V3's pools are flash lenders beside `lenders`. `simulate`: whether a plan waits for `BundleSimulated`. `traded`: the
-    families that the executor has venues for; the others' pools are seen, not traded.
+    V3's pools are flash lenders beside `lenders`. `simulate`: whether a plan waits for `BundleSimulated`;
+    `simulate_pending`: whether pending transactions that no decoder reads are simulated. `traded`: the families that
+    the executor has venues for; the others' pools are seen, not traded.
     """
 
     chain_id: ChainId
@@ -106,6 +109,7 @@ class PipelineSettings(msgspec.Struct, frozen=True):
     limits: RiskLimits = RiskLimits()
     bounds: Bounds = Bounds()
     simulate: bool = False
+    simulate_pending: bool = False
     traded: frozenset[PoolFamily] = frozenset(PoolFamily)
 
     @property

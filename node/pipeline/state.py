@@ -26,6 +26,7 @@ from node.pipeline.risk import RiskGate
 from node.pipeline.schedule import Schedule
 from node.pipeline.search import Search
 from node.pipeline.settings import PipelineSettings, RouterKind
+from node.pipeline.unread import Unread
 from protocol.units import Address, Hash32, LegKey, UnixNanoseconds
 
 MAX_OUTSTANDING = 4_096
@@ -44,6 +45,7 @@ class PipelineState:
         self.lenders = LenderBook(settings.lenders, PoolLenders(self.market) if settings.pools_lend else None)
         self.search = Search(self.market, settings.profit_tokens, self.lenders, bounds)
         self.book = PendingBook(bounds.max_pending_swaps)
+        self.unread = Unread(bounds.pending_simulations_per_second)
         self.backruns = BackrunDetector(self.market, self.search, self.book, settings)
         self.residuals = ResidualDetector(self.market, self.search, self.book, settings)
         self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from node.pipeline import events, handlers, orders_in
+from node.pipeline import events, handlers, orders_in, victims
 from node.pipeline.events import Effect, Event
 from node.pipeline.state import PipelineState
 
@@ -18,6 +18,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.BlockRetracted: handlers.block_retracted,
     events.PendingTransactionSeen: handlers.pending_seen,
     events.PendingGone: handlers.pending_gone,
+    events.PendingSimulated: victims.simulated,
     events.BundleSimulated: handlers.bundle_simulated,
     events.ExecutionLanded: handlers.execution_landed,
     events.ExecutionMissed: handlers.execution_missed,

@@ -13,6 +13,7 @@ from node.clock import SystemClock
 from node.config import RpcConfig
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
+from node.engine.own_evm import OwnEvm
 from node.engine.simulator import BundleSimulator
 from node.pipeline.events import BundleSimulated, SimulateBundle
 from node.pipeline.plans import BundlePlan
@@ -41,9 +42,9 @@ async def endpoints(world_anvil: Anvil) -> AsyncIterator[Endpoints]:
 
 @pytest.fixture
 async def simulator(endpoints: Endpoints) -> AsyncIterator[BundleSimulator]:
-    made = BundleSimulator(endpoints, CHAIN_ID, lambda: UnixNanoseconds(1))
+    made = BundleSimulator(endpoints, OwnEvm(endpoints, CHAIN_ID), lambda: UnixNanoseconds(1))
     yield made
-    await made.close()
+    await made.own_evm.close()
 
 
 async def head(endpoints: Endpoints) -> Header:
@@ -91,10 +92,10 @@ async def realised(vault: Vault, plan: Plan) -> tuple[int, int]:
 async def test_node_own_evm_and_chain_agree_to_the_wei(
     vault: Vault, endpoints: Endpoints, simulator: BundleSimulator, second: str
 ) -> None:
-    simulator.follow(await head(endpoints))
+    simulator.own_evm.follow(await head(endpoints))
     plan = await arbitrage(vault, second)
     by_node = await simulate(simulator, await bundle(vault, plan, endpoints))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     own = await simulate(simulator, await bundle(vault, plan, endpoints))
     assert simulator.counts["own_evm"] == simulator.counts["by_node"] == 1
     profit, gas = await realised(vault, plan)
@@ -112,14 +113,14 @@ async def test_what_runs_in_its_target_block_alone_is_learnt(
     await vault.chain.rpc.call("anvil_setCode", where, IN_ITS_BLOCK)
     await vault.chain.rpc.call("anvil_setStorageAt", where, slot, word)
     await vault.chain.mine()
-    simulator.follow(await head(endpoints))
+    simulator.own_evm.follow(await head(endpoints))
     plan = await bundle(vault, await arbitrage(vault), endpoints)
     (execution,) = plan.executions
     own = msgspec.structs.replace(execution, call_data=plan.target_block.to_bytes(32))
     plan = msgspec.structs.replace(plan, executions=(own,), entry_point=Address(raw(where)))
 
     assert (await simulate(simulator, plan)).failure is None
-    await simulator.settled()
+    await simulator.own_evm.settled()
     assert (await simulate(simulator, plan)).failure is None
 
     assert simulator.counts["own_evm"] == simulator.counts["by_node"] == 1
@@ -128,17 +129,17 @@ async def test_what_runs_in_its_target_block_alone_is_learnt(
 async def test_after_blocks_of_others_our_own_evm_still_agrees(
     vault: Vault, endpoints: Endpoints, simulator: BundleSimulator
 ) -> None:
-    simulator.follow(await head(endpoints))
+    simulator.own_evm.follow(await head(endpoints))
     plan = await arbitrage(vault)
     await simulate(simulator, await bundle(vault, plan, endpoints))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     for amount in (20_000, 40_000):
         await make_weth_dear(vault, amount)
-        simulator.follow(await head(endpoints))
-        await simulator.settled()
+        simulator.own_evm.follow(await head(endpoints))
+        await simulator.own_evm.settled()
     plan = await arbitrage(vault)
     own = await simulate(simulator, await bundle(vault, plan, endpoints))
-    assert simulator.counts["own_evm"] == simulator.counts["begun_anew"] == 1
+    assert simulator.counts["own_evm"] == simulator.own_evm.counts["begun_anew"] == 1
     profit, gas = await realised(vault, plan)
     assert (own.failure, own.profits) == (None, (profit,))
     assert own.gas_used == pytest.approx(gas, rel=0.01)
@@ -148,11 +149,11 @@ async def test_behind_a_victim_node_and_own_evm_agree(
     vault: Vault, endpoints: Endpoints, simulator: BundleSimulator
 ) -> None:
     await approve_router(vault)
-    simulator.follow(await head(endpoints))
+    simulator.own_evm.follow(await head(endpoints))
     plan = await arbitrage(vault)
     theirs = await whales_swap(vault, endpoints, 30_000)
     by_node = await simulate(simulator, await bundle(vault, plan, endpoints, theirs))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     own = await simulate(simulator, await bundle(vault, plan, endpoints, theirs))
     assert simulator.counts["own_evm"] == 1
     assert own.failure is by_node.failure is None
@@ -164,14 +165,14 @@ async def test_behind_a_victim_node_and_own_evm_agree(
 async def test_a_plan_that_would_fail_is_told_to_revert(
     vault: Vault, endpoints: Endpoints, simulator: BundleSimulator
 ) -> None:
-    simulator.follow(await head(endpoints))
+    simulator.own_evm.follow(await head(endpoints))
     greedy = await vault.plan(
         selling(vault), buying(vault, "v3"), loan=BalancerLoan(TokenAmount(ETHER)), minimum=10**30
     )
     for _ in range(2):
         answer = await simulate(simulator, await bundle(vault, greedy, endpoints))
         assert (answer.failure, answer.profits) == (Reason.SIMULATION_REVERTED, ())
-        await simulator.settled()
+        await simulator.own_evm.settled()
 
 
 async def approve_router(vault: Vault) -> None:

@@ -24,6 +24,7 @@ from node.pipeline.events import (
     Event,
     ExecutionMissed,
     KillSwitchSet,
+    PendingSimulated,
     RaiseAlert,
     RecordDrop,
     RecordOpportunity,
@@ -31,6 +32,7 @@ from node.pipeline.events import (
     ResyncPools,
     SignAndSubmit,
     SimulateBundle,
+    SimulatePending,
     TimePassed,
 )
 from node.pipeline.plans import BundlePlan
@@ -93,11 +95,23 @@ class FakeSimulator:
         return BundleSimulated(request.plan.id, Reason.SIMULATION_REVERTED, (), Gas(1), UnixNanoseconds(4))
 
 
+class FakePendingSimulator:
+    """Answers at once that it changes nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[SimulatePending] = []
+
+    async def simulate(self, request: SimulatePending) -> PendingSimulated:
+        self.asked.append(request)
+        name = Hash32(request.transactions[-1].hash)
+        return PendingSimulated(name, request.on_block, None, (), UnixNanoseconds(4))
+
+
 class Scene:
     """A core with everything around it made by hand."""
 
     def __init__(self, *, live: bool = True, state: PipelineState | None = None, **options: Any) -> None:
-        self.relays, self.simulator = FakeRelays(), FakeSimulator()
+        self.relays, self.simulator, self.pending = FakeRelays(), FakeSimulator(), FakePendingSimulator()
         self.records: list[AnyRecord] = []
         self.disk_is_full = False
         self.outcomes = Outcomes(endpoints_to([FakeNode()]), MODULE, [ALICE.address], [])
@@ -109,6 +123,7 @@ class Scene:
             self.record,
             lambda: NOW,
             simulator=self.simulator,
+            pending=self.pending,
             **options,
         )
 
@@ -347,8 +362,37 @@ async def test_in_lockstep_the_bound_on_requests_does_not_depend_on_who_answers_
     assert len(scene.relays.sent) == 12
 
 
+UNREAD = SimulatePending((swap_of(*small_market().pools[0]),), Hash32(b"\1" * 32), Wei(7))
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+async def test_pending_transactions_are_simulated_and_the_answers_fed_back(*, in_order: bool) -> None:
+    scene = Scene(in_order=in_order)
+    fed: list[Event] = []
+    scene.core.feed = fed.append  # type: ignore[method-assign,assignment]
+    scene.does(UNREAD, UNREAD)
+    assert scene.pending.asked == []
+    await scene.core.settled()
+    assert scene.pending.asked == [UNREAD, UNREAD]
+    assert [event.now for event in fed] == [NOW if in_order else 4] * 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+async def test_simulations_of_pending_transactions_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, *, in_order: bool
+) -> None:
+    monkeypatch.setattr(core_module, "PENDING_UNDER_WAY", 1)
+    scene = Scene(in_order=in_order)
+    scene.does(UNREAD, UNREAD)
+    await scene.core.settled()
+    assert scene.pending.asked == [UNREAD]
+    assert scene.core.counts["pending_unsimulated"] == 1
+
+
 async def test_a_pipeline_that_simulates_needs_a_simulator(scene: Scene) -> None:
-    scene.core._simulator = None
+    scene.core._simulator = scene.core._pending = None
+    with pytest.raises(RuntimeError, match="nobody is wired"):
+        scene.does(UNREAD)
     with pytest.raises(RuntimeError, match="none is wired"):
         scene.does(SimulateBundle(plan_for(2_000)))
 

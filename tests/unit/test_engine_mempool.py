@@ -21,10 +21,10 @@ ROUTER = Address(b"\x05" * 20)
 class Told:
     """A mempool and the events it told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_for_all: bool = False) -> None:
         self.events: list[Event] = []
         self.ticks = 0
-        self.mempool = Mempool({"0x" + ROUTER.hex()}, self.events.append, self._now, keep_blocks=3)
+        self.mempool = Mempool({"0x" + ROUTER.hex()}, self.events.append, self._now, 3, is_for_all=is_for_all)
 
     def _now(self) -> UnixNanoseconds:
         self.ticks += 1
@@ -70,6 +70,26 @@ def test_what_goes_elsewhere_is_counted_only() -> None:
     told.mempool.announced(b'{"hash":"0x1","to":null}')
     assert told.take() == []
     assert told.mempool.counts == {"announced": 2}
+
+
+def test_calls_of_contracts_that_we_do_not_read_are_told_where_they_are_wanted() -> None:
+    told, call = Told(is_for_all=True), swap(to=Address(b"\x06" * 20))
+    told.announce(call)
+    told.announce(swap(nonce=1, data=b"\x01\x02\x03", to=Address(b"\x06" * 20)))
+    told.mempool.announced(b'{"hash":"0x1","to":null,"input":"0x6001600155"}')
+    assert [event.transaction.hash for event in told.take()] == [call.hash]  # type: ignore[union-attr]
+    assert told.mempool.counts == {"announced": 3, "others": 1}
+    assert told.mempool.sender_of(orjson.dumps(to_rpc(swap("dave", to=Address(b"\x06" * 20))))) is not None
+
+
+def test_transactions_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.engine.mempool.MAX_WAITING", 1)
+    told = Told()
+    told.announce(swap("carol"))
+    told.announce(swap("dave"))
+    told.announce(swap("carol", data=b"\x01\x02\x03\x05"))
+    assert told.mempool.counts["waiting_forgotten"] == 2
+    assert not any(isinstance(event, PendingGone) for event in told.take())
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"\xff", b"[" * 3000, b'{"to":1}'])

@@ -11,16 +11,11 @@ import msgspec
 import orjson
 import pytest
 
+from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
+from node.engine.own_evm import BLOCK_TRACE_SECONDS, MAX_LATE, MAX_LEARNING, OwnEvm
 from node.engine.rpc import RpcTimeout
-from node.engine.simulator import (
-    ANSWER_SECONDS,
-    BLOCK_TRACE_SECONDS,
-    MAX_ASKED,
-    MAX_LATE,
-    MAX_LEARNING,
-    BundleSimulator,
-)
+from node.engine.simulator import ANSWER_SECONDS, MAX_ASKED, BundleSimulator
 from node.pipeline.events import SimulateBundle
 from node.pipeline.plans import NetworkOrder
 from node.pipeline.reasons import Reason
@@ -101,18 +96,22 @@ def world() -> World:
     return World()
 
 
+def simulating(endpoints: Endpoints, *, own_evm: bool = True) -> BundleSimulator:
+    return BundleSimulator(endpoints, OwnEvm(endpoints, CHAIN_ID, is_used=own_evm), lambda: UnixNanoseconds(9))
+
+
 @pytest.fixture
 async def simulator(world: World) -> AsyncIterator[BundleSimulator]:
-    made = BundleSimulator(endpoints_to([world.node]), CHAIN_ID, lambda: UnixNanoseconds(9))
-    made.follow(header(10))
+    made = simulating(endpoints_to([world.node]))
+    made.own_evm.follow(header(10))
     yield made
-    await made.close()
+    await made.own_evm.close()
 
 
 async def learnt(simulator: BundleSimulator) -> BundleSimulator:
     await simulator.simulate(asked(11))
-    await simulator.settled()
-    assert simulator.counts["learnt"] == 1
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == 1
     return simulator
 
 
@@ -131,7 +130,7 @@ async def test_the_second_bundle_on_the_same_contracts_runs_in_our_own_evm(simul
 
 async def test_our_own_evm_runs_victims_first(simulator: BundleSimulator) -> None:
     await simulator.simulate(asked(11, victim(1)))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     answer = await simulator.simulate(asked(11, victim(777)))
     assert (answer.failure, answer.profits) == (None, (777,))
 
@@ -153,7 +152,7 @@ async def test_a_failure_in_our_own_evm_is_confirmed_by_the_node(world: World, s
     await learnt(simulator)
     world.calls = [QUIET, REVERTED]
     await simulator.simulate(asked(11, victim(0)))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     before = simulator.counts["by_node"]
     answer = await simulator.simulate(asked(11, victim(0)))
     assert (answer.failure, answer.profits) == (Reason.SIMULATION_REVERTED, ())
@@ -178,7 +177,7 @@ async def test_a_blocks_changes_are_taken_over(world: World, simulator: BundleSi
         }
     ]
     first = header(10)
-    simulator.follow(header(11, first))
+    simulator.own_evm.follow(header(11, first))
     assert (await simulator.simulate(asked(12))).profits == (6_000,)
     assert simulator.counts["own_evm"] == 1
 
@@ -188,17 +187,17 @@ async def test_changes_that_do_not_come_are_not_waited_for(
 ) -> None:
     await learnt(simulator)
     monkeypatch.setattr("node.engine.simulator.TAKE_OVER_SECONDS", 0.0)
-    simulator.follow(header(11, header(10)))
+    simulator.own_evm.follow(header(11, header(10)))
     assert (await simulator.simulate(asked(12))).profits == (4_999,)
     assert simulator.counts["own_evm"] == 0
 
 
 async def test_a_reorganisation_makes_it_forget_everything(world: World, simulator: BundleSimulator) -> None:
     await learnt(simulator)
-    simulator.follow(header(10, salt="other"))
+    simulator.own_evm.follow(header(10, salt="other"))
     world.profit = 3
     assert (await simulator.simulate(asked(11))).profits == (4_999,)
-    await simulator.settled()
+    await simulator.own_evm.settled()
     assert (await simulator.simulate(asked(11))).profits == (3,)
 
 
@@ -211,39 +210,39 @@ async def test_heads_in_quick_succession_are_taken_over_one_after_the_other(
         {"result": {"pre": {}, "post": {MODULE_HEX: {"storage": {"0x0": next(values)}}}}}
     ]
     second = header(11, header(10))
-    simulator.follow(second)
-    simulator.follow(header(12, second))
+    simulator.own_evm.follow(second)
+    simulator.own_evm.follow(header(12, second))
     assert (await simulator.simulate(asked(13))).profits == (2,)
-    assert simulator.counts["begun_anew"] == 1
+    assert simulator.own_evm.counts["begun_anew"] == 1
 
 
 async def test_too_far_behind_it_begins_anew(simulator: BundleSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     await learnt(simulator)
-    monkeypatch.setattr("node.engine.simulator.MAX_BEHIND", 1)
+    monkeypatch.setattr("node.engine.own_evm.MAX_BEHIND", 1)
     second = header(11, header(10))
-    simulator.follow(second)
-    simulator.follow(header(12, second))
-    await simulator.settled()
-    assert simulator.counts["begun_anew"] == 2
+    simulator.own_evm.follow(second)
+    simulator.own_evm.follow(header(12, second))
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["begun_anew"] == 2
 
 
 async def test_a_reorganisation_while_a_trace_is_read_is_noticed(world: World, simulator: BundleSimulator) -> None:
     await learnt(simulator)
     world.profit = 77
-    simulator.follow(header(11, header(10)))
+    simulator.own_evm.follow(header(11, header(10)))
     await asyncio.sleep(0)
-    simulator.follow(header(11, header(10, salt="b"), salt="b"))
-    await simulator.settled()
+    simulator.own_evm.follow(header(11, header(10, salt="b"), salt="b"))
+    await simulator.own_evm.settled()
     assert (await simulator.simulate(asked(12))).profits == (4_999,)
-    await simulator.settled()
+    await simulator.own_evm.settled()
     assert (await simulator.simulate(asked(12))).profits == (77,)
 
 
 async def test_what_is_learnt_of_an_old_block_is_not_used(simulator: BundleSimulator) -> None:
     await simulator.simulate(asked(11))
-    simulator.follow(header(11, header(10)))
-    await simulator.settled()
-    assert simulator.counts["learnt"] == 0
+    simulator.own_evm.follow(header(11, header(10)))
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == 0
 
 
 @pytest.mark.parametrize("code", [-32601, -32000])
@@ -253,14 +252,14 @@ async def test_a_node_that_does_not_trace_simulates_everything_itself(
     await learnt(simulator)
     world.refusing("debug_traceBlockByHash", code)
     with caplog.at_level(logging.WARNING):
-        simulator.follow(header(11, header(10)))
-        await simulator.settled()
-    assert "by the node instead" in caplog.text
+        simulator.own_evm.follow(header(11, header(10)))
+        await simulator.own_evm.settled()
+    assert "simulates instead" in caplog.text
     for _ in range(2):
         assert (await simulator.simulate(asked(12))).profits == (4_999,)
-        await simulator.settled()
-    simulator.follow(header(12, header(11, header(10))))
-    assert simulator.counts["begun_anew"] == 2
+        await simulator.own_evm.settled()
+    simulator.own_evm.follow(header(12, header(11, header(10))))
+    assert simulator.own_evm.counts["begun_anew"] == 2
 
 
 @pytest.mark.parametrize(("late", "begun_anew"), [(1, 1), (MAX_LATE, 2)])
@@ -268,21 +267,21 @@ async def test_a_trace_that_comes_late_is_asked_for_again_before_all_that_was_le
     late: int, begun_anew: int
 ) -> None:
     world, clock = World(), ManualClock()
-    simulator = BundleSimulator(endpoints_to([world.node], clock), CHAIN_ID, lambda: UnixNanoseconds(9))
-    simulator.follow(header(10))
+    simulator = simulating(endpoints_to([world.node], clock))
+    simulator.own_evm.follow(header(10))
     await learnt(simulator)
     world.node.hangs = True
-    simulator.follow(header(11, header(10)))
+    simulator.own_evm.follow(header(11, header(10)))
     for _ in range(late):
         await clock.until_asleep(BLOCK_TRACE_SECONDS)
-        world.node.hangs = simulator.counts["not_traced"] + 1 < late
+        world.node.hangs = simulator.own_evm.counts["not_traced"] + 1 < late
         await clock.advance(BLOCK_TRACE_SECONDS)
-    await simulator.settled()
+    await simulator.own_evm.settled()
 
-    assert (simulator.counts["not_traced"], simulator.counts["begun_anew"]) == (late, begun_anew)
+    assert (simulator.own_evm.counts["not_traced"], simulator.own_evm.counts["begun_anew"]) == (late, begun_anew)
     await simulator.simulate(asked(12))
     assert simulator.counts["own_evm"] == (1 if begun_anew == 1 else 0)
-    await simulator.close()
+    await simulator.own_evm.close()
 
 
 async def test_a_trace_that_is_refused_once_does_not_end_our_own_evm(world: World, simulator: BundleSimulator) -> None:
@@ -296,35 +295,40 @@ async def test_a_trace_that_is_refused_once_does_not_end_our_own_evm(world: Worl
         return []
 
     world.node.methods["debug_traceBlockByHash"] = trace
-    simulator.follow(header(11, header(10)))
-    await simulator.settled()
+    simulator.own_evm.follow(header(11, header(10)))
+    await simulator.own_evm.settled()
 
     assert (await simulator.simulate(asked(12))).profits == (5_000,)
-    assert simulator.counts["own_evm"] == simulator.counts["begun_anew"] == simulator.counts["not_traced"] == 1
+    assert (
+        simulator.counts["own_evm"]
+        == simulator.own_evm.counts["begun_anew"]
+        == simulator.own_evm.counts["not_traced"]
+        == 1
+    )
 
 
 async def test_a_trace_that_is_garbage_makes_it_begin_anew(world: World, simulator: BundleSimulator) -> None:
     await learnt(simulator)
     world.trace = [{"result": "nothing"}]
-    simulator.follow(header(11, header(10)))
-    await simulator.settled()
-    assert simulator.counts["begun_anew"] == 2
+    simulator.own_evm.follow(header(11, header(10)))
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["begun_anew"] == 2
     assert (await simulator.simulate(asked(12))).failure is None
 
 
 async def test_too_much_state_is_forgotten(simulator: BundleSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     await learnt(simulator)
-    monkeypatch.setattr("node.engine.simulator.MAX_KNOWN", 1)
-    simulator.follow(header(11, header(10)))
-    await simulator.settled()
-    assert simulator.counts["begun_anew"] == 2
+    monkeypatch.setattr("node.engine.own_evm.MAX_KNOWN", 1)
+    simulator.own_evm.follow(header(11, header(10)))
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["begun_anew"] == 2
 
 
 async def test_learning_is_bounded(simulator: BundleSimulator) -> None:
     await asyncio.gather(*(simulator.simulate(asked(11)) for _ in range(MAX_LEARNING + 2)))
-    assert simulator.counts["not_learnt"] == 2
-    await simulator.settled()
-    assert simulator.counts["learnt"] == MAX_LEARNING
+    assert simulator.own_evm.counts["not_learnt"] == 2
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == MAX_LEARNING
 
 
 @pytest.mark.parametrize("code", [3, -32003, -38011])
@@ -353,8 +357,8 @@ async def test_no_answer_that_can_be_used_is_told_as_unavailable(
 
 async def test_a_node_that_hangs_is_not_waited_for() -> None:
     world, clock = World(), ManualClock()
-    simulator = BundleSimulator(endpoints_to([world.node], clock), CHAIN_ID, lambda: UnixNanoseconds(9), own_evm=False)
-    simulator.follow(header(10))
+    simulator = simulating(endpoints_to([world.node], clock), own_evm=False)
+    simulator.own_evm.follow(header(10))
     world.node.hangs = True
     task = asyncio.create_task(simulator.simulate(asked(11)))
     await clock.until_asleep(ANSWER_SECONDS)
@@ -365,7 +369,7 @@ async def test_a_node_that_hangs_is_not_waited_for() -> None:
 
 async def test_a_plan_for_another_block_is_not_simulated(simulator: BundleSimulator) -> None:
     assert (await simulator.simulate(asked(12))).failure is Reason.SIMULATION_UNAVAILABLE
-    fresh = BundleSimulator(endpoints_to([World().node]), CHAIN_ID, lambda: UnixNanoseconds(9))
+    fresh = simulating(endpoints_to([World().node]))
     assert (await fresh.simulate(asked(12))).failure is Reason.SIMULATION_UNAVAILABLE
 
 
@@ -379,7 +383,7 @@ async def test_what_an_execution_reads_is_traced_behind_its_victims(world: World
 
     world.node.methods["debug_traceCall"] = tracing
     await simulator.simulate(asked(11, victim(9)))
-    await simulator.settled()
+    await simulator.own_evm.settled()
     assert [how["stateOverrides"] for how in options] == [
         {},
         {MODULE_HEX: {"stateDiff": {"0x" + "00" * 32: "0x" + "00" * 31 + "09"}}},
@@ -388,26 +392,26 @@ async def test_what_an_execution_reads_is_traced_behind_its_victims(world: World
 
 async def test_a_bundle_that_fails_teaches_what_its_victims_read(world: World, simulator: BundleSimulator) -> None:
     await simulator.simulate(asked(11, victim(0)))
-    await simulator.settled()
-    assert simulator.counts["learnt"] == 0
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == 0
     assert (await simulator.simulate(asked(11, victim(8)))).profits == (8,)
 
 
 async def test_a_node_that_never_tells_all_is_not_asked_for_ever(
     world: World, simulator: BundleSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.engine.simulator.MAX_ROUNDS", 1)
+    monkeypatch.setattr("node.engine.own_evm.MAX_ROUNDS", 1)
     await simulator.simulate(asked(11))
-    await simulator.settled()
-    assert simulator.counts["learnt"] == 0
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == 0
 
 
 async def test_learning_that_fails_is_given_up(world: World, simulator: BundleSimulator) -> None:
     for method in ("eth_getBalance", "eth_getStorageAt", "eth_getCode", "eth_getTransactionCount"):
         world.refusing(method, -32000)
     await simulator.simulate(asked(11))
-    await simulator.settled()
-    assert simulator.counts["learnt"] == 0
+    await simulator.own_evm.settled()
+    assert simulator.own_evm.counts["learnt"] == 0
     assert (await simulator.simulate(asked(11))).profits == (4_999,)
 
 
@@ -443,8 +447,8 @@ def ordered(target: int, name: bytes = b"order") -> SimulateBundle:
 
 async def test_the_node_is_asked_few_things_at_once_and_an_order_before_all_finds_that_wait() -> None:
     world = World()
-    simulator = BundleSimulator(endpoints_to([world.node]), CHAIN_ID, lambda: UnixNanoseconds(9), own_evm=False)
-    simulator.follow(header(10))
+    simulator = simulating(endpoints_to([world.node]), own_evm=False)
+    simulator.own_evm.follow(header(10))
     seen = []
 
     async def ask(request: SimulateBundle, name: str) -> None:
@@ -463,12 +467,12 @@ async def test_the_node_is_asked_few_things_at_once_and_an_order_before_all_find
 
 async def test_what_waits_for_its_turn_when_the_next_head_comes_is_not_simulated_any_more() -> None:
     world, clock = World(), ManualClock()
-    simulator = BundleSimulator(endpoints_to([world.node], clock), CHAIN_ID, lambda: UnixNanoseconds(9), own_evm=False)
-    simulator.follow(header(10))
+    simulator = simulating(endpoints_to([world.node], clock), own_evm=False)
+    simulator.own_evm.follow(header(10))
     world.node.hangs = True
     tasks = [asyncio.create_task(simulator.simulate(asked(11))) for _ in range(MAX_ASKED + 1)]
     await clock.until_asleep(ANSWER_SECONDS)
-    simulator.follow(header(11, header(10)))
+    simulator.own_evm.follow(header(11, header(10)))
     await clock.advance(ANSWER_SECONDS)
 
     answers = await asyncio.gather(*tasks)
@@ -479,10 +483,10 @@ async def test_what_waits_for_its_turn_when_the_next_head_comes_is_not_simulated
 
 async def test_an_order_does_not_wait_for_the_last_blocks_changes(world: World, simulator: BundleSimulator) -> None:
     await learnt(simulator)
-    simulator.follow(header(11, header(10)))
+    simulator.own_evm.follow(header(11, header(10)))
     answer = await asyncio.wait_for(simulator.simulate(ordered(12)), 60.0)
     assert answer.profits == (4_999,)
     assert simulator.counts["own_evm"] == 0
-    await simulator.settled()
+    await simulator.own_evm.settled()
     assert (await simulator.simulate(ordered(12))).failure is None
     assert simulator.counts["own_evm"] == 1

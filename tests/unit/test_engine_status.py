@@ -52,19 +52,31 @@ def teller(scene: Scene, folder: Path, **feed: Any) -> StatusTeller:
     treasury.balances[SENDER] = Wei(10**30)
     spool, relays = Spool(folder / "spool"), SimpleNamespace(states={"swift": "ok"})
     status: Any = SimpleNamespace(status=feed_status(**feed))
-    return StatusTeller(config_in(folder), scene.core, status, relays, treasury, spool, None, lambda: NOW_NS)  # type: ignore[arg-type]
+    simulations = {"by_node": 3}
+    return StatusTeller(
+        config_in(folder),
+        scene.core,
+        status,
+        relays,  # type: ignore[arg-type]
+        treasury,
+        spool,
+        None,
+        simulations,
+        lambda: NOW_NS,
+    )
 
 
 async def test_the_status_has_the_words_of_all_parts(tmp_path: Path) -> None:
     scene = Scene()
     scene.core.state.count(Reason.NOT_A_SWAP, 3)
-    scene.core.counts.update({"unrecorded": 2, "plans_late": 9, "bundles_sent": 4})
+    scene.core.counts.update({"pending_unsimulated": 1, "unrecorded": 2, "plans_late": 9, "bundles_sent": 4})
     scene.core.latencies_ns.extend([1_000, 3_000, 2_000])
     tell = teller(scene, tmp_path)
     tell.is_warm = True
     told = tell()
     assert (told.phase, told.mode, told.head_number, told.head_age_ms) == ("running", "live", 7, 3_000)
-    assert told.dropped == {"not_a_swap": 3, "unrecorded": 2}
+    assert told.dropped == {"not_a_swap": 3, "pending_unsimulated": 1, "unrecorded": 2}
+    assert told.pending_simulated == {"by_node": 3}
     assert told.tick_to_bundle_us == {"p50": 2, "p99": 2, "max": 3}
     assert told.hot_keys == {address_to_hex(SENDER): str(10**30)}
     assert (told.bundles_sent, told.spooled, told.relays) == (4, 0, {"swift": "ok"})

@@ -1,7 +1,8 @@
 """Backruns: what a pending swap leaves behind, taken right after it, never before it.
 
 A pending swap is looked at alone and together with others that wait on the same pools, each laid over the confirmed
-market exactly and in order; the better of the two is the find.
+market exactly and in order; the better of the two is the find. One that was simulated is looked at alone: what the
+simulation told holds on the head's state, and not behind others.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class BackrunDetector:
             return Reason.VICTIM_NONCE_GAP
         alone = self._behind(chain, chain, target_block, timestamp, now)
         room = self._settings.bounds.victims_per_bundle - len(chain)
-        others = self._others(chain, pending, room) if room > 0 and self._book.has_company(pending) else []
+        is_alone = room <= 0 or any(one.is_simulated for one in chain) or not self._book.has_company(pending)
+        others = [] if is_alone else self._others(chain, pending, room)
         if not others:
             return alone
         together = self._behind([*others, *chain], chain, target_block, timestamp, now)
@@ -58,6 +60,8 @@ class BackrunDetector:
             group = self._book.with_predecessors(other) if other.transaction.hash not in known else None
             fresh = [one for one in group or () if one.transaction.hash not in known]
             if not fresh or len(chosen) + len(fresh) > room or not self._pays(fresh):
+                continue
+            if any(one.is_simulated for one in fresh):
                 continue
             known.update(one.transaction.hash for one in fresh)
             chosen[:0] = fresh
@@ -80,7 +84,7 @@ class BackrunDetector:
         overlay = Overlay(self._market)
         taken: list[PendingSwap] = []
         for victim in victims:
-            reason = overlay.apply(victim.swaps, timestamp)
+            reason = overlay.lay_over(victim, timestamp)
             if reason is None:
                 taken.append(victim)
             elif victim in required:

@@ -72,7 +72,7 @@ class ResidualDetector:
         for pending in victims:
             if pending.transaction.hash not in laid:
                 laid.add(pending.transaction.hash)
-                if overlay.apply(pending.swaps, timestamp) is not None:
+                if overlay.lay_over(pending, timestamp) is not None:
                     return False
         return True
 
