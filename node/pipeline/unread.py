@@ -14,6 +14,10 @@ from protocol.units import BlockNumber, UnixNanoseconds
 
 LEAST_GAS: Final = 70_000
 """With less no pool is swapped through: 21,000 of the transaction, two transfers, what the pool itself writes."""
+MOST_GAS: Final = 3_000_000
+"""With more, its sender's before it included, nothing is run: a stranger's loop would hold everything else up."""
+GAS_OF_ONE: Final = 300_000
+"""A simulation of more gas counts as several: what the budget bounds is the time that strangers' code may take."""
 SELECTOR_BYTES: Final = 4
 MISSES: Final = 3
 """So often in a row a function of a contract may touch no followed pool; then only one call in `LOOKS` is simulated."""
@@ -42,14 +46,15 @@ class Unread:
     def __iter__(self) -> Iterator[PendingSwap]:
         return iter(tuple(self._waiting.values()))
 
-    def is_within_budget(self, now: UnixNanoseconds) -> bool:
-        """Take one simulation from the budget, which holds a second's; False if there is none left."""
+    def is_within_budget(self, now: UnixNanoseconds, gas: int) -> bool:
+        """Take a simulation of so much gas from the budget, which holds a second's; False if too little is left."""
         full = self._per_second * NANOSECONDS_PER_SECOND
         self._left = min(full, self._left + max(0, now - self._left_at) * self._per_second)
         self._left_at = now
-        if self._left < NANOSECONDS_PER_SECOND:
+        cost = min(full, -(-gas // GAS_OF_ONE) * NANOSECONDS_PER_SECOND)
+        if self._left < cost:
             return False
-        self._left -= NANOSECONDS_PER_SECOND
+        self._left -= cost
         return True
 
     def is_likely(self, transaction: SignedTransaction) -> bool:

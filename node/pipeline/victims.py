@@ -16,7 +16,7 @@ from node.pipeline.events import Effect, PendingSimulated, PendingTransactionSee
 from node.pipeline.pending import PendingSwap
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
-from node.pipeline.unread import LEAST_GAS, SELECTOR_BYTES
+from node.pipeline.unread import LEAST_GAS, MOST_GAS, SELECTOR_BYTES
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import Address, BlockNumber, UnixSeconds
 
@@ -92,7 +92,10 @@ def begin_block(state: PipelineState) -> list[Effect]:
 def _ask(state: PipelineState, pending: PendingSwap, *, is_new: bool = False) -> list[Effect]:
     head, chain = state.blocks.head, state.book.with_predecessors(pending)
     reason = _why_not(state, pending, is_new=is_new) or (Reason.VICTIM_NONCE_GAP if chain is None else None)
-    if reason is None and not state.unread.is_within_budget(state.now):
+    gas = sum(one.transaction.gas_limit for one in chain or ())
+    if reason is None and gas > MOST_GAS:
+        reason = Reason.UNREAD_UNLIKELY
+    if reason is None and not state.unread.is_within_budget(state.now, gas):
         reason = Reason.OVER_SIMULATION_BUDGET
     if reason is not None or chain is None or head is None:
         state.count(reason or Reason.POOL_UNKNOWN)

@@ -27,7 +27,7 @@ from node.pipeline.reasons import Reason
 from node.pipeline.settings import Bounds
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
-from node.pipeline.unread import Unread
+from node.pipeline.unread import GAS_OF_ONE, Unread
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds
 from tests.pipeline_scene import (
@@ -132,8 +132,11 @@ def test_cheap_questions_come_first(transaction: SignedTransaction, account_nonc
     assert state.dropped == {reason: 1}
 
 
-def test_a_call_with_too_little_gas_for_a_swap_is_not_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(victims, "LEAST_GAS", 250_001)
+@pytest.mark.parametrize(("name", "gas"), [("LEAST_GAS", 250_001), ("MOST_GAS", 249_999)])
+def test_a_call_with_too_little_gas_for_a_swap_or_far_too_much_is_not_simulated(
+    monkeypatch: pytest.MonkeyPatch, name: str, gas: int
+) -> None:
+    monkeypatch.setattr(victims, name, gas)
     state = scene()
     assert asked(step(state, seen(a_call()))) == []
     assert state.dropped == {Reason.UNREAD_UNLIKELY: 1}
@@ -150,9 +153,18 @@ def test_a_budget_of_simulations_fills_up_again_with_time() -> None:
 
 def test_a_clock_that_goes_back_gives_no_budget() -> None:
     kept = Unread(1)
-    assert kept.is_within_budget(UnixNanoseconds(5 * SECOND))
-    assert not kept.is_within_budget(UnixNanoseconds(4 * SECOND))
-    assert not kept.is_within_budget(UnixNanoseconds(4 * SECOND + SECOND // 2))
+    assert kept.is_within_budget(UnixNanoseconds(5 * SECOND), 100_000)
+    assert not kept.is_within_budget(UnixNanoseconds(4 * SECOND), 100_000)
+    assert not kept.is_within_budget(UnixNanoseconds(4 * SECOND + SECOND // 2), 100_000)
+
+
+def test_what_may_take_much_gas_takes_much_of_the_budget_and_never_more_than_all_of_it() -> None:
+    kept, now = Unread(4), UnixNanoseconds(SECOND)
+    assert kept.is_within_budget(now, 3 * GAS_OF_ONE)
+    assert not kept.is_within_budget(now, GAS_OF_ONE + 1)
+    assert kept.is_within_budget(now, GAS_OF_ONE)
+    assert not kept.is_within_budget(now, 1)
+    assert kept.is_within_budget(UnixNanoseconds(2 * SECOND), 100 * GAS_OF_ONE)
 
 
 def test_what_never_touches_a_pool_is_looked_at_now_and_then_only() -> None:
