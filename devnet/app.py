@@ -104,10 +104,24 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
         lockstep=config.lockstep,
         lockstep_participants=max(1, (len(PARTICIPANTS) if config.actors else 0) + config.participants),
     )
-    async with Anvil(anvil_binary, options, logs / "anvil.log") as anvil, Relay(relay_config, anvil.url) as relay:
+    async with contextlib.AsyncExitStack() as stack:
+        anvil = await stack.enter_async_context(Anvil(anvil_binary, options, logs / "anvil.log"))
+        if config.empty_blocks:
+            await pass_blocks(anvil.url, config.empty_blocks, int(config.block_time_seconds))
+        relay = await stack.enter_async_context(Relay(relay_config, anvil.url))
         record = record_of(relay, relay_config, world, logs)
         actors = actors_process(config, record, logs) if config.actors else None
         yield Running(record, world.manifest, anvil, relay, actors)
+
+
+async def pass_blocks(anvil_url: str, count: int, seconds: int) -> None:
+    """Make empty blocks, each so long after the one before it by the chain's time, whatever the wall clock says."""
+    async with RpcClient(anvil_url) as chain:
+        head = await chain.call("eth_getBlockByNumber", "latest", False)
+        for place in range(1, count + 1):
+            at = int(head["timestamp"], 16) + place * max(1, seconds)
+            await chain.call("evm_setNextBlockTimestamp", hex(at))
+            await chain.call("evm_mine")
 
 
 def actors_process(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:

@@ -24,6 +24,8 @@ class DevnetConfig:
     """In lockstep: so many others than the actors must have joined before the first block."""
     actors: bool = True
     actor_parameters: Path | None = None
+    empty_blocks: int = 0
+    """So many are made before anything else, for who has to begin at a certain one."""
     stop_after_blocks: int | None = None
     record: Path | None = None
     """File that gets each block as one line of JSON, for `hftnode devnet compare`."""

@@ -232,6 +232,18 @@ class AnswerPeer(LinkMessage, frozen=True, kw_only=True, tag="answer_peer"):
     answer: bytes
 
 
+class StageQuiet(LinkMessage, frozen=True, kw_only=True, tag="stage_quiet"):
+    """Engine to who stands for the sentry in lockstep: of this block all is done and said that we had to."""
+
+    block: int
+
+
+class StageResumed(LinkMessage, frozen=True, kw_only=True, tag="stage_resumed"):
+    """The answer once all engines are quiet: what came before it is what they said; `is_over` if it was nothing."""
+
+    is_over: bool
+
+
 class PeerSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A connected peer: its operator's account, and its score in thousandths."""
 
@@ -266,6 +278,8 @@ AnyLinkMessage: TypeAlias = (
     | PeerAsks
     | AnswerPeer
     | SentryStatus
+    | StageQuiet
+    | StageResumed
 )
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -31,12 +31,15 @@ _LOG: Final = logging.getLogger("hftnode.supervisor")
 
 
 def node_commands(config: Config, config_path: Path, password: Password | None) -> tuple[ChildCommand, ...]:
-    """Return the processes of a node in the order in which they start; the sentry only where there is a network."""
+    """Return the processes of a node in the order in which they start; the sentry only where there is a network.
+
+    In lockstep the devnet stands for it (devnet/gossip_bus.py).
+    """
     words = ("--config", str(config_path.absolute()))
     desk = ChildCommand("desk", (sys.executable, "-m", "node.desk", *words), DESK_READY_SECONDS)
     engine = ChildCommand("engine", (sys.executable, "-m", "node.engine", *words), ENGINE_READY_SECONDS, password)
     sentry = ChildCommand("sentry", (sys.executable, "-m", "node.sentry", *words), SENTRY_READY_SECONDS)
-    takes_part = config.network is not None and config.mode is Mode.LIVE
+    takes_part = config.network is not None and config.mode is Mode.LIVE and config.lockstep is None
     return (desk, sentry, engine) if takes_part else (desk, engine)
 
 

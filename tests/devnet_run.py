@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +43,20 @@ class Recorded:
 
 
 @asynccontextmanager
-async def devnet(packages: Packages, world: World, folder: Path, config: RelayConfig) -> AsyncIterator[Relay]:
-    """A relay that makes blocks on an Anvil of its own."""
+async def devnet(
+    packages: Packages,
+    world: World,
+    folder: Path,
+    config: RelayConfig,
+    before: Callable[[str], Awaitable[None]] | None = None,
+) -> AsyncIterator[Relay]:
+    """A relay that makes blocks on an Anvil of its own; `before` it starts something is done to the Anvil of a URL."""
     options = AnvilOptions(load_state=world.state_path)
-    async with Anvil(packages.anvil, options, folder / "anvil.log") as anvil, Relay(config, anvil.url) as relay:
+    async with AsyncExitStack() as parts:
+        anvil = await parts.enter_async_context(Anvil(packages.anvil, options, folder / "anvil.log"))
+        if before is not None:
+            await before(anvil.url)
+        relay = await parts.enter_async_context(Relay(config, anvil.url))
         running = asyncio.create_task(relay.run())
         try:
             yield relay
@@ -81,7 +91,14 @@ async def session(
 @asynccontextmanager
 async def playing(actors: Session) -> AsyncIterator[asyncio.Task[None]]:
     """The actors at play."""
-    task = asyncio.create_task(actors.run())
+    async with background(actors.run()) as task:
+        yield task
+
+
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Something that goes on until the end."""
+    task = asyncio.create_task(work)
     try:
         yield task
     finally:

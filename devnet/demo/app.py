@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -28,24 +29,39 @@ from devnet.app import Running, wire
 from devnet.config import DevnetConfig
 from devnet.demo.chain_watch import ChainWatch
 from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_ledger
-from devnet.demo.network_contracts import networks
+from devnet.demo.network_contracts import members, network_contracts, networks
 from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
-from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, Style, prepare_node
+from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, PreparedNode, Style, prepare_node
 from devnet.demo.processor import Seconds, cores, taken
-from devnet.demo.reach import OPERATORS, approach_epoch, interrupt, limit, websocket_of
+from devnet.demo.reach import (
+    OPERATORS,
+    approach_epoch,
+    blocks_before_epoch,
+    interrupt,
+    interrupt_later,
+    limit,
+    websocket_of,
+)
 from devnet.demo.report import Report
 from devnet.demo.summary import NodeOutcome, Outcome, available_wei, earned, ledger_differences, make_report, net_usd
 from devnet.demo.view import DemoView, NodeView, Screen
+from devnet.demo.worth import Side, worth
 from devnet.errors import ChainFailed, ConfigInvalid
+from devnet.gossip_bus import GossipBus
 from devnet.home import Home
 from devnet.interruption import ends_blocking_work, ends_task
-from devnet.packages import Progress, ensure_packages
+from devnet.manifest import Manifest
+from devnet.packages import Packages, Progress, ensure_packages
+from devnet.relay.app import Relay
 from devnet.rpc import RpcClient
 from devnet.run_folder import RunFolder
 from devnet.storage import storage_errors, write_atomically
 from devnet.waiting import Patience
-from devnet.world import ensure_world
+from devnet.world import World, ensure_world
+from node.clock import SystemClock
 from node.config_errors import ConfigError
+from protocol.signing import Domain
+from protocol.units import ChainId, UnixMilliseconds
 
 READY_SECONDS: Final = 240.0
 SETTLE_SECONDS: Final = 20.0
@@ -66,6 +82,8 @@ class DemoOptions:
     seed: int = 1
     lockstep: bool = False
     report: Path | None = None
+    strangers: bool = False
+    """In lockstep: five nodes of which each acts alone. A run to compare with, without a report of its own."""
     node_command: Sequence[str] = ()
     """In place of `hftnode start`."""
 
@@ -75,9 +93,21 @@ class DemoOptions:
         if not BLOCK_SECONDS <= self.duration_seconds <= 86_400:
             raise ConfigInvalid(f"a demo takes {BLOCK_SECONDS:g} s to a day, not {self.duration_seconds:g} s")
 
+    @property
+    def is_network(self) -> bool:
+        """Whether the nodes form a network. In lockstep only five do, whose reach differs; fewer act alone."""
+        return not self.strangers and (self.nodes == OPERATORS or not self.lockstep)
+
+    @property
+    def blocks(self) -> int | None:
+        """In lockstep, how many blocks count."""
+        return math.ceil(self.duration_seconds / BLOCK_SECONDS) if self.lockstep else None
+
 
 async def run_demo(options: DemoOptions, home: Home, progress: Progress, screen: Screen) -> Report | None:
     """Run a demo and return its report; None when a signal ended it before. Leaves no process behind.
+
+    Five nodes in lockstep run twice on the one seed: as strangers first, then as the network that is reported.
 
     Raises `DevnetError` when a part cannot start or dies, `Interrupted` when a signal comes before the world is there.
     """
@@ -90,22 +120,46 @@ async def run_demo(options: DemoOptions, home: Home, progress: Progress, screen:
             world = await ensure_world(home, packages, progress)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        config = DevnetConfig(
-            port=0,
-            block_time_seconds=BLOCK_SECONDS,
-            seed=options.seed,
-            lockstep=options.lockstep,
-            participants=options.nodes if options.lockstep else 0,
-        )
-        async with wire(config, home, world, packages.anvil) as running:
-            folder.write(running.record)
-            try:
-                demo = await _Demo.prepare(options, home, running, screen, mark)
-                async with demo:
-                    played = await demo.play(stop)
-            finally:
-                folder.clear()
-        return await demo.report(stop) if played else None
+        place, strangers = _Place(home, folder, packages, world, screen, mark), None
+        if options.lockstep and options.is_network:
+            alone = await _played(replace(options, strangers=True), place, stop)
+            if alone is None:
+                return None
+            strangers = alone.side()
+        demo = await _played(options, place, stop)
+        return None if demo is None else await demo.report(stop, strangers)
+
+
+class _Place(NamedTuple):
+    """Where demos run, and who watches: all that runs one after the other share."""
+
+    home: Home
+    folder: RunFolder
+    packages: Packages
+    world: World
+    screen: Screen
+    mark: str
+
+
+async def _played(options: DemoOptions, place: _Place, stop: asyncio.Event) -> _Demo | None:
+    """Play one demo to its end; None when a signal came before. Raises as `run_demo`."""
+    is_five = options.nodes == OPERATORS
+    config = DevnetConfig(
+        port=0,
+        block_time_seconds=BLOCK_SECONDS,
+        seed=options.seed,
+        lockstep=options.lockstep,
+        participants=options.nodes if options.lockstep else 0,
+        empty_blocks=blocks_before_epoch(place.world.manifest) if options.lockstep and is_five else 0,
+    )
+    async with wire(config, place.home, place.world, place.packages.anvil) as running:
+        place.folder.write(running.record)
+        try:
+            demo = await _Demo.prepare(options, place.home, running, place.screen, place.mark)
+            async with demo:
+                return demo if await demo.play(stop) else None
+        finally:
+            place.folder.clear()
 
 
 class _Demo:
@@ -117,7 +171,10 @@ class _Demo:
         self._options, self._running, self._nodes = options, running, nodes
         self._screen, self._mark = screen, mark
         self._rpc = RpcClient(running.record.rpc_url)
-        self._watch = ChainWatch(self._rpc, running.manifest, [node.prepared.operator for node in nodes])
+        operators = [node.prepared.operator for node in nodes]
+        self._watch = ChainWatch(self._rpc, running.manifest, operators, most=options.blocks)
+        is_stepped = options.is_network and options.lockstep
+        self._bus = bus_of(running.relay, running.manifest, [node.prepared for node in nodes]) if is_stepped else None
         self._parts: dict[str, asyncio.Task[Any]] = {}
         self._beside: list[asyncio.Task[None]] = []
         self._outcomes: list[NodeOutcome] = []
@@ -136,7 +193,7 @@ class _Demo:
         with storage_errors(root):
             shutil.rmtree(root, ignore_errors=True)
             nodes, operators = [], running.manifest.operators[: options.nodes]
-            network = {} if options.lockstep else networks(operators, running.manifest, root)
+            network = networks(operators, running.manifest, root) if options.is_network else {}
             for operator in operators:
                 try:
                     prepared = prepare_node(
@@ -173,10 +230,11 @@ class _Demo:
         if self._running.actors is not None:
             self._parts["actors"] = asyncio.create_task(self._running.actors.run())
         if self._options.nodes == OPERATORS:
-            async with RpcClient(self._running.record.admin_url) as admin, RpcClient(self._running.anvil.url) as chain:
-                await limit(self._running.manifest.operators, chain, admin)
+            await self._limit()
         if self._options.lockstep:
             await self._begin()  # no block is made before the nodes have joined
+        if self._bus is not None:
+            self._parts["gossip"] = asyncio.create_task(self._bus.run())
         for node in self._nodes:
             await node.start()
         if not await self._until(self._are_ready, READY_SECONDS, "warming up"):
@@ -200,32 +258,51 @@ class _Demo:
         await self._measure()
         return True
 
-    async def report(self, stop: asyncio.Event) -> Report | None:
+    async def _limit(self) -> None:
+        """Give the operators their different reach."""
+        operators, record = self._running.manifest.operators, self._running.record
+        async with RpcClient(record.admin_url) as admin, RpcClient(self._running.anvil.url) as chain:
+            await limit(operators, chain, admin)
+            if self._options.lockstep:
+                await interrupt_later(operators, tuple(record.builder_urls), admin)
+
+    def side(self) -> Side:
+        """Return what came of it, to be compared with another run; everything has ended."""
+        errors = [line for node in self._nodes for line in node.errors()]
+        if self._running.actors is not None and self._running.actors.restarts:
+            errors.append(f"the actors were restarted {self._running.actors.restarts} times")
+        return Side(
+            watch=self._watch,
+            nodes=self._outcomes,
+            journal=_journal(Path(self._running.record.log_folder) / JOURNAL),
+            errors=errors,
+            left_running=left_running(self._mark),
+            digest="" if self._bus is None else self._bus.digests.get(self._watch.last, ""),
+        )
+
+    async def report(self, stop: asyncio.Event, strangers: Side | None = None) -> Report | None:
         """Solve for what was available and put the report together; everything has ended. Writes the file.
 
         None when a signal comes meanwhile.
         """
         self._show("looking back", 0.0)
-        self._screen.close()
-        logs = Path(self._running.record.log_folder)
-        journal = _journal(logs / JOURNAL)
-        available = await asyncio.to_thread(available_wei, self._watch, journal, load_parameters(), stop.is_set)
+        side, manifest = self.side(), self._running.manifest
+        available = await asyncio.to_thread(available_wei, self._watch, side.journal, load_parameters(), stop.is_set)
         if available is None:
             return None
-        errors = [line for node in self._nodes for line in node.errors()]
-        if self._running.actors is not None and self._running.actors.restarts:
-            errors.append(f"the actors were restarted {self._running.actors.restarts} times")
+        sandwiches = Path(self._running.record.log_folder) / SANDWICHES
         report = make_report(
             Outcome(
                 seed=self._options.seed,
-                manifest=self._running.manifest,
+                manifest=manifest,
                 watch=self._watch,
                 nodes=self._outcomes,
                 pending_transactions=self._pending - self._pending_at_start,
                 available=available,
-                errors=errors,
-                left_running=left_running(self._mark),
-                sandwiches=None if self._options.lockstep else _journal(logs / SANDWICHES),
+                errors=side.errors,
+                left_running=side.left_running,
+                sandwiches=_journal(sandwiches) if self._options.is_network else None,
+                worth=None if strangers is None else worth(manifest, side, strangers),
                 cores=self._cores,
             )
         )
@@ -268,8 +345,8 @@ class _Demo:
         self._pending = await self._count_pending()
         for node in self._nodes:
             node.is_ready()  # also raises when it has ended
-        if self._options.lockstep:
-            return len(self._watch.blocks) >= self._options.duration_seconds / BLOCK_SECONDS
+        if self._options.blocks is not None:
+            return len(self._watch.blocks) >= self._options.blocks
         return time.monotonic() - self._began >= self._options.duration_seconds
 
     async def _freeze(self) -> None:
@@ -335,6 +412,13 @@ class _Demo:
                 nodes=tuple(nodes or [NodeView(node.prepared.name, "starting") for node in self._nodes]),
             )
         )
+
+
+def bus_of(relay: Relay, manifest: Manifest, nodes: Sequence[PreparedNode]) -> GossipBus:
+    """Return what carries gossip between these nodes in lockstep, by the devnet's clock."""
+    clock = relay.clock
+    domain = Domain(ChainId(manifest.chain_id), network_contracts(manifest).staking)
+    return GossipBus(members(nodes), domain, SystemClock(), lambda: UnixMilliseconds(int(clock.now() * 1_000)))
 
 
 def style_of(name: str, nodes: int) -> Style:

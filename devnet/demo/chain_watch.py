@@ -37,6 +37,7 @@ class SeenBlock:
     number: int
     base_fee: int
     transactions: tuple[Mined, ...]
+    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class ChainWatch:
     states: dict[str, Any] = field(default_factory=dict)
     """Pools before the first block."""
     first: int = 0
+    most: int | None = None
+    """So many blocks are looked at; the chain may be further already."""
 
     async def start(self) -> None:
         """Take the present head as the moment from which everything counts. Raises `ChainFailed`, `RpcError`."""
@@ -75,8 +78,10 @@ class ChainWatch:
         return self.first + len(self.blocks) - 1
 
     async def catch_up(self) -> None:
-        """Take in every block up to the head. Raises `ChainFailed`, `RpcError`."""
+        """Take in every block up to the head, as far as they count. Raises `ChainFailed`, `RpcError`."""
         head = int(await self.rpc.call("eth_blockNumber"), 16)
+        if self.most is not None:
+            head = min(head, self.first + self.most - 1)
         while self.last < head:
             number = hex(self.last + 1)
             block = await self.rpc.call("eth_getBlockByNumber", number, False)
@@ -125,7 +130,7 @@ def _seen(block: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]]) -> Se
             )
             for receipt in receipts
         )
-        return SeenBlock(int(block["number"], 16), int(block["baseFeePerGas"], 16), transactions)
+        return SeenBlock(int(block["number"], 16), int(block["baseFeePerGas"], 16), transactions, block["hash"])
     except (KeyError, TypeError, ValueError) as error:
         raise ChainFailed(f"the chain told a block that cannot be read: {error!r}") from error
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from devnet.accounts import account
+from devnet.demo.operators import PreparedNode
+from devnet.gossip_bus import Member
 from devnet.manifest import Manifest, Operator
 from devnet.protocols.network import NAMES
 from governance.network import NetworkContracts
 from node.config import NetworkConfig
-from node.identity import peer_id_text
+from node.identity import peer_id_hash, peer_id_text
 from protocol.units import address_from_hex
 
 
@@ -53,6 +55,19 @@ def networks(operators: Sequence[Operator], manifest: Manifest, root: Path) -> M
         )
         for one in operators
     }
+
+
+def members(nodes: Iterable[PreparedNode]) -> list[Member]:
+    """Return these nodes as who carries gossip for them in lockstep knows them."""
+    return [
+        Member(
+            name=node.name,
+            engine=node.config.engine_socket,
+            peer=peer_id_text(account(node.operator.peer).secret),
+            peer_id_hash=peer_id_hash(account(node.operator.peer).secret),
+        )
+        for node in nodes
+    ]
 
 
 def _ports(wanted: Sequence[object]) -> list[int]:

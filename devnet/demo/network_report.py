@@ -47,6 +47,42 @@ class NetworkLedger:
     alerts: Sequence[AlertSeen] = ()
 
 
+class OperatorWorth(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator. Net profit is what its Safes and hot keys have more than before, in dollars."""
+
+    name: str
+    strangers_usd: float
+    network_usd: float
+    orders_given: int
+    orders_accepted: int
+    orders_executed: int
+    """Of those that it gave, by the chain, all with it paid …"""
+    paid_usd: float
+    """… and what it was paid for them."""
+    executed_for_others: int
+
+
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
+    """What being a network was worth on one seed."""
+
+    blocks: int
+    operators: tuple[OperatorWorth, ...]
+    strangers_usd: float
+    network_usd: float
+    difference_usd: float
+    tape: int
+    """Transactions of the order flow in the network's run …"""
+    tape_equal: int
+    """… and how many of them were sent by the same bytes in the strangers' run."""
+    strangers_last_block: str
+    network_last_block: str
+    """The last blocks' hashes: they stand for all that happened on the chains."""
+    digest: str
+    """Of all that the operators said to each other, in its order."""
+    faults: tuple[str, ...] = ()
+    """What was wrong with the strangers' run: errors, restarts, ledgers that differ from the chain, what is left."""
+
+
 class NetworkReport(msgspec.Struct, frozen=True, kw_only=True):
     """Orders and alerts of a demo. Amounts in dollars at the prices of the world's set-up."""
 
@@ -68,6 +104,29 @@ class NetworkReport(msgspec.Struct, frozen=True, kw_only=True):
     alerts: int
     """Different ones."""
     alerts_false: int
+    worth: Worth | None = None
+    """In lockstep, where the same seed is run with strangers as well."""
+
+
+class OrderExecuted(msgspec.Struct, frozen=True):
+    """A network execution as the chain tells it: operators by name, what the finder was paid in wei."""
+
+    order_hash: bytes
+    primary_key: bytes
+    finder: str
+    executor: str
+    paid_wei: int
+
+
+def orders_executed(manifest: Manifest, blocks: Iterable[SeenBlock]) -> list[OrderExecuted]:
+    """Return the network executions of these blocks, in their order."""
+    names = {account(one.account).address: one.name for one in manifest.operators}
+    return [
+        _order(manifest, names, log)
+        for block in blocks
+        for mined in block.transactions
+        for log in _executions(manifest, mined)
+    ]
 
 
 def network_report(
@@ -79,13 +138,11 @@ def network_report(
     """Put it together; `ledgers` by operator, `truth` the actor's mined sandwiches."""
     seen = list(blocks)
     numbers = {block.number for block in seen}
-    mined = [log for block in seen for one in block.transactions for log in _executions(manifest, one)]
-    keys = Counter(log["topics"][2] for log in mined)
-    names = {account(one.account).address: one.name for one in manifest.operators}
+    mined = orders_executed(manifest, seen)
+    keys = Counter(order.primary_key for order in mined)
     paid: Counter[str] = Counter()
-    for log in mined:
-        _, token, _, amount, _ = decode(["address", "address", "uint256", "uint256", "uint256"], _bytes(log["data"]))
-        paid[names.get("0x" + log["topics"][3][-40:], "another")] += _wei(manifest, token, amount)
+    for order in mined:
+        paid[order.finder] += order.paid_wei
     answers: Counter[str] = Counter()
     for ledger in ledgers.values():
         answers.update(ledger.given)
@@ -97,10 +154,10 @@ def network_report(
         orders_accepted=answers["accept"],
         answers=dict(sorted(answers.items())),
         executed=len(mined),
-        executed_by_backup=sum(_bytes(log["topics"][1]) in backups for log in mined),
+        executed_by_backup=sum(order.order_hash in backups for order in mined),
         doubled=sum(count - 1 for count in keys.values()),
-        paid_to_finders_usd=_usd(manifest, sum(paid.values())),
-        paid_by_finder_usd={name: _usd(manifest, wei) for name, wei in sorted(paid.items())},
+        paid_to_finders_usd=usd(manifest, sum(paid.values())),
+        paid_by_finder_usd={name: usd(manifest, wei) for name, wei in sorted(paid.items())},
         sandwiches=len(real),
         sandwiches_alerted=alerted,
         alerts=different,
@@ -131,12 +188,25 @@ def _executions(manifest: Manifest, mined: Mined) -> list[Mapping[str, Any]]:
     return [log for log in mined.logs if log["address"].lower() == ledger and log["topics"][0] == EXECUTED]
 
 
+def _order(manifest: Manifest, names: Mapping[str, str], log: Mapping[str, Any]) -> OrderExecuted:
+    words = decode(["address", "address", "uint256", "uint256", "uint256"], _bytes(log["data"]))
+    executor, token, _, paid, _ = words
+    return OrderExecuted(
+        order_hash=_bytes(log["topics"][1]),
+        primary_key=_bytes(log["topics"][2]),
+        finder=names.get("0x" + log["topics"][3][-40:], "another"),
+        executor=names.get(executor.lower(), "another"),
+        paid_wei=_wei(manifest, token, paid),
+    )
+
+
 def _wei(manifest: Manifest, token: str, amount: int) -> int:
     (symbol,) = (one.symbol for one in manifest.tokens if one.address.lower() == token)
     return worth_of(manifest, symbol).wei(amount)
 
 
-def _usd(manifest: Manifest, wei: int) -> float:
+def usd(manifest: Manifest, wei: int) -> float:
+    """Return wei in dollars at the prices of the world's set-up."""
     return round(wei * manifest.token("WETH").usd_price_e8 / 10**26, 2)
 
 

@@ -35,8 +35,7 @@ def websocket_of(name: str, url: str) -> str:
 
 async def approach_epoch(manifest: Manifest, admin: RpcClient) -> None:
     """Make blocks until shortly before the epoch for which the operators have checked in: before it nobody leads."""
-    first = (manifest.block_number // CUT.length + 1) * CUT.length
-    while await admin.call("devnet_mine") < first - BEFORE_EPOCH:
+    while await admin.call("devnet_mine") < manifest.block_number + blocks_before_epoch(manifest):
         pass
 
 
@@ -49,16 +48,32 @@ async def limit(operators: Sequence[Operator], chain: RpcClient, admin: RpcClien
 
 async def interrupt(operators: Sequence[Operator], builders: Sequence[str], admin_url: str) -> None:
     """After a while take every builder from south, for a while."""
-    (south,) = (operator for operator in operators if operator.name == "south")
-    keys = [account(vault.hot_key).address for vault in south.vaults]
     await asyncio.sleep(SOUTH_FROM_SECONDS)
     async with RpcClient(admin_url) as admin:
         for builder in builders:
-            await _shun(admin, builder, keys, seconds=SOUTH_FOR_SECONDS)
+            await _shun(admin, builder, _keys_of_south(operators), after=0.0)
 
 
-async def _shun(admin: RpcClient, builder: str, senders: Sequence[str], seconds: float | None = None) -> None:
+async def interrupt_later(operators: Sequence[Operator], builders: Sequence[str], admin: RpcClient) -> None:
+    """Have the same happen by the chain's time: in lockstep it must not depend on the machine's."""
+    for builder in builders:
+        await _shun(admin, builder, _keys_of_south(operators), after=SOUTH_FROM_SECONDS)
+
+
+def _keys_of_south(operators: Sequence[Operator]) -> list[str]:
+    (south,) = (operator for operator in operators if operator.name == "south")
+    return [account(vault.hot_key).address for vault in south.vaults]
+
+
+def blocks_before_epoch(manifest: Manifest) -> int:
+    """How many blocks are left out before a demo begins: shortly before the first epoch with leaders."""
+    first = (manifest.block_number // CUT.length + 1) * CUT.length
+    return first - BEFORE_EPOCH - manifest.block_number
+
+
+async def _shun(admin: RpcClient, builder: str, senders: Sequence[str], after: float | None = None) -> None:
+    """Let a builder take nothing of these accounts, for good; for south's time if it begins `after` some."""
     fault: dict[str, Any] = {"endpoint": builder, "kind": "shun", "senders": list(senders)}
-    if seconds is not None:
-        fault["seconds"] = seconds
+    if after is not None:
+        fault |= {"after": after, "seconds": SOUTH_FOR_SECONDS}
     await admin.call("devnet_setFault", fault)

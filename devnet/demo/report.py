@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How many processors each process took in the mean while the demo ran; empty where the kernel does not tell."""
     errors: tuple[str, ...]
     network: NetworkReport | None = None
-    """None in lockstep, where every node acts alone."""
+    """None where every node acts alone: in lockstep, unless there are five."""
     expectations: tuple[Expectation, ...]
 
     @property
@@ -143,6 +143,7 @@ def _of_five(report: Report, network: NetworkReport, evidence: Evidence) -> tupl
     false = network.alerts_false / network.alerts if network.alerts else 0.0
     restarts = sum(node.restarts for node in report.nodes)
     said = f"{network.sandwiches_alerted} of {network.sandwiches}"
+    alone = () if network.worth is None else (_nothing("faults of the strangers' run", network.worth.faults),)
     return (
         _expect(
             "orders executed, finder paid",
@@ -165,6 +166,7 @@ def _of_five(report: Report, network: NetworkReport, evidence: Evidence) -> tupl
         _nothing("pools beyond hindsight", evidence.beyond_hindsight),
         _nothing("ledgers differing from the chain", evidence.ledger_differences),
         _nothing("left running", evidence.left_running),
+        *alone,
     )
 
 

@@ -19,7 +19,7 @@ from devnet.demo.hindsight_flow import LogReader
 from devnet.demo.hindsight_reading import universe, worth_of
 from devnet.demo.hindsight_search import Market
 from devnet.demo.ledger_reading import LedgerSummary, latency_us
-from devnet.demo.network_report import NetworkReport, network_report
+from devnet.demo.network_report import NetworkReport, Worth, network_report
 from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
 from devnet.manifest import Manifest, Operator
 from protocol.ethereum.keccak import keccak256
@@ -78,6 +78,7 @@ class Outcome:
     left_running: Sequence[str]
     sandwiches: Sequence[Mapping[str, Any]] | None = None
     """The actor's own record of those that were mined; None where every node acts alone."""
+    worth: Worth | None = None
     cores: Mapping[str, float] = field(default_factory=dict)
     """What each process took of the processors."""
 
@@ -314,7 +315,8 @@ def _network(outcome: Outcome) -> NetworkReport | None:
     if outcome.sandwiches is None:
         return None
     ledgers = {node.operator.name: node.ledger.network for node in outcome.nodes}
-    return network_report(outcome.manifest, outcome.watch.blocks, ledgers, outcome.sandwiches)
+    report = network_report(outcome.manifest, outcome.watch.blocks, ledgers, outcome.sandwiches)
+    return msgspec.structs.replace(report, worth=outcome.worth)
 
 
 def net_usd(manifest: Manifest, gained: Earned) -> float:

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from devnet.demo.network_report import Worth
 from devnet.demo.report import Report
 
 LINE_SECONDS: Final = 5.0
@@ -164,7 +165,30 @@ def summary(report: Report) -> Group:
         f"tick to bundle {took.p50:,} µs, p99 {took.p99:,} µs, longest {took.max:,} µs\n"
         f"processors: {_processors(report.processors)}"
     )
-    return Group(Text(told), Text(), nodes, Text(), held)
+    worth = None if report.network is None else report.network.worth
+    compared = () if worth is None else (_worth(worth), Text())
+    return Group(Text(told), Text(), nodes, Text(), *compared, held)
+
+
+def _worth(worth: Worth) -> Group:
+    """The two runs beside each other."""
+    table = Table(
+        title="The network's worth, on this seed", title_justify="left", header_style="dim", box=None, padding=(0, 2)
+    )
+    table.add_column("node")
+    for name in ("as strangers", "as a network", "orders given", "accepted", "executed", "paid", "executed for others"):
+        table.add_column(name, justify="right")
+    for one in worth.operators:
+        counts = (one.orders_given, one.orders_accepted, one.orders_executed)
+        amounts = [f"${usd:,.2f}" for usd in (one.strangers_usd, one.network_usd)]
+        row = (*amounts, *map(str, counts), f"${one.paid_usd:,.2f}", str(one.executed_for_others))
+        table.add_row(one.name, *row)
+    table.add_row("in sum", f"${worth.strangers_usd:,.2f}", f"${worth.network_usd:,.2f}")
+    said = (
+        f"{worth.blocks} blocks; as a network the five net ${worth.difference_usd:+,.2f} against strangers; "
+        f"{worth.tape_equal} of {worth.tape} transactions of the order flow were the same in both runs"
+    )
+    return Group(table, Text(said))
 
 
 def _processors(taken: Mapping[str, float]) -> str:

@@ -12,7 +12,8 @@ On /admin:
 - `devnet_warp(seconds)`: `{"now"}`
 - `devnet_mine()`: the number of the block, made at once; not in lockstep
 - `devnet_reorg(depth)`: `{"number", "hash"}` of the new head
-- `devnet_setFault({"endpoint", "kind", "count", "seconds", "lie", "depth"})`: the fault, see `faults`
+- `devnet_setFault({"endpoint", "kind", "count", "seconds", "after", "lie", "depth"})`: the fault, see `faults`;
+  it begins `after` seconds
 - `devnet_faults()`: those in force; `devnet_clearFaults(id?)`: how many ended
 """
 
@@ -31,7 +32,7 @@ from devnet.relay.lockstep_driver import LockstepDriver
 from devnet.relay.producer import Producer, ReorgRefused
 
 _MAX_WARP_SECONDS: Final = 10 * 365 * 86_400.0
-_FAULT_FIELDS: Final = frozenset(("endpoint", "kind", "count", "seconds", "lie", "depth", "senders"))
+_FAULT_FIELDS: Final = frozenset(("endpoint", "kind", "count", "seconds", "after", "lie", "depth", "senders"))
 
 Method = Callable[[Call], Awaitable[Any]]
 
@@ -153,6 +154,7 @@ class ControlRpc:
                 block=self._chain.head.number,
                 count=None if count is None else parameters.integer(count, "count", least=1),
                 seconds=None if seconds is None else parameters.seconds(seconds, "seconds", _MAX_WARP_SECONDS),
+                after=parameters.seconds(wanted.get("after", 0), "after", _MAX_WARP_SECONDS),
                 lie=lie if lie == "" else parameters.text(lie, "lie"),
                 depth=parameters.integer(wanted.get("depth", 0), "depth"),
                 senders=[parameters.address(one) for one in wanted.get("senders", [])],

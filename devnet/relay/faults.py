@@ -59,6 +59,8 @@ class Fault:
     kind: FaultKind
     count: int | None = None
     until: float | None = None
+    since: float = 0.0
+    """Devnet time from which on it is in force."""
     lie: str = ""
     depth: int = 0
     block: int = 0
@@ -72,9 +74,13 @@ class Fault:
         """Whether its time is up or it was cleared; one that is used up may still be at work on its last victim."""
         return self.cleared.is_set() or (self.until is not None and now >= self.until)
 
+    def is_done(self, now: float) -> bool:
+        """Whether a limit is reached: it will never be in force again."""
+        return self.is_over(now) or (self.count is not None and self.used >= self.count)
+
     def in_force(self, now: float) -> bool:
-        """Whether neither limit is reached."""
-        return not self.is_over(now) and (self.count is None or self.used < self.count)
+        """Whether it has begun and neither limit is reached."""
+        return now >= self.since and not self.is_done(now)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as `devnet_faults` lists it."""
@@ -83,6 +89,7 @@ class Fault:
             "endpoint": self.endpoint,
             "kind": self.kind.value,
             "count": self.count,
+            "since": self.since,
             "until": self.until,
             "lie": self.lie,
             "depth": self.depth,
@@ -109,11 +116,12 @@ class Faults:
         block: int,
         count: int | None = None,
         seconds: float | None = None,
+        after: float = 0.0,
         lie: str = "",
         depth: int = 0,
         senders: Iterable[str] = (),
     ) -> Fault:
-        """Put a fault in force at devnet time `now` and head `block`. Raises `FaultRefused`."""
+        """Put a fault in force `after` seconds from devnet time `now`, at head `block`. Raises `FaultRefused`."""
         checked = self._check(endpoint, kind)
         if checked is FaultKind.REORG:
             count = 1 if count is None else count
@@ -125,11 +133,12 @@ class Faults:
         if (checked is FaultKind.SHUN) != bool(shunned):
             raise FaultRefused("senders are whom a shun is about, and no other fault")
         if len(self._known) >= MAX_FAULTS:
-            self._known = {fault.identifier: fault for fault in self.active(now)}
+            self._known = {number: fault for number, fault in self._known.items() if not fault.is_done(now)}
         if len(self._known) >= MAX_FAULTS:
             raise FaultRefused(f"at most {MAX_FAULTS} faults at a time: clear some")
-        until = None if seconds is None else now + seconds
-        fault = Fault(next(self._ids), endpoint, checked, count, until, lie, depth, block, shunned)
+        since = now + after
+        until = None if seconds is None else since + seconds
+        fault = Fault(next(self._ids), endpoint, checked, count, until, since, lie, depth, block, shunned)
         self._known[fault.identifier] = fault
         return fault
 

@@ -26,6 +26,8 @@ from devnet.relay.websocket import HALF, Dispatch, WebSocketSession
 
 PARTICIPANT_HEADER: Final = "X-Devnet-Participant"
 SEQUENCE_HEADER: Final = "X-Devnet-Sequence"
+HEARTBEAT_SECONDS: Final = 30.0
+"""Who does not answer a ping within half of it is cut off."""
 GARBAGE: Final = b'<html>502 Bad Gateway</html>{"jsonrpc":'
 
 
@@ -173,7 +175,11 @@ class Server:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         websocket = web.WebSocketResponse(
-            heartbeat=30.0, compress=False, max_msg_size=self._limits.body_bytes, timeout=self._limits.stop_seconds
+            # Who is in lockstep serves one message to its end before it reads the next: its stage has a deadline.
+            heartbeat=None if self._config.lockstep else HEARTBEAT_SECONDS,
+            compress=False,
+            max_msg_size=self._limits.body_bytes,
+            timeout=self._limits.stop_seconds,
         )
         if not websocket.can_prepare(request).ok:
             message = "this is the JSON-RPC of a devnet: POST a request, or open a WebSocket"

@@ -30,7 +30,7 @@ from node.engine.feed import ChainFeed, FeedHooks
 from node.engine.headers import Header
 from node.engine.keys import signers_of
 from node.engine.lending import read_lenders
-from node.engine.lockstep import PATIENCE_SECONDS, Lockstep
+from node.engine.lockstep import PATIENCE_SECONDS, ChainTime, Lockstep
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.operator_stop import OperatorStop
@@ -52,7 +52,7 @@ from node.pipeline.state import PipelineState
 from node.process import Process
 from node.records import AnyRecord, OpportunityDropped, OutcomeRetracted
 from node.stop_file import StopFile
-from protocol.units import Address, UnixMilliseconds, UnixNanoseconds, Wei
+from protocol.units import Address, BlockNumber, UnixMilliseconds, UnixNanoseconds, Wei
 
 SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
 """Stands for a hot key in shadow mode: nobody can sign for it."""
@@ -87,7 +87,7 @@ async def main(process: Process) -> None:
             asyncio.create_task(_tick(engine, process), name="clock"),
             asyncio.create_task(process.stop.wait(), name="stop"),
         }
-        if engine.network is not None:
+        if engine.network is not None and engine.lockstep is None:
             parts.add(asyncio.create_task(engine.network.run(), name="network"))
         opening = asyncio.create_task(_open(engine, process), name="opening")
         try:
@@ -149,7 +149,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         own_evm = OwnEvm(endpoints, config.chain.id, is_used=lockstep is None)
         stack.push_async_callback(own_evm.close)
         pending = PendingSimulator(endpoints, own_evm, lambda: feed.logs, core_now)
-        network = await stack.enter_async_context(network_part(config, process.password, endpoints, clock))
+        chain_time = None if lockstep is None else ChainTime()
+        network = await stack.enter_async_context(network_part(config, process.password, endpoints, clock, chain_time))
         core = EngineCore(
             state,
             signers,
@@ -170,13 +171,15 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
             before_block=lambda header: _before_block(core, own_evm, treasury, network, limits, header, clock),
-            on_stage=None if lockstep is None else lambda block, stage: lockstep.play(block, stage, core.settled),
+            on_stage=None if lockstep is None else partial(_play, lockstep, core, network),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
+        if chain_time is not None:
+            chain_time.read = lambda: feed.chain_time
         core.resync = feed.resync
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
-            _connect(network, core, relays, treasury)
+            _connect(network, core, relays, treasury, lockstep)
             network.feed = stop.feed
             network.resume(left_open)
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, pending.counts, time.time_ns)
@@ -189,7 +192,9 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network, stop)
 
 
-def _connect(network: NetworkPart, core: EngineCore, relays: Relays, treasury: Treasury) -> None:
+def _connect(
+    network: NetworkPart, core: EngineCore, relays: Relays, treasury: Treasury, lockstep: Lockstep | None
+) -> None:
     orders = network.orders
     network.tell = orders.tell = network.alerts.tell = network.membership.tell = core.tell
     network.feed = orders.feed = core.feed
@@ -197,6 +202,27 @@ def _connect(network: NetworkPart, core: EngineCore, relays: Relays, treasury: T
     network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
     core.is_forbidden = orders.refused.__contains__
+    if lockstep is not None:
+        network.membership.submit = partial(_submit_later, network, core, lockstep)
+
+
+async def _submit_later(network: NetworkPart, core: EngineCore, lockstep: Lockstep, raw: bytes) -> None:
+    """Send a transaction when our stage is open; what the devnet says to it is only counted."""
+
+    async def send() -> None:
+        try:
+            await lockstep.send_public(raw)
+        except RpcError as error:
+            network.membership.refused(error)
+
+    core.beside(send())
+
+
+async def _play(lockstep: Lockstep, core: EngineCore, network: NetworkPart | None, block: int, stage: int) -> None:
+    """Do all that we do in a stage of lockstep, with the other operators if there is a network. Raises EngineFault."""
+    exchange = None if network is None else network.exchange
+    act = core.settled if exchange is None else partial(exchange.play, BlockNumber(block), core.settled)
+    await lockstep.play(block, stage, act)
 
 
 async def _open(engine: Engine, process: Process) -> None:
@@ -209,6 +235,8 @@ async def _open(engine: Engine, process: Process) -> None:
     collector.settle()
     engine.status.is_warm = True
     if engine.lockstep is not None:
+        if engine.network is not None and engine.network.exchange is not None:
+            await engine.network.exchange.link.linked()
         await engine.lockstep.join()
     process.ready()
 
@@ -229,7 +257,7 @@ async def _before_block(
     """
     core.begin(header.number)
     own_evm.follow(header)
-    if network is not None:
+    if network is not None and network.exchange is None:
         network.head_seen(header)
     judged, reads = await asyncio.gather(
         core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
@@ -249,6 +277,8 @@ async def _before_block(
     if not is_told:
         read = partial(treasury.read, header.hash)
         core.beside(ask_again(read, partial(_take_treasury, core, treasury), is_current, clock.sleep))
+    if network is not None and network.exchange is not None:
+        await network.take_up(header)
     if not treasury.balances:
         core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
 
@@ -313,4 +343,4 @@ async def _lockstep(config: Config, process: Process, stack: contextlib.AsyncExi
         return None
     admin = Rpc("the devnet", HttpTransport(config.lockstep.admin_url), process.clock)
     stack.push_async_callback(admin.close)
-    return Lockstep(config.lockstep, admin)
+    return Lockstep(config.lockstep, admin, config.chain.rpcs[0].http, process.clock)

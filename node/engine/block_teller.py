@@ -46,6 +46,11 @@ class FeedTime:
         self._wall_ns, self._follows_chain = wall_ns, follows_chain
         self._chain_ns: int | None = None
 
+    @property
+    def chain_ns(self) -> int:
+        """The chain's time as far as it was told, with what transactions added; 0 before the first block."""
+        return self._chain_ns or 0
+
     def block(self, header: Header) -> None:
         """A block is being told."""
         self._chain_ns = header.timestamp * NANOSECONDS_PER_SECOND
@@ -74,6 +79,7 @@ class BlockTeller:
         self.counts: Counter[str] = Counter()
         self.told_at = clock.monotonic()
         self._readers, self._upkeep, self._hooks, self._clock, self._time = readers, upkeep, hooks, clock, time
+        self.chain_time = UnixNanoseconds(0)
 
     async def advance(self, head: Header) -> None:
         """Tell of everything between the last block told and a head. Raises RpcError, HeadNotConnected."""
@@ -89,6 +95,7 @@ class BlockTeller:
             await self._tell(header)
 
     async def _tell(self, header: Header) -> None:
+        self.chain_time = UnixNanoseconds(header.timestamp * NANOSECONDS_PER_SECOND)
         block = await self._readers.blocks.read(header)
         if self._hooks.before_block is not None:  # not at once: of a block that cannot be read nothing is judged
             await self._hooks.before_block(header)

@@ -130,6 +130,11 @@ class ChainFeed:
         """The node's time as events tell it: the wall clock; in lockstep the chain's, a nanosecond a transaction."""
         return self._time.now()
 
+    @property
+    def chain_time(self) -> UnixNanoseconds:
+        """In lockstep: the time of the block that is told, from when it begins to be; 0 before the first."""
+        return UnixNanoseconds(max(self._teller.chain_time, self._time.chain_ns))
+
     async def settled(self) -> None:
         """Return when nothing that was asked for is still being read."""
         await self._upkeep.idle.wait()

@@ -75,6 +75,7 @@ class Relays:
         self._lately: dict[str, deque[bool]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
         self._relays, self._clock, self._turns = tuple(relays), clock, turns
         self._seconds = answer_seconds
+        self._in_turn = asyncio.Lock()
         self._lines: dict[_Key, _Line] = {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -129,9 +130,9 @@ class Relays:
             return list(await asyncio.gather(*map(self._in_line, keys, asked, repeat(name))))
         await self._turns.turn()
         numbered = [{**headers, **self._turns.headers()} for _ in self._relays]
-        return [
-            await self._ask(relay, body, own, name, judge) for relay, own in zip(self._relays, numbered, strict=True)
-        ]
+        async with self._in_turn:  # `usable` goes by the order of the answers
+            pairs = zip(self._relays, numbered, strict=True)
+            return [await self._ask(relay, body, own, name, judge) for relay, own in pairs]
 
     async def _in_line(self, key: _Key, asked: Coroutine[Any, Any, RelayAnswered], name: Hash32) -> RelayAnswered:
         line = self._lines.setdefault(key, _Line())

@@ -12,7 +12,7 @@ A URL may hold a key (user and password, path, query): errors and status show `p
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -76,18 +76,21 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Kept-alive connections to one URL. Answers of more than `answer_bytes` are not read to their end."""
+    """Kept-alive connections to one URL, with `headers` on each request beside those of JSON.
 
-    def __init__(self, url: str, *, answer_bytes: int = ANSWER_BYTES) -> None:
+    Answers of more than `answer_bytes` are not read to their end.
+    """
+
+    def __init__(self, url: str, *, answer_bytes: int = ANSWER_BYTES, headers: Mapping[str, str] | None = None) -> None:
         self._url, self._answer_bytes = url, answer_bytes
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
         """Return HTTP status and body of the answer. Raises TransportFailed."""
         if self._session is None:
-            headers = {"Content-Type": "application/json"}
             # The deadline is the caller's, on the injected clock.
-            self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None))
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=None))
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as response:
                 return response.status, await self._bounded(response)

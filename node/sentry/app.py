@@ -35,15 +35,15 @@ from node.link import (
     encode_frame,
     require_version,
 )
+from node.registry_snapshot import snapshot_of
 from node.sentry.host import Callbacks, SentryHost, SentrySettings, hash_of_peer, system_milliseconds
 from node.sentry.peers import PeerBook
 from node.sentry.streams import NoAnswer
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_direct
 from protocol.errors import ProtocolError, RemoteProtocolError
-from protocol.gossip import Operator, StakeSnapshot
 from protocol.messages import Envelope
 from protocol.signing import Domain
-from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, Hash32, PeerIdHash, StakeUnits
+from protocol.units import Hash32, PeerIdHash
 
 OUTGOING: Final = 1_024
 MAX_QUESTIONS: Final = 256
@@ -196,16 +196,3 @@ class SentryApp:
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
         counts["banned"] = host.book.banned(now)
         return SentryStatus(at=now, peers=peers, counts=counts)
-
-
-def snapshot_of(message: RegistrySnapshot) -> StakeSnapshot:
-    """Return the registry that the engine tells of. Raises InvalidField for what no engine of ours sends."""
-    operators = {}
-    for one in message.operators:
-        if len(one.account) == ADDRESS_BYTES and len(one.peer_id_hash) == HASH_BYTES and one.stake.isdecimal():
-            operators[Address(one.account)] = Operator(
-                tuple(Address(key) for key in one.hot_keys),
-                PeerIdHash(Hash32(one.peer_id_hash)),
-                StakeUnits(int(one.stake)),
-            )
-    return StakeSnapshot(BlockNumber(message.block), operators)

@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from devnet.anvil import Anvil
 from devnet.errors import RpcError
+from devnet.relay import server
 from devnet.relay.app import Relay
 from devnet.rpc import RpcClient
 from tests.relay_factories import GWEI, blocks_on_demand, fund, hex_of, open_socket, post_signed, transfer
@@ -277,6 +279,27 @@ async def test_a_batch_of_one_request_keeps_its_order_in_lockstep(anvil: Anvil) 
         assert "used sequence" in str(answers[0])
         await alice.barrier(block)
         assert [(await socket.next())[1] for _ in sent] == [hex_of(one.hash) for one in sent]
+
+
+async def test_a_socket_in_lockstep_may_be_silent_for_as_long_as_it_serves_a_message(
+    anvil: Anvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.02)
+    async with (
+        Relay(blocks_on_demand(), anvil.url) as relay,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(relay.ws_url, autoping=False) as socket,
+    ):
+        assert (await socket.receive()).type is aiohttp.WSMsgType.PING
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
+    async with (
+        lockstep(anvil.url) as relay,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(relay.ws_url, autoping=False) as socket,
+    ):
+        for number in range(50):
+            await socket.send_json({"jsonrpc": "2.0", "id": number, "method": "eth_blockNumber", "params": []})
+            assert (await socket.receive()).type is aiohttp.WSMsgType.TEXT
 
 
 async def test_in_real_time_there_is_nothing_to_keep_step_with(anvil: Anvil) -> None:

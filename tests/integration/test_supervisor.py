@@ -16,7 +16,7 @@ import pytest
 from node import child as child_module
 from node.child import ChildCommand, ChildFailed
 from node.clock import SystemClock
-from node.config import Config, Mode
+from node.config import Config, LockstepConfig, Mode
 from node.config_file import load_config
 from node.config_template import write_commented
 from node.keyfile import Password
@@ -286,14 +286,16 @@ def test_a_node_is_desk_then_engine_and_only_the_engine_gets_the_password(tmp_pa
     assert SECRET not in repr((desk, engine))
 
 
-def test_a_member_of_a_network_has_a_sentry_before_its_engine_and_in_shadow_mode_none(tmp_path: Path) -> None:
+def test_a_member_of_a_network_has_a_sentry_before_its_engine_and_in_shadow_or_lockstep_none(tmp_path: Path) -> None:
     member = msgspec.structs.replace(config_in(tmp_path), network=network_in(tmp_path))
     commands = node_commands(member, tmp_path / "hftnode.toml", Password(SECRET))
 
     assert [command.name for command in commands] == ["desk", "sentry", "engine"]
     assert commands[1].password is None
-    shadow = msgspec.structs.replace(member, mode=Mode.SHADOW)
-    assert [command.name for command in node_commands(shadow, tmp_path / "hftnode.toml", None)] == ["desk", "engine"]
+    stepped = LockstepConfig(participant="alice", admin_url="http://127.0.0.1:1/admin")
+    for apart in ({"mode": Mode.SHADOW}, {"lockstep": stepped}):
+        alone = msgspec.structs.replace(member, **apart)
+        assert [command.name for command in node_commands(alone, tmp_path / "hftnode.toml", None)] == ["desk", "engine"]
 
 
 def test_a_run_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from node.link import (
     ShutDown,
     StakedOperator,
 )
+from node.registry_snapshot import snapshot_of
 from node.sentry import app as app_module
-from node.sentry.app import SentryApp, Wiring, snapshot_of
+from node.sentry.app import SentryApp, Wiring
 from node.sentry.host import hash_of_peer, load_identity
 from node.sentry.peers import PeerBook
 from protocol import codec

@@ -13,8 +13,10 @@ import pytest
 from rich.console import Console
 
 from benchmarks import demo, harness
+from devnet.demo.network_report import OperatorWorth, Worth, network_report
 from devnet.demo.report import Expectation, Report
 from tests.unit.test_demo_report import REPORT
+from tests.unit.test_demo_summary import manifest
 
 
 def test_seeds_follow_from_the_commit_and_differ() -> None:
@@ -34,6 +36,47 @@ def test_the_table_says_what_was_not_met() -> None:
     text = console.file.getvalue()
     for part in ("all met", "capture 10.0% (>= 60%)", "no report", "77.3%", "2: $300.50", "$627.50"):
         assert part in text
+
+
+def test_the_networks_worth_is_told_by_operator_seed_and_in_all() -> None:
+    west = OperatorWorth(
+        name="west",
+        strangers_usd=0.0,
+        network_usd=30.5,
+        orders_given=9,
+        orders_accepted=4,
+        orders_executed=2,
+        paid_usd=30.5,
+        executed_for_others=0,
+    )
+    north = msgspec.structs.replace(west, name="north", strangers_usd=100.0, network_usd=90.25, paid_usd=0.0)
+    worth = Worth(
+        blocks=45,
+        operators=(west, north),
+        strangers_usd=100.0,
+        network_usd=120.75,
+        difference_usd=20.75,
+        tape=10,
+        tape_equal=9,
+        strangers_last_block="0x01",
+        network_last_block="0x02",
+        digest="",
+    )
+    network = msgspec.structs.replace(network_report(manifest(), [], {}, []), worth=worth)
+    report = msgspec.structs.replace(REPORT, network=network)
+    assert demo.worth_of(report) == worth
+    assert demo.worth_of(REPORT) is None
+    console = Console(file=StringIO(), width=200)
+    console.print(demo.worth_table([(1, report), (2, report), (3, None)]))
+    assert isinstance(console.file, StringIO)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    for line in (
+        "1 west $0.00 $30.50 $+30.50 9 4 2 $30.50",
+        "2 north $100.00 $90.25 $-9.75 9 4 2 $0.00",
+        "2 in sum $100.00 $120.75 $+20.75 18 8 4 $30.50",
+        "all in sum $200.00 $241.50 $+41.50",
+    ):
+        assert line in lines
 
 
 @pytest.mark.parametrize("met", [True, False])

@@ -24,6 +24,21 @@ def test_a_fault_with_a_duration_ends_with_devnet_time() -> None:
     assert fault.is_over(105)
 
 
+def test_a_fault_that_begins_later_is_not_in_force_before_and_lasts_its_time_from_then() -> None:
+    faults = Faults(["swift"])
+    faults.set("swift", "shun", now=100, block=0, after=30, seconds=5, senders=["0xAA"])
+    in_force = [faults.shuns("swift", ["0xaa"], now) for now in (100, 129.9, 130, 134.9, 135)]
+    assert in_force == [False, False, True, True, False]
+
+
+def test_one_that_is_still_to_come_does_not_make_room() -> None:
+    faults = Faults([])
+    for _ in range(MAX_FAULTS):
+        faults.set(PUBLIC, "hang", now=0, block=0, after=10)
+    with pytest.raises(FaultRefused, match="clear some"):
+        faults.set(PUBLIC, "hang", now=0, block=0)
+
+
 def test_looking_does_not_use_a_fault_up() -> None:
     faults = Faults([])
     faults.set(PUBLIC, "stale_head", now=0, block=7, count=1)

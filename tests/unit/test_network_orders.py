@@ -333,10 +333,19 @@ async def test_boxes_of_strangers_for_others_and_of_others_orders_are_not_answer
     assert not bob.told
 
 
+async def nothing_under_way(desk: Desk) -> None:
+    while desk.desk.busy:
+        await asyncio.sleep(0)
+
+
 async def test_sealing_keys_are_asked_for_once_and_before_they_are_needed(alice: Desk, bob: Desk) -> None:
     accepting(bob)
-    await alice.desk.fetch_keys({ALICE, BOB, CAROL}, TARGET)
-    await alice.desk.fetch_keys({BOB}, TARGET)
+    alice.desk.fetch_keys([ALICE, BOB, CAROL], TARGET)
+    alice.desk.fetch_keys([BOB], TARGET)
+    assert alice.desk.busy == 2, "Bob and Carol are asked once each"
+    await nothing_under_way(alice)
+    alice.desk.fetch_keys([BOB], TARGET)
+    assert alice.desk.busy == 0
     assert [type(question) for question in alice.wire.asked] == [SealingKeyRequest]
 
     await given(alice, effect())

@@ -82,6 +82,11 @@ class Alerts:
         self._said: OrderedDict[tuple[Hash32, Address], None] = OrderedDict()
         self._refuted: Counter[Address] = Counter()
 
+    @property
+    def busy(self) -> int:
+        """How many alerts are being judged."""
+        return len(self._tasks)
+
     def expect(self, header: Header) -> None:
         """A block is there, to be looked at by `work`; of more than BLOCKS_KNOWN that wait the oldest is left out."""
         self.counts["left out"] += len(self._unread) == BLOCKS_KNOWN

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from node.engine.anti_slashing import AntiSlashingStore, SlashableSigner
 from protocol import signing
+from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.messages import CLOCK_TOLERANCE_MS, MAX_LIFETIME_MS, Envelope, Payload, SignedSealingKey
 from protocol.sealing import SealingSecret
@@ -24,6 +25,26 @@ from protocol.units import (
 )
 
 ENVELOPE_LIFETIME_MS = MAX_LIFETIME_MS - CLOCK_TOLERANCE_MS
+
+
+class Repeated:
+    """In place of chance in a devnet's lockstep, where one seed has to give equal bytes: what follows from a secret.
+
+    Never elsewhere: a run draws what the run before it has drawn.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._state = keccak256(b"hftnode lockstep" + secret)
+
+    def __call__(self, count: int) -> bytes:
+        drawn = b""
+        while len(drawn) < count:
+            self._state = keccak256(self._state)
+            drawn += keccak256(b"drawn" + self._state)
+        return drawn[:count]
+
+    def __repr__(self) -> str:
+        return "Repeated()"
 
 
 class NetworkKeys:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -75,6 +75,8 @@ class Membership:
         self.counts: Counter[str] = Counter()
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         """Puts a record into the ledger; set where both are wired."""
+        self.submit: Callable[[bytes], Awaitable[None]] = self._to_mempool
+        """Sends a transaction. Raises RpcError. Another way in lockstep, where sending has its stage."""
         self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
         self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
         self._awaited: EpochNumber | None = None
@@ -105,7 +107,7 @@ class Membership:
         try:
             receipts = await self._endpoints.batch(calls, seconds=_SECONDS)
         except RpcError as error:
-            self._refused(error)
+            self.refused(error)
             return []
         made = []
         for sent, receipt in zip(list(self._sent), receipts, strict=True):
@@ -173,7 +175,7 @@ class Membership:
                     told = await self._endpoints.call("eth_getBlockByNumber", block, False, shape=dict[str, Any])
                     data = roll_call(epoch, header_rlp(told))
                 except (RpcError, RemoteProtocolError) as error:
-                    self._refused(error)
+                    self.refused(error)
                     return
                 await self._send("roll", _word(epoch), data, ROLL_GAS, header)
 
@@ -207,11 +209,14 @@ class Membership:
             if name not in self._sent:
                 self.tell(TransactionSent(what=what, transaction_hash=name, subject=subject))
                 self._await(name, what, subject)
-            await self._endpoints.call("eth_sendRawTransaction", "0x" + raw.hex(), shape=HashHex, seconds=_SECONDS)
+            await self.submit(raw)
         except RpcError as error:
-            self._refused(error)
+            self.refused(error)
             return
         self.counts[what] += 1
+
+    async def _to_mempool(self, raw: bytes) -> None:
+        await self._endpoints.call("eth_sendRawTransaction", "0x" + raw.hex(), shape=HashHex, seconds=_SECONDS)
 
     def _lacks_ether(self, what: str, needed: Wei, balance: Wei) -> bool:
         was, self._is_out_of_ether = self._is_out_of_ether, balance < needed
@@ -225,7 +230,8 @@ class Membership:
             )
         return True
 
-    def _refused(self, error: Exception) -> None:
+    def refused(self, error: Exception) -> None:
+        """Count what the chain's node did not take or answer; it is due again after the next block."""
         self.counts["refused"] += 1
         _LOG.info("membership: %s", error)
 

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Final
 
@@ -54,7 +54,7 @@ from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanosec
 ANSWER_SECONDS: Final = 0.25
 KEY_SECONDS: Final = 0.5
 DECIDE_SECONDS: Final = 0.2
-"""Of the answer's time, what we take ourselves."""
+"""Of the answer's time, what we take ourselves; not in lockstep, where it depended on the machine."""
 HEADS_APART: Final = 2
 """By so many blocks the head that an accept names may differ from ours …"""
 SECONDS_APART: Final = 900
@@ -75,6 +75,9 @@ class OrderDesk:
         sentry: SentryLink,
         clock: Clock,
         now: Callable[[], UnixNanoseconds],
+        *,
+        draw: Callable[[int], bytes] = os.urandom,
+        decide_seconds: float = DECIDE_SECONDS,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.refused: dict[Hash32, None] = {}
@@ -87,6 +90,14 @@ class OrderDesk:
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[DirectMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetching: dict[Address, asyncio.Task[None]] = {}
+        self._draw, self._decide_seconds = draw, decide_seconds
+
+    @property
+    def busy(self) -> int:
+        """How much is under way that waits neither for a peer nor, as an order that came in, for the pipeline."""
+        undecided = sum(not decided.done() for decided in self._waiting.values())
+        return len(self._tasks) + len(self._fetching) - undecided
 
     # As finder
 
@@ -100,16 +111,25 @@ class OrderDesk:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def fetch_keys(self, leaders: set[Address], target: BlockNumber) -> None:
-        """Ask those whose turn comes for their sealing keys, before an order has to wait for one."""
-        missing = [one for one in leaders if one != self._keys.account and self._known_key(one, target) is None]
-        await asyncio.gather(*(self._sealing_key(one, target) for one in missing))
+    def fetch_keys(self, leaders: Iterable[Address], target: BlockNumber) -> None:
+        """Begin to ask those whose turn comes for their sealing keys, before an order has to wait for one."""
+        for leader in leaders:
+            if leader == self._keys.account or leader in self._fetching or self._known_key(leader, target) is not None:
+                continue
+            self._fetching[leader] = asyncio.create_task(self._fetch_key(leader, target))
 
     async def close(self) -> None:
         """Give up what is under way."""
-        for task in list(self._tasks):
+        under_way = [*self._tasks, *self._fetching.values()]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _fetch_key(self, leader: Address, target: BlockNumber) -> None:
+        try:
+            await self._sealing_key(leader, target)
+        finally:
+            del self._fetching[leader]
 
     async def _give(self, effect: HandOver) -> None:
         order, begun = effect.order, time.perf_counter_ns()
@@ -145,7 +165,7 @@ class OrderDesk:
             return OrderAnswer.SILENT, "no sealing key"
         try:
             handover = OrderHandover(order=order, signature=self._keys.order(order), route=effect.route)
-            sealed = seal(self._keys.domain, handover, sealing, SealingSecret(os.urandom(KEY_BYTES)))
+            sealed = seal(self._keys.domain, handover, sealing, SealingSecret(self._draw(KEY_BYTES)))
         except (InvalidField, TooLarge) as error:
             return OrderAnswer.SILENT, str(error)
         answer = await self._sentry.ask(record.peer_id_hash, sealed, ANSWER_SECONDS)
@@ -241,7 +261,7 @@ class OrderDesk:
         order = handover.order
         try:
             self.feed(OrderArrived(number, order, order_hash, handover.signature, handover.route, self._now()))
-            message: DirectMessage = await within(self._clock, DECIDE_SECONDS, decided)
+            message: DirectMessage = await within(self._clock, self._decide_seconds, decided)
         except TimeoutError:
             self._forbid(order_hash)
             message = Decline(order_hash=order_hash, reason=DeclineReason.BUSY)

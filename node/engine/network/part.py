@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from node.engine.headers import Header
 from node.engine.network.abilities import EXECUTES, Means, abilities
 from node.engine.network.alerts import Alerts
 from node.engine.network.directory import PeerDirectory
+from node.engine.network.exchange import Exchange
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
@@ -99,6 +101,7 @@ class NetworkPart:
         journal: Path,
         owner: Owner,
         now_ms: Callable[[], UnixMilliseconds],
+        draw: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.registry, self.keys, self.membership, self.directory = registry, keys, membership, directory
@@ -109,7 +112,7 @@ class NetworkPart:
         """Puts a record into the ledger; set where both are wired."""
         self._journal, self._owner, self._now_ms = journal, owner, now_ms
         self.terms, self.orders, self.alerts, self.trust = terms, orders, alerts, Trust()
-        self.watcher = Watcher(keys, registry, membership)
+        self.watcher = Watcher(keys, registry, membership, draw)
         self.watcher.publish = alerts.publish = self.publish
         alerts.on_confirmed = self._confirmed
         orders.on_promise = self.watcher.got
@@ -122,6 +125,8 @@ class NetworkPart:
         """Steps the pipeline; set where both are wired, as `relays_usable` and the registered hot key's `balance`."""
         self.relays_usable: Callable[[], int] = lambda: terms.relays
         self.balance: Callable[[], Wei] = lambda: Wei(0)
+        self.exchange: Exchange | None = None
+        """In lockstep alone: where what is said is exchanged with the other operators."""
         self._is_live = False
         self._store: AntiSlashingStore | None = None
         self._latest: Header | None = None
@@ -130,10 +135,13 @@ class NetworkPart:
 
     def head_seen(self, header: Header) -> None:
         """A block is there; `run` takes it up, or a later one."""
-        self._latest = header
-        self._retracted.pop(header.hash, None)
-        self.alerts.expect(header)
+        self._expect(header)
         self._news.set()
+
+    async def take_up(self, header: Header) -> None:
+        """A block is there: do all that follows from it, at once. In lockstep, in place of `head_seen` and `run`."""
+        self._expect(header)
+        await self._follows(header)
 
     def retract(self, block_hash: Hash32) -> None:
         """A block left the chain: nothing is told of it any more, and what was is looked for again."""
@@ -153,6 +161,11 @@ class NetworkPart:
                 await asyncio.wait({newer}, timeout=RETRY_SECONDS)
                 newer.cancel()
                 self._news.clear()
+
+    def _expect(self, header: Header) -> None:
+        self._latest = header
+        self._retracted.pop(header.hash, None)
+        self.alerts.expect(header)
 
     async def _follows(self, header: Header) -> bool:
         """Whether a head was taken in; not where the chain does not answer. A fault of ours ends nothing else."""
@@ -185,7 +198,7 @@ class NetworkPart:
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
         await self.watcher.follow(header)
-        await self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
+        self.orders.fetch_keys(self._coming_leaders(header.number), BlockNumber(header.number + 1))
         if self.keys.account in self.registry.operators:
             await self.publish(self._heartbeat(header))
         return True
@@ -300,9 +313,10 @@ class NetworkPart:
         )
         self.feed(NetworkRead(view))
 
-    def _coming_leaders(self, head: BlockNumber) -> set[Address]:
+    def _coming_leaders(self, head: BlockNumber) -> list[Address]:
+        """Each once, the next one first: what is asked has an order."""
         turns = (self.registry.leader(BlockNumber(head + ahead)) for ahead in range(1, TURNS_AHEAD + 1))
-        return {turn.operator for turn in turns if turn is not None}
+        return list(dict.fromkeys(turn.operator for turn in turns if turn is not None))
 
     def _follow_store(self, head: BlockNumber) -> None:
         try:

@@ -63,6 +63,11 @@ class SentryLink:
         self._answering: set[asyncio.Task[None]] = set()
 
     @property
+    def busy(self) -> int:
+        """How many peers' questions are being answered, less what we wait for ourselves from peers."""
+        return len(self._answering) - sum(not answered.done() for answered in self._waiting.values())
+
+    @property
     def is_connected(self) -> bool:
         """Whether a sentry is there."""
         return self._link is not None

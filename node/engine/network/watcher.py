@@ -76,10 +76,16 @@ class Watcher:
     kept), `reported`, `not taken` (by the court), `given up`, `settled`.
     """
 
-    def __init__(self, keys: NetworkKeys, registry: Registry, membership: Membership) -> None:
+    def __init__(
+        self,
+        keys: NetworkKeys,
+        registry: Registry,
+        membership: Membership,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
-        self._keys, self._registry, self._membership = keys, registry, membership
+        self._keys, self._registry, self._membership, self._draw = keys, registry, membership, draw
         self._watch = Watch(MAX_WATCHED)
         self._promised: list[Promised] = []
         self._cases: dict[Hash32, _Case] = {}
@@ -112,7 +118,7 @@ class Watcher:
         self._promised = [one for one in self._promised if one.signed.accept.target_block > header.number]
         for one in over:
             self.counts["revealed"] += 1
-            await self.publish(_revealed(one))
+            await self.publish(_revealed(one, self._draw(SALT_BYTES)))
         due = {name: case for name, case in self._cases.items() if case.not_before <= header.number}
         if due:
             try:
@@ -175,9 +181,9 @@ async def _nowhere(_: Payload) -> None:
     return
 
 
-def _revealed(promised: Promised) -> Opportunity:
+def _revealed(promised: Promised, salt: bytes) -> Opportunity:
     signed = promised.signed
-    revealed = os.urandom(SALT_BYTES) + promised.leader + signed.accept.words() + signed.signature
+    revealed = salt + promised.leader + signed.accept.words() + signed.signature
     return Opportunity(
         kind=promised.kind,
         target_block=signed.accept.target_block,

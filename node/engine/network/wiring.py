@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,14 @@ from governance.network import NetworkContracts, OperatorRecord, operator_query
 from node.clock import Clock
 from node.config import Config, Mode, NetworkConfig
 from node.engine.endpoints import Endpoints
+from node.engine.lockstep import PATIENCE_SECONDS
 from node.engine.multicall import Multicall
 from node.engine.network.alerts import Alerts
 from node.engine.network.directory import PeerDirectory
-from node.engine.network.keys import NetworkKeys
+from node.engine.network.exchange import Exchange, SteppedLink
+from node.engine.network.keys import NetworkKeys, Repeated
 from node.engine.network.membership import Membership
-from node.engine.network.orders import OrderDesk
+from node.engine.network.orders import DECIDE_SECONDS, OrderDesk
 from node.engine.network.part import JOURNAL, NetworkPart, Terms
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
@@ -38,7 +40,6 @@ from protocol.units import (
     Address,
     BootId,
     Hash32,
-    PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
     address_from_hex,
@@ -52,9 +53,17 @@ _NS_PER_MS: Final = 1_000_000
 
 @contextlib.asynccontextmanager
 async def network_part(
-    config: Config, password: Password | None, endpoints: Endpoints, clock: Clock
+    config: Config,
+    password: Password | None,
+    endpoints: Endpoints,
+    clock: Clock,
+    chain_time: Callable[[], UnixNanoseconds] | None = None,
 ) -> AsyncIterator[NetworkPart | None]:
-    """Return the part, listening for the sentry; None for a node without a network. Raises SetupError, RpcError."""
+    """Return the part, listening for the sentry; None for a node without a network. Raises SetupError, RpcError.
+
+    `chain_time`: of a devnet in lockstep. Then the part goes by it, draws what follows from its key, and takes turns
+    with the other operators' (`exchange`).
+    """
     network = config.network
     if network is None or password is None or config.mode is not Mode.LIVE:
         yield None
@@ -65,12 +74,22 @@ async def network_part(
     if peer_id_hash(identity) != record.peer_id_hash:
         raise SetupError(f"network.identity: {network.identity} is not the peer that is registered: `hftnode join`")
     domain = Domain(config.chain.id, network.staking)
-    keys, safe = _keys(config, password, record, domain, peer_id_hash(identity))
+    secret, safe = _hot_key(config, password, record)
+    now_ns = _now_ns if chain_time is None else chain_time
+
+    def now_ms() -> UnixMilliseconds:
+        return UnixMilliseconds(now_ns() // _NS_PER_MS)
+
+    draw = os.urandom if chain_time is None else Repeated(secret)
+    boot_id = BootId(int.from_bytes(draw(_BOOT_ID_BYTES), "big"))
+    keys = NetworkKeys(domain, record.account, peer_id_hash(identity), secret, boot_id, now_ms)
     registry = Registry(endpoints, Multicall(endpoints, config.protocols.multicall3), contracts, network.from_block)
-    sentry = SentryLink(clock)
-    orders = OrderDesk(keys, registry, sentry, clock, lambda: UnixNanoseconds(time.time_ns()))
+    sentry, decide = (
+        (SentryLink(clock), DECIDE_SECONDS) if chain_time is None else (SteppedLink(clock), PATIENCE_SECONDS)
+    )
+    orders = OrderDesk(keys, registry, sentry, clock, now_ns, draw=draw, decide_seconds=decide)
     routers = [router.address for router in config.protocols.routers]
-    alerts = Alerts(endpoints, keys, routers, lambda: UnixNanoseconds(time.time_ns()))
+    alerts = Alerts(endpoints, keys, routers, now_ns)
     owner = Owner(domain.separator, keys.hot_key, machine_name())
     part = NetworkPart(
         registry,
@@ -83,8 +102,11 @@ async def network_part(
         _terms(config, network, safe),
         place_of(config.data_folder / JOURNAL, owner),
         owner,
-        _now_ms,
+        now_ms,
+        draw,
     )
+    if isinstance(sentry, SteppedLink):
+        part.exchange = Exchange(sentry, orders, alerts)
     sentry.heard, sentry.asked = part.heard, part.asked
     config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -127,15 +149,12 @@ async def _registered(endpoints: Endpoints, contracts: NetworkContracts, network
     return record
 
 
-def _keys(
-    config: Config, password: Password, record: OperatorRecord, domain: Domain, peer: PeerIdHash
-) -> tuple[NetworkKeys, Address]:
+def _hot_key(config: Config, password: Password, record: OperatorRecord) -> tuple[bytes, Address]:
     """Return the registered hot key out of the keystores, and its Safe. Raises SetupError if it is not there."""
     for vault in config.execution.vaults:
         secret = read_keystore(vault.keystore, password)
         if address_from_hex(SigningKey(secret).address) == record.hot_key:
-            boot_id = BootId(int.from_bytes(os.urandom(_BOOT_ID_BYTES), "big"))
-            return NetworkKeys(domain, record.account, peer, secret, boot_id, _now_ms), vault.safe
+            return secret, vault.safe
     raise SetupError(
         f"the registered hot key {address_to_hex(Address(record.hot_key))} is in no keystore of [[execution.vaults]]"
     )
@@ -177,5 +196,5 @@ def machine_name() -> Hash32:
     return Hash32(keccak256(name))
 
 
-def _now_ms() -> UnixMilliseconds:
-    return UnixMilliseconds(time.time_ns() // _NS_PER_MS)
+def _now_ns() -> UnixNanoseconds:
+    return UnixNanoseconds(time.time_ns())
