@@ -172,13 +172,8 @@ def summary(report: Report) -> Group:
 
 def _worth(worth: Worth) -> Group:
     """The two runs beside each other."""
-    table = Table(
-        title="The network's worth on this seed: net profit alone and together, and orders",
-        title_justify="left",
-        header_style="dim",
-        box=None,
-        padding=(0, 2),
-    )
+    title = "The network's worth on this seed: net profit alone and together, and orders"
+    table = Table(title=title, title_justify="left", header_style="dim", box=None, padding=(0, 2))
     table.add_column("node")
     for name in ("strangers", "network", "given", "accepted", "executed", "paid", "for others"):
         table.add_column(name, justify="right")
