@@ -34,6 +34,19 @@ from protocol.units import ZERO_ADDRESS, BlockNumber, ChainId, address_from_hex
 
 GROUP: Final = "hftnode.networks"
 ETHEREUM: Final = "ethereum"
+_WEIGHTED_FACTORIES: Final = tuple(
+    map(
+        address_from_hex,
+        (
+            "0x8E9aa87E45e92bad84D5F8DD1bff34Fb92637dE9",  # WeightedPoolFactory
+            "0xA5bf2ddF098bb0Ef6d120C98217dD6B141c74EE0",  # WeightedPool2TokensFactory
+            "0xcC508a455F5b0073973107Db6a878DdBDab957bC",  # WeightedPoolFactory, version 2
+            "0x5Dd94Da3644DDD055fcf6B3E1aa310Bb7801EB8b",  # version 3
+            "0x897888115Ada5773E02aA29F775430BFB5F34c51",  # version 4
+        ),
+    )
+)
+"""Balancer's own on Ethereum: its vault registers whatever calls it, and whoever wrote a pool says what it holds."""
 
 
 class NetworkUnknown(NodeError):
@@ -86,7 +99,12 @@ def _ethereum(folder: Path) -> Config:
         protocols=ProtocolsConfig(
             multicall3=address_from_hex("0xcA11bde05977b3631167028862bE2a173976CA11"),
             factories=tuple(
-                FactoryConfig(family=family, address=address_from_hex(address), from_block=BlockNumber(block))
+                FactoryConfig(
+                    family=family,
+                    address=address_from_hex(address),
+                    from_block=BlockNumber(block),
+                    pool_factories=_WEIGHTED_FACTORIES if family is PoolFamily.BALANCER_V2_WEIGHTED else (),
+                )
                 for family, address, block in (
                     (PoolFamily.UNISWAP_V2, "0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f", 10_000_835),
                     (PoolFamily.SUSHI_V2, "0xC0AEe478e3658e2610c5F7A4A2E1777cE9e4f2Ac", 10_794_229),

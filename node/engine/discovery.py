@@ -29,6 +29,7 @@ from node.engine.pool_announcements import AltersAmounts, spec_from_log
 from node.engine.pool_catalogue import FactoryRecord, PoolCatalogue
 from node.engine.pool_topics import POOL_REGISTERED, LogJson, factory_topics
 from node.engine.rpc import RpcRefused
+from node.pipeline.amm.weighted import MAX_SWAP_FEE
 from node.pipeline.pools import AT_BALANCER_V2, PAIRS, PoolFamily, PoolId, PoolSpec
 from protocol.errors import MalformedMessage
 from protocol.ethereum.abi import decode, encode, selector
@@ -236,14 +237,14 @@ def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | 
     try:
         tokens, _, _ = decode(["address[]", "uint256[]", "uint256"], held)
         shares = decode(["uint256[]"], weights)[0] if weights else None
-        fee_pips = number_at(fee, 0) // _PIP
+        swap_fee = number_at(fee, 0)
     except (MalformedMessage, ValueError):
         return "a pool of another kind"
-    if shares is not None and len(shares) != len(tokens):
+    if (shares is not None and len(shares) != len(tokens)) or swap_fee > MAX_SWAP_FEE:
         return "a pool of another kind"
     family = PoolFamily.BALANCER_V2_STABLE if amplification else PoolFamily.BALANCER_V2_WEIGHTED
     addresses = tuple(Address(bytes.fromhex(token[2:])) for token in tokens)
-    return PoolSpec(pool_id, family, Address(pool_id[:20]), addresses, fee_pips)
+    return PoolSpec(pool_id, family, Address(pool_id[:20]), addresses, swap_fee // _PIP)
 
 
 def _address(word: bytes) -> Address:

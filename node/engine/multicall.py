@@ -41,22 +41,35 @@ class Multicall:
         self._endpoints, self._address = endpoints, "0x" + address.hex()
 
     async def read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
-        """Return what each call returns in the state after a block; None for one that reverts. Raises RpcError."""
+        """Return what each call returns in the state after a block; None for one that reverts, or that alone takes all
+        the gas or answers too much, as whoever wrote the contract pleases. Raises RpcError.
+        """
         answers: list[bytes | None] = []
         for part in _parts(views):
             answers += await self._read(part, at)
         return answers
 
     async def _read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
-        request = {"to": self._address, "data": "0x" + encode_aggregate(views).hex(), "gas": _GAS}
-        block = {"blockHash": "0x" + at.hex()}
         try:
-            answer = await self._endpoints.call("eth_call", request, block, shape=Data, seconds=_SECONDS)
+            return await self._ask(views, at)
         except RpcRefused:
             if len(views) == 1:
-                raise
-            middle = len(views) // 2
-            return await self._read(views[:middle], at) + await self._read(views[middle:], at)
+                return await self._read_refused(views, at)
+        middle = len(views) // 2
+        return await self._read(views[:middle], at) + await self._read(views[middle:], at)
+
+    async def _read_refused(self, view: Sequence[View], at: Hash32) -> list[bytes | None]:
+        """A refusal is the view's own where the node answers at this block, and refuses the view again."""
+        await self._ask((), at)
+        try:
+            return await self._ask(view, at)
+        except RpcRefused:
+            return [None]
+
+    async def _ask(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
+        request = {"to": self._address, "data": "0x" + encode_aggregate(views).hex(), "gas": _GAS}
+        block = {"blockHash": "0x" + at.hex()}
+        answer = await self._endpoints.call("eth_call", request, block, shape=Data, seconds=_SECONDS)
         try:
             return decode_aggregate(answer, len(views))
         except ValueError as error:

@@ -64,6 +64,9 @@ class PoolLogs:
         self._of_holder = holder_readers(families)
         self._of_factory = factory_topics(families)
 
+    def __len__(self) -> int:
+        return len(self._by_id)
+
     @property
     def topics(self) -> list[str]:
         """The topics of interest, for the filter of `eth_getLogs`."""

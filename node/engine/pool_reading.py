@@ -70,7 +70,7 @@ class PoolReader:
                     states[spec.id] = tick_reading.pool_of(spec, answer, *parts, is_whole=whole)
                 else:
                     states[spec.id] = state_of(spec, answer)
-            except (AmmError, MalformedMessage, ValueError) as error:
+            except (AmmError, ArithmeticError, MalformedMessage, ValueError) as error:
                 states[spec.id] = Unreadable(str(error)[:_WHY])
         return await self._checked(specs, states, at)
 
@@ -85,7 +85,7 @@ class PoolReader:
                 continue
             try:
                 checks += [(spec.id, view, ours) for view, ours in checks_of(spec, state)]
-            except AmmError as error:
+            except (AmmError, ArithmeticError) as error:
                 states[spec.id] = Unreadable(f"its state gives no quote: {error}"[:_WHY])
         answers = await self._multicall.read([view for _, view, _ in checks], at) if checks else []
         for (pool_id, _, ours), answer in zip(checks, answers, strict=True):

@@ -20,7 +20,7 @@ from node.pipeline.amm.camelot import CamelotStablePool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.solidly import SolidlyPool
 from node.pipeline.amm.units import UINT112_MAX, FeePips
-from node.pipeline.amm.weighted import scaling_factor, weighted_pool
+from node.pipeline.amm.weighted import MAX_SWAP_FEE, scaling_factor, weighted_pool
 from node.pipeline.pools import PAIRS, PoolFamily, PoolSpec, PoolState, held_amounts, quote_exact_in
 from protocol.ethereum.abi import decode, selector
 from protocol.units import Address
@@ -148,7 +148,7 @@ def _balances(spec: PoolSpec, answer: bytes | None) -> list[int]:
 
 def _weighted(spec: PoolSpec, answers: Sequence[bytes | None]) -> PoolState:
     balances = _balances(spec, answers[0])
-    fee = number_of(answers[1], "getSwapFeePercentage()")
+    fee = number_of(answers[1], "getSwapFeePercentage()", most=MAX_SWAP_FEE)
     (weights,) = decode(["uint256[]"], present(answers[2], "getNormalizedWeights()"))
     # Pools of 2021 have no rate providers; they were compiled with the older power function.
     version = PowVersion.V1 if answers[3] is None else PowVersion.V2
@@ -158,7 +158,7 @@ def _weighted(spec: PoolSpec, answers: Sequence[bytes | None]) -> PoolState:
 
 def _stable(spec: PoolSpec, answers: Sequence[bytes | None]) -> PoolState:
     balances = _balances(spec, answers[0])
-    fee = number_of(answers[1], "getSwapFeePercentage()", most=10**18 - 1)
+    fee = number_of(answers[1], "getSwapFeePercentage()", most=MAX_SWAP_FEE)
     amplification = number_of(answers[2], "getAmplificationParameter()")
     if amplification < AMP_PRECISION:
         raise ValueError(f"amplification {amplification}")

@@ -43,6 +43,9 @@ _PAUSED: Final = selector("paused()")
 _WORD: Final = 32
 _CALLS_AT_ONCE: Final = 64
 _SECONDS: Final = 15.0
+_BALANCE_GAS: Final = hex(300_000)
+_TRANSFERS_GAS: Final = hex(5_000_000)
+"""These bound what the code of a token may take of a node's time, and how long an answer it can give."""
 
 _REBASES: Final = (
     "rebase(uint256)",
@@ -108,14 +111,28 @@ class TokenScreen:
         verdicts: dict[Address, TokenVerdict] = {}
         tokens = list(holders)
         for start in range(0, len(tokens), _CALLS_AT_ONCE):
-            part = tokens[start : start + _CALLS_AT_ONCE]
-            richest = await self._richest({token: holders[token] for token in part}, block)
-            by_transfer = await self._by_transfer(richest, block)
-            by_code = await self._by_code(part, block)
+            part = {token: holders[token] for token in tokens[start : start + _CALLS_AT_ONCE]}
+            moved = await self._moved(part, block)
+            by_code = await self._by_code(tuple(part), block)
             for token in part:
-                moved = by_transfer.get(token, TokenVerdict.UNKNOWN)
-                verdicts[token] = by_code[token] if moved is TokenVerdict.PLAIN else moved
+                found = moved.get(token, TokenVerdict.UNKNOWN)
+                verdicts[token] = by_code[token] if found is TokenVerdict.PLAIN else found
         return verdicts
+
+    async def _moved(self, holders: Mapping[Address, Sequence[Address]], block: object) -> dict[Address, TokenVerdict]:
+        """What tokens' transfers say, each by itself where they fail together; nothing of one that alone has no answer
+        while the node has others: its own code may see to that.
+        """
+        try:
+            return await self._by_transfer(await self._richest(holders, block), block)
+        except RpcError:
+            if len(holders) == 1:
+                await self._endpoints.call("eth_getCode", _hex(self._multicall3), block, shape=Data)
+                return {}
+        moved: dict[Address, TokenVerdict] = {}
+        for token, several in holders.items():
+            moved |= await self._moved({token: several}, block)
+        return moved
 
     async def _richest(
         self, holders: Mapping[Address, Sequence[Address]], block: object
@@ -123,7 +140,9 @@ class TokenScreen:
         """Return for each token who of its holders has most of it, and how much."""
         asked = [(token, holder) for token, several in holders.items() for holder in several]
         calls = [
-            Call("eth_call", ({"to": _hex(token), "data": _call(_BALANCE_OF, holder)}, block), Data)
+            Call(
+                "eth_call", ({"to": _hex(token), "data": _call(_BALANCE_OF, holder), "gas": _BALANCE_GAS}, block), Data
+            )
             for token, holder in asked
         ]
         richest: dict[Address, tuple[Address, int]] = {}
@@ -160,7 +179,8 @@ class TokenScreen:
             sinks,
             View(token, _PAUSED),
         ]
-        request = {"from": _hex(_SINK), "to": _hex(holder), "data": "0x" + encode_aggregate(views).hex()}
+        data = "0x" + encode_aggregate(views).hex()
+        request = {"from": _hex(_SINK), "to": _hex(holder), "data": data, "gas": _TRANSFERS_GAS}
         overrides = {_hex(who): {"code": self._sender_code} for who in (holder, _PROBE)}
         return Call("eth_call", (request, block, overrides), Data)
 

@@ -70,7 +70,7 @@ class Upkeep:
     """The requests and their service. `work` is called by one task only.
 
     `wake` is set while there is something to do. `verdicts`: token to what the screen found. `counts`: `synced`,
-    `unreadable`, `read_again`.
+    `unreadable`, `read_again`, `beyond_max_pools`.
     """
 
     def __init__(self, config: Config, readers: Readers, emit: Callable[[Event], None]) -> None:
@@ -80,6 +80,7 @@ class Upkeep:
         self.counts: Counter[str] = Counter()
         self.verdicts: dict[Address, TokenVerdict] = {}
         self._tokens, self._readers, self._emit = config.tokens, readers, emit
+        self._max_pools = config.bounds.max_pools
         vaults = [one.address for one in config.protocols.factories if one.family in AT_BALANCER_V2]
         self._vault = vaults[0] if vaults else None
         self._wanted: dict[PoolId, None] = {}
@@ -120,6 +121,9 @@ class Upkeep:
         """Follow these pools and tell of them; their states are read because the pipeline asks for them."""
         for spec in specs:
             if self._readers.logs.spec_of(spec.id) is None:
+                if len(self._readers.logs) >= self._max_pools:
+                    self.counts["beyond_max_pools"] += 1
+                    continue
                 self._readers.logs.follow(spec)
                 fresh = [token for token in spec.traded_tokens if token not in self.verdicts and token != ZERO_ADDRESS]
                 self._unscreened.update(dict.fromkeys(fresh))
@@ -143,7 +147,7 @@ class Upkeep:
     def block_told(self) -> None:
         """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
-        untold = [spec.id for spec in self._readers.logs.followed if is_untold(spec)]
+        untold = [spec.id for spec in self._readers.logs.followed if is_untold(spec) and spec.can_be_called]
         for turn in range(min(len(untold), UNTOLD_PER_BLOCK)):
             self._wanted[untold[(self._untold_turn + turn) % len(untold)]] = None
         self._untold_turn += UNTOLD_PER_BLOCK
@@ -156,15 +160,18 @@ class Upkeep:
             self.idle.clear()
 
     async def work(self) -> None:
-        """Serve all requests. Raises RpcError; what was not served still waits."""
+        """Serve all requests. Raises RpcError; what was not served still waits, and holds nothing else up."""
         self.wake.clear()
+        parts = (self._identify, self._resync, self._read_loans, self._screen, self._ask_nonces, self._audit)
         while not self.is_idle and (head := self._readers.blocks.head) is not None:
-            await self._identify(head)
-            await self._resync(head)
-            await self._read_loans(head)
-            await self._screen(head)
-            await self._ask_nonces(head)
-            await self._audit(head)
+            failure: RpcError | None = None
+            for part in parts:
+                try:
+                    await part(head)
+                except RpcError as error:
+                    failure = failure or error
+            if failure is not None:
+                raise failure
         self.idle.set()
         await self._keep()
 

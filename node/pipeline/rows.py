@@ -9,13 +9,14 @@ import numpy as np
 
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
+from node.pipeline.amm.errors import AmmError
 from node.pipeline.amm.swap_math import FEE_SCALE
 from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
 from node.pipeline.amm.ticks import TickTable
 from node.pipeline.amm.uniswap_v4 import V4Pool, swap_fee
 from node.pipeline.amm.weighted import WeightedPool
 from node.pipeline.kernels import CONCENTRATED, CONSTANT_PRODUCT, Floats
-from node.pipeline.pools import PoolState
+from node.pipeline.pools import PoolState, held_amounts
 from node.pipeline.rows_curves import NO_ROW, Row, curve_rows, weighted_rows
 
 _Q96 = float(1 << 96)
@@ -69,7 +70,18 @@ class TickStore:
 
 
 def rows_of(pool: int, state: PoolState, ticks: TickStore) -> list[Row]:
-    """One row for each ordered pair of the pool's tokens: (0, 1), (0, 2) …, (1, 0) …"""
+    """One row for each ordered pair of the pool's tokens: (0, 1), (0, 2) …, (1, 0) …
+
+    None that can be traded where floats do not hold the pool: whoever makes a pool chooses its numbers.
+    """
+    try:
+        return _rows_of(pool, state, ticks)
+    except (AmmError, ArithmeticError):
+        count = len(held_amounts(state))
+        return [NO_ROW] * (count * (count - 1))
+
+
+def _rows_of(pool: int, state: PoolState, ticks: TickStore) -> list[Row]:
     if isinstance(state, ConstantProductPool):
         return _constant_product(state)
     if isinstance(state, ConcentratedPool):

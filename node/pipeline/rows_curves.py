@@ -19,7 +19,6 @@ from node.pipeline.amm.curve_lending import CurveLendingPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
 from node.pipeline.amm.curve_stableswap import FEE_SCALE, CurvePool
 from node.pipeline.amm.erc4626 import ShareVault
-from node.pipeline.amm.errors import AmmError
 from node.pipeline.amm.solidly import SolidlyPool
 from node.pipeline.kernel_curves import solidly_balance, stable_balance
 from node.pipeline.kernels import (
@@ -29,7 +28,7 @@ from node.pipeline.kernels import (
     STABLE,
     WEIGHTED,
 )
-from node.pipeline.pool_maths import OtherState, quote_exact_in, token_count
+from node.pipeline.pool_maths import OtherState, quote_exact_in
 
 if TYPE_CHECKING:
     from node.pipeline.amm.balancer_v3_stable import V3StableMaths
@@ -46,15 +45,7 @@ _SMALL_PART, _LARGE_PART = 100_000, 50
 
 
 def curve_rows(state: OtherState) -> list[Row]:
-    """One row for each ordered pair of the pool's tokens; none that can be traded where the pool has no curve."""
-    try:
-        return _rows(state)
-    except (AmmError, ArithmeticError):
-        count = token_count(state)
-        return [NO_ROW] * (count * (count - 1))
-
-
-def _rows(state: OtherState) -> list[Row]:
+    """One row for each ordered pair of the pool's tokens. Raises AmmError or ArithmeticError where it has no curve."""
     if isinstance(state, SolidlyPool):
         kept = 1.0 - state.fee / state.fee_scale
         if state.stable:

@@ -153,7 +153,7 @@ def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
         "getPoolTokens(bytes32)",
         lambda asked: held if asked == pool_id else (None if previous is None else previous(asked)),
     )
-    if kind in ("weighted", "gradual", "odd"):
+    if kind in ("weighted", "gradual", "odd", "greedy"):
         weights = [5 * 10**17] * (3 if kind == "odd" else 2)
         contracts.view(address, "getNormalizedWeights()", weights, types="uint256[]")
         contracts.view(address, "getSwapFeePercentage()", 25 * 10**14)
@@ -164,6 +164,8 @@ def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
     if kind == "composable":
         contracts.view(address, "getAmplificationParameter()", 1000, 0, 1000)
         contracts.view(address, "getSwapFeePercentage()", 10**14)
+    if kind == "greedy":
+        contracts.view(address, "getSwapFeePercentage()", 10**17 + 1)
     if kind == "garbled":
         contracts.view(address, "getNormalizedWeights()", 2**255)
         contracts.view(address, "getSwapFeePercentage()", 1)
@@ -172,7 +174,7 @@ def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
 
 async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the_others_named() -> None:
     contracts = FakeContracts()
-    kinds = ("weighted", "composable", "stable", "gradual", "odd", "garbled", "none")
+    kinds = ("weighted", "composable", "stable", "gradual", "odd", "garbled", "greedy", "none")
     ids = [vault_pool(contracts, seed, kind) for seed, kind in enumerate(kinds, 1)]
     registered = [
         log_json(log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0))) for pool_id in ids
@@ -183,7 +185,7 @@ async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the
         PoolSpec(ids[0], PoolFamily.BALANCER_V2_WEIGHTED, Address(ids[0][:20]), (WETH, USDC), 2500),
         PoolSpec(ids[1], PoolFamily.BALANCER_V2_STABLE, Address(ids[1][:20]), (WETH, USDC), 100),
     ]
-    assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 4}
+    assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 5}
     assert passed_over == ids[2:]
 
 

@@ -377,6 +377,34 @@ async def test_a_pool_that_cannot_be_read_is_left_and_one_nobody_follows_forgott
         assert subject.feed.status.counts["upkeep unreadable"] == 1
 
 
+async def test_what_fails_beside_the_blocks_holds_nothing_else_up() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    del node.methods["eth_getStorageAt"]  # no token is screened
+    async with running([node], announcer) as subject:
+        await subject.until(lambda: PAIR in subject.states)
+        await subject.until(lambda: node.asked.count("eth_getStorageAt") > 1)
+        audited = node.asked.count("eth_call")
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived))[-1] == 4)
+        await subject.until(lambda: node.asked.count("eth_call") > audited)
+        assert not subject.feed.ready.is_set()
+
+
+async def test_pools_beyond_the_bound_are_not_followed() -> None:
+    world = World()
+    world.contracts.view(V2, "allPairsLength()", 1)
+    config = config_of(factories=[FactoryConfig(family=PoolFamily.BALANCER_V2_WEIGHTED, address=VAULT)])
+    config = msgspec.structs.replace(config, bounds=msgspec.structs.replace(config.bounds, max_pools=1))
+    _weighted_pool(world)
+    registered = log(VAULT, "PoolRegistered(bytes32,address,uint8)", [b"\x09" * 32, ODD], words(0))
+    async with running([world.node()], announcer := Announcer(), config) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        announcer.tell("newHeads", world.extend(registered))
+        await subject.until(lambda: subject.feed.status.counts.get("upkeep beyond_max_pools"))
+        assert set(subject.states) == {PAIR}
+
+
 async def test_all_pools_are_read_anew_when_all_are_asked_for() -> None:
     world = World()
     async with running([world.node()], Announcer()) as subject:

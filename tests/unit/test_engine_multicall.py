@@ -18,7 +18,7 @@ from node.engine.multicall import (
 from node.engine.rpc import RpcGarbage, RpcRefused
 from protocol.ethereum.abi import encode, encode_call, selector
 from protocol.units import Address, Hash32
-from tests.fake_chain_node import endpoints_to
+from tests.fake_chain_node import Refuse, endpoints_to
 from tests.fake_contracts import MULTICALL3, FakeContracts, word
 
 BLOCK = Hash32(b"\x01" * 32)
@@ -77,9 +77,29 @@ async def test_a_request_that_is_refused_is_halved_until_it_is_taken() -> None:
     contracts.answer(POOL, "ticks(int24)", lambda arguments: arguments)
     views = [View(POOL, selector("ticks(int24)") + word(n)) for n in range(10)]
     assert await reader(contracts).read(views, BLOCK) == [word(n) for n in range(10)]
-    contracts.refuses_above = 0
+    contracts.refuses_above = -1
     with pytest.raises(RpcRefused, match="out of gas"):
         await reader(contracts).read(views, BLOCK)
+
+
+def _burns_all_gas(_arguments: bytes) -> bytes:
+    raise Refuse(-32000, "out of gas")
+
+
+async def test_a_view_that_alone_takes_all_the_gas_answers_nothing_and_holds_no_other_up() -> None:
+    contracts = FakeContracts()
+    contracts.answer(POOL, "ticks(int24)", lambda arguments: arguments)
+    contracts.answer(POOL, "bomb()", _burns_all_gas)
+    views = [View(POOL, selector("ticks(int24)") + word(n)) for n in range(6)]
+    views.insert(2, View(POOL, selector("bomb()")))
+    assert await reader(contracts).read(views, BLOCK) == [word(0), word(1), None, word(2), word(3), word(4), word(5)]
+
+
+async def test_a_view_that_was_refused_once_is_asked_again() -> None:
+    contracts = FakeContracts()
+    refusals = iter([True, False])
+    contracts.answer(POOL, "a()", lambda _arguments: _burns_all_gas(b"") if next(refusals) else word(7))
+    assert await reader(contracts).read([View(POOL, selector("a()"))], BLOCK) == [word(7)]
 
 
 @pytest.mark.parametrize("answer", ["0x", "0x" + "00" * 64, "0x" + "ff" * 96])

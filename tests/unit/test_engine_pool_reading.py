@@ -84,7 +84,7 @@ async def test_a_weighted_pool_without_rate_providers_has_the_older_power_functi
         (DEEP, DEEP.address, "tickBitmap(int16)", (), "a word of the tick bitmap is wrong"),
         (DEEP, DEEP.address, "ticks(int24)", (0, 0), "initialised without liquidity"),
         (DEEP, DEEP.address, "ticks(int24)", (899, 900), "gross liquidity"),
-        (HELD, HELD.address, "getSwapFeePercentage()", (10**18,), "fee"),
+        (HELD, HELD.address, "getSwapFeePercentage()", (10**17 + 1,), "getSwapFeePercentage"),
         (HELD, HELD.address, "getNormalizedWeights()", (), "does not decode"),
         (HELD, USDC, "decimals()", (19,), "decimals"),
     ],

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from node.engine.rpc import RpcRefused
+from node.engine.rpc import RpcRefused, RpcUnreachable, TransportFailed
 from node.engine.token_screen import TokenScreen, pushed_selectors, verdict_by_code
 from node.pipeline.events import TokenVerdict
 from protocol.ethereum.abi import decode, encode, selector
 from protocol.units import Address, Hash32
-from tests.fake_chain_node import FakeNode, Refuse, endpoints_to
+from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, unplugged
 from tests.fake_contracts import word
 
 BLOCK = Hash32(b"\x01" * 32)
@@ -157,6 +157,26 @@ async def test_a_refused_simulation_means_unknown_and_a_refused_code_is_an_error
     del node.methods["eth_getStorageAt"]
     with pytest.raises(RpcRefused):
         await screen.screen({TOKEN: [POOL]}, BLOCK)
+
+
+async def test_a_token_whose_answers_are_too_long_to_be_read_takes_no_verdict_from_the_others() -> None:
+    node, bomb = Token().node(), Address(b"\xa2" * 20)
+    inner, gas = node.methods["eth_call"], list[int]()
+
+    def call(request: dict[str, Any], block: Any, *overrides: Any) -> Any:
+        gas.append(int(request["gas"], 16))
+        if request["to"] == "0x" + bomb.hex():
+            raise TransportFailed("the answer is too long")
+        return inner(request, block, *overrides)
+
+    node.methods["eth_call"] = call
+    screen = TokenScreen(endpoints_to([node]), MULTICALL3)
+    verdicts = await screen.screen({bomb: [POOL], TOKEN: [POORER, POOL]}, BLOCK)
+    assert verdicts == {bomb: TokenVerdict.UNKNOWN, TOKEN: TokenVerdict.PLAIN}
+    assert max(gas) <= 5_000_000
+    node.misbehaviour = unplugged
+    with pytest.raises(RpcUnreachable):
+        await screen.screen({bomb: [POOL]}, BLOCK)
 
 
 async def test_a_simulation_that_makes_no_sense_means_unknown() -> None:

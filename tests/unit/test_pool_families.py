@@ -9,9 +9,12 @@ import pytest
 
 from benchmarks.family_pools import ETHER, STATES
 from node.pipeline import kernels
+from node.pipeline.amm.balancer_fixed_point import ONE as ONE18
+from node.pipeline.amm.balancer_stable import BalancerStablePool, InvariantVersion
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_stableswap import CurvePool
 from node.pipeline.amm.errors import AmmError, InsufficientInput, PoolStateInvalid, StateUnpredictable, TokenInvalid
+from node.pipeline.amm.weighted import weighted_pool
 from node.pipeline.changes import changed
 from node.pipeline.events import (
     BalancesChanged,
@@ -164,6 +167,14 @@ def test_a_pool_without_a_curve_has_rows_that_nobody_trades() -> None:
     empty = CurvePool((0, 10**12), (10**18, 10**30), 200, 4_000_000)
     assert rows_of(0, empty, TickStore()) == [NO_ROW, NO_ROW]
     assert virtual_reserves(empty, 0, 1) == (0, 0)
+
+
+@pytest.mark.parametrize("swap_fee", [ONE18 - 1, ONE18 // 2])
+def test_no_fee_and_no_dust_of_a_pool_ends_what_screens_it(swap_fee: int) -> None:
+    dust = weighted_pool([1, 1], [5 * 10**17, 5 * 10**17], [18, 18], swap_fee)
+    stable = BalancerStablePool((1, 1), (ONE18, 10**36), 1_000, swap_fee, None, InvariantVersion.ROUNDING_UP)
+    for state in (dust, stable):
+        assert len(rows_of(0, state, TickStore())) == 2
 
 
 def _spec(family: PoolFamily, pool_id: bytes) -> PoolSpec:

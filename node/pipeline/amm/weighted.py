@@ -33,6 +33,8 @@ from node.pipeline.amm.units import UINT112_MAX, Fixed18, TokenAmount
 
 MAX_IN_RATIO: Fixed18 = 3 * 10**17
 MAX_OUT_RATIO: Fixed18 = 3 * 10**17
+MAX_SWAP_FEE: Fixed18 = 10**17
+"""Of every pool that Balancer's factories make: BasePool.sol (_MAX_SWAP_FEE_PERCENTAGE)."""
 
 
 class WeightedPool(msgspec.Struct, frozen=True, gc=False):
