@@ -34,7 +34,8 @@ class Vault:
 
 async def open_vault(chain: Scene, executor_of: Callable[[Address], bytes]) -> Vault:
     """Create a module and, with the module's address, its executor; open the Safe's vault. Raises `ChainFailed`."""
-    module = await chain.create(contract(VAULT_MODULE).creation())
+    parameters = chain.contract("network_parameters")
+    module = await chain.create(contract(VAULT_MODULE).creation(("address",), (parameters,)))
     executor = await chain.create(executor_of(raw(module)))
     safe = chain.contract("safe")
     await _by_owners(chain, safe, enable_module_call(raw(module)))

@@ -140,7 +140,7 @@ def _creations(settings: NetworkSettings, at: dict[str, Address]) -> Iterator[tu
     for name, arguments in values.items():
         yield name, contract(name).creation(tuple(_types(_inputs(contract(name)))), arguments)
     if settings.bindings is not None:
-        yield VAULT_MODULE, contract(VAULT_MODULE).creation()
+        yield VAULT_MODULE, contract(VAULT_MODULE).creation(("address",), (where[PARAMETERS],))
         yield ARB_EXECUTOR, executor_creation(replace(settings.bindings, module=at[VAULT_MODULE], ledger=at[LEDGER]))
 
 

@@ -42,7 +42,7 @@ class BuildFailed(Exception):
 
 def exported(forge: Forge) -> dict[str, str]:
     """Compile and return the text of each file by contract name. Raises `BuildFailed`, `subprocess.TimeoutExpired`."""
-    done = forge.run(["build"], seconds=BUILD_SECONDS, capture=True)
+    done = forge.run(["build", "src"], seconds=BUILD_SECONDS, capture=True)
     if done.returncode != 0:
         raise BuildFailed((done.stdout + done.stderr).strip())
     return {name: _text(name, forge.artifacts) for name in CONTRACTS}

@@ -24,6 +24,7 @@ from typing import Final
 from devnet.errors import DevnetError
 from devnet.home import Home
 from scripts.forge import PROJECT, Forge, prepare
+from scripts.tree import ROOT
 
 FOLDER: Final = PROJECT / "test" / "guards"
 INVARIANTS: Final = "test/invariants/*.invariants.t.sol"
@@ -70,13 +71,14 @@ def _read(path: Path) -> Guard:
 
 @contextmanager
 def copy_of_the_contracts() -> Iterator[Path]:
-    """Yield a temporary folder with a copy of contracts/; packages and world in it are links to the real ones."""
+    """Yield a temporary folder with a copy of contracts/; packages, world and vectors in it are links."""
     with tempfile.TemporaryDirectory(prefix="hftnode-guards-") as folder:
         copy = Path(folder) / PROJECT.name
         shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*_LINKED, "node_modules"))
         (copy / "lib").symlink_to(PROJECT / "lib")
         (copy / "build").mkdir()
         (copy / "build" / "world").symlink_to(PROJECT / "build" / "world")
+        (copy.parent / "protocol").symlink_to(ROOT / "protocol")  # its vectors
         yield Path(folder)
 
 

@@ -46,7 +46,13 @@ contract ArbExecutor is
     uint256 private constant OWN = 0;
     uint256 private constant NETWORK = 1;
 
+    /// @dev What and whence (8 bits), last block (40), amount borrowed (128); then minimum profit (128), payment to the
+    /// builder (96).
+    uint256 private constant HEAD_BYTES = 22;
+    uint256 private constant TERMS_BYTES = 28;
     uint256 private constant HEADER_BYTES = 50;
+    uint256 private constant BID_BITS = 96;
+    uint256 private constant SOURCE_MASK = 0x0f;
 
     address private immutable MODULE;
 
@@ -71,12 +77,13 @@ contract ArbExecutor is
         returns (uint256 owed)
     {
         if (msg.sender != MODULE) revert NotModule();
-        uint256 lastBlock = plan.read(1, 5);
-        if (block.number > lastBlock) revert PlanExpired(lastBlock);
-        uint256 bid = plan.read(38, 12);
+        uint256 head = plan.read(0, HEAD_BYTES);
+        _requireInTime(head);
+        uint256 terms = plan.read(HEAD_BYTES, TERMS_BYTES);
+        uint256 bid = uint96(terms);
         if (bid > bidCap) revert BidAboveCap(bid, bidCap);
-        uint256 proceeds = _proceedsOf(hotKey, token, drawn, bid, plan);
-        uint256 required = drawn + plan.read(22, 16) + bid;
+        uint256 proceeds = _proceedsOf(hotKey, token, drawn, bid, head, plan);
+        uint256 required = drawn + (terms >> BID_BITS) + bid;
         if (proceeds < required) revert ProfitBelowMinimum(proceeds, required);
         if (bid != 0) _payBuilder(token, bid);
         owed = proceeds - bid;
@@ -90,34 +97,43 @@ contract ArbExecutor is
         returns (uint256 owed)
     {
         if (msg.sender != MODULE) revert NotModule();
-        uint256 lastBlock = plan.read(1, 5);
-        if (block.number > lastBlock) revert PlanExpired(lastBlock);
-        if (plan.read(0, 1) != NOBODY) revert UnknownSource(plan.read(0, 1));
-        if (amount == 0 || plan.read(6, 16) != 0 || plan.read(38, 12) != 0) revert WrongAmount();
+        uint256 head = plan.read(0, HEAD_BYTES);
+        _requireInTime(head);
+        if (_whatOf(head) != NOBODY) revert UnknownSource(_whatOf(head));
+        uint256 terms = plan.read(HEAD_BYTES, TERMS_BYTES);
+        if (amount == 0 || uint128(head) != 0 || uint96(terms) != 0) revert WrongAmount();
         owed = _runRoute(plan, HEADER_BYTES, sold, amount, bought);
-        uint256 required = plan.read(22, 16);
+        uint256 required = terms >> BID_BITS;
         if (owed < required) revert ProfitBelowMinimum(owed, required);
         IERC20(bought).lend(msg.sender, owed);
     }
 
     /// @dev Of an own execution all that comes out; of an order what is left after the finder and the fee.
-    function _proceedsOf(address hotKey, address token, uint256 drawn, uint256 bid, bytes calldata plan)
+    function _proceedsOf(address hotKey, address token, uint256 drawn, uint256 bid, uint256 head, bytes calldata plan)
         private
         returns (uint256 proceeds)
     {
-        uint256 what = plan.read(0, 1);
-        if (what >> 4 == OWN) return _cycle(token, drawn, plan, HEADER_BYTES);
+        uint256 what = _whatOf(head);
+        if (what >> 4 == OWN) return _cycle(token, drawn, head, plan, HEADER_BYTES);
         if (what >> 4 != NETWORK) revert UnknownSource(what);
-        Order memory order = _openOrder(plan, HEADER_BYTES, token, plan.read(1, 5), hotKey);
-        proceeds = _cycle(token, drawn, plan, HEADER_BYTES + ORDER_BYTES);
+        Order memory order = _open(hotKey, token, head, plan);
+        proceeds = _cycle(token, drawn, head, plan, HEADER_BYTES + ORDER_BYTES);
         if (proceeds < drawn + bid) revert ProfitBelowMinimum(proceeds, drawn + bid);
         return proceeds - _settleOrder(order, proceeds - drawn - bid);
     }
 
+    function _open(address hotKey, address token, uint256 head, bytes calldata plan) private returns (Order memory) {
+        bytes32[] memory uses = _usesOf(token, _whatOf(head) & SOURCE_MASK, plan, HEADER_BYTES + ORDER_BYTES);
+        return _openOrder(plan, HEADER_BYTES, token, _lastBlockOf(head), hotKey, uses);
+    }
+
     /// @dev Borrow, run the route that begins at `offset`, repay.
-    function _cycle(address token, uint256 drawn, bytes calldata plan, uint256 offset) private returns (uint256) {
-        uint256 source = plan.read(0, 1) & 0x0f;
-        uint256 borrowed = plan.read(6, 16);
+    function _cycle(address token, uint256 drawn, uint256 head, bytes calldata plan, uint256 offset)
+        private
+        returns (uint256)
+    {
+        uint256 source = _whatOf(head) & SOURCE_MASK;
+        uint256 borrowed = uint128(head);
         if (drawn + borrowed == 0 || (borrowed == 0) != (source == NOBODY)) revert WrongAmount();
         if (source == NOBODY) return _runRoute(plan, offset, token, drawn);
         bytes calldata rest = plan[offset:];
@@ -135,6 +151,42 @@ contract ArbExecutor is
             revert UnknownSource(source);
         }
         return _takeProceeds();
+    }
+
+    /// @dev What a plan whose lender or route begins at `offset` uses, as the brake and governance name it.
+    function _usesOf(address token, uint256 source, bytes calldata plan, uint256 offset)
+        private
+        view
+        returns (bytes32[] memory)
+    {
+        address lender;
+        if (source == BALANCER_V2) {
+            lender = address(BALANCER);
+        } else if (source == AAVE_V3) {
+            lender = address(AAVE);
+        } else if (source == UNISWAP_V3) {
+            lender = _lendingPool(token, plan, offset);
+            offset += POOL_BYTES;
+        } else if (source == MORPHO_BLUE) {
+            lender = address(MORPHO);
+        } else if (source == ERC_3156) {
+            lender = plan.readAddress(offset);
+            offset += LENDER_BYTES;
+        }
+        return _usesOfRoute(plan, offset, token, lender);
+    }
+
+    function _requireInTime(uint256 head) private view {
+        uint256 lastBlock = _lastBlockOf(head);
+        if (block.number > lastBlock) revert PlanExpired(lastBlock);
+    }
+
+    function _whatOf(uint256 head) private pure returns (uint256) {
+        return head >> 168;
+    }
+
+    function _lastBlockOf(uint256 head) private pure returns (uint256) {
+        return uint40(head >> 128);
     }
 
     /// @dev Nothing the builder returns is looked at or copied.

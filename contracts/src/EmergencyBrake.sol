@@ -33,6 +33,8 @@ contract EmergencyBrake is IEmergencyBrake {
 
     Pause[] private _pauses;
     uint48 private _guardianPausedAt;
+    /// @dev The last block through which any subject was ever paused.
+    uint48 private _scopesPausedThrough;
     mapping(bytes32 subject => uint256) private _scopePausedThrough;
     mapping(bytes32 round => Round) private _rounds;
     mapping(bytes32 kind => mapping(address operator => uint48)) private _countedAt;
@@ -56,8 +58,10 @@ contract EmergencyBrake is IEmergencyBrake {
         (uint256 counted, uint256 total) = _count(SCOPE, round);
         if (counted * 3 < total) return;
         delete _rounds[round];
-        _scopePausedThrough[subject] = block.number + SCOPE_BLOCKS;
-        emit ScopePaused(subject, block.number + SCOPE_BLOCKS);
+        uint256 through = block.number + SCOPE_BLOCKS;
+        _scopePausedThrough[subject] = through;
+        _scopesPausedThrough = through.toUint48();
+        emit ScopePaused(subject, through);
     }
 
     /// @inheritdoc IEmergencyBrake
@@ -146,6 +150,16 @@ contract EmergencyBrake is IEmergencyBrake {
     /// @inheritdoc IEmergencyBrake
     function isScopePaused(bytes32 subject) external view returns (bool) {
         return block.number <= _scopePausedThrough[subject] || isPaused();
+    }
+
+    /// @inheritdoc IEmergencyBrake
+    function isAnyPaused(bytes32[] calldata subjects) external view returns (bool) {
+        if (isPaused()) return true;
+        if (block.number > _scopesPausedThrough) return false;
+        for (uint256 i = 0; i < subjects.length; ++i) {
+            if (block.number <= _scopePausedThrough[subjects[i]]) return true;
+        }
+        return false;
     }
 
     /// @inheritdoc IEmergencyBrake

@@ -93,20 +93,35 @@ contract ExecutionLedger is IExecutionLedger {
     // Network executions
 
     /// @inheritdoc IExecutionLedger
-    function open(Order calldata order, bytes calldata signature, uint256 index, address hotKey)
-        external
-        returns (bytes32 orderHash)
-    {
+    function open(
+        Order calldata order,
+        bytes calldata signature,
+        uint256 index,
+        address hotKey,
+        bytes32[] calldata uses
+    ) external returns (bytes32 orderHash) {
         if (!isExecutor[msg.sender]) revert NotExecutor();
         if (_opened != 0) revert OrderIsOpen();
         if (block.number != order.targetBlock) revert WrongBlock(order.targetBlock);
-        if (BRAKE.isScopePaused(bytes32(uint256(uint160(order.profitToken))))) revert Paused();
+        _requireInUse(order.profitToken, uses);
         address operator = STAKING.operatorOf(hotKey);
         if (operator != order.executor) revert NotTheOrdersExecutor(operator);
         if (leaderOf(block.number, index) != operator) revert NotLeader(index);
         bytes32 structHash = Statements.hash(order);
         orderHash = STAKING.requireSigned(order.finder, structHash, signature, block.number, block.timestamp);
         (_opened, _orderHash) = (keccak256(abi.encode(msg.sender, structHash)), orderHash);
+    }
+
+    /// @dev Neither paused nor removed: the profit token, the executor, and what its route uses.
+    function _requireInUse(address profitToken, bytes32[] calldata uses) private view {
+        bytes32[] memory subjects = new bytes32[](uses.length + 2);
+        subjects[0] = bytes32(uint256(uint160(profitToken)));
+        subjects[1] = bytes32(uint256(uint160(msg.sender)));
+        for (uint256 i = 0; i < uses.length; ++i) {
+            subjects[i + 2] = uses[i];
+        }
+        if (BRAKE.isAnyPaused(subjects)) revert Paused();
+        if (PARAMETERS.isAnyRemoved(subjects)) revert OutOfUse();
     }
 
     /// @inheritdoc IExecutionLedger

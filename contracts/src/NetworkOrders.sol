@@ -21,11 +21,15 @@ abstract contract NetworkOrders {
         LEDGER = IExecutionLedger(ledger);
     }
 
-    /// @dev Open the order that begins at `offset`, for `token` and in this plan's last block.
-    function _openOrder(bytes calldata plan, uint256 offset, address token, uint256 targetBlock, address hotKey)
-        internal
-        returns (Order memory order)
-    {
+    /// @dev Open the order that begins at `offset`, for `token` and in this plan's last block; its route `uses` these.
+    function _openOrder(
+        bytes calldata plan,
+        uint256 offset,
+        address token,
+        uint256 targetBlock,
+        address hotKey,
+        bytes32[] memory uses
+    ) internal returns (Order memory order) {
         order.finder = plan.readAddress(offset);
         order.executor = plan.readAddress(offset + 20);
         order.payTo = plan.readAddress(offset + 40);
@@ -37,7 +41,7 @@ abstract contract NetworkOrders {
         order.routeCommit = bytes32(plan.read(offset + 110, 32));
         uint256 entry = plan.read(offset + 142, 4);
         plan.read(offset + 146 + 33, 32); // the signature's end lies within the plan
-        LEDGER.open(order, plan[offset + 146:offset + ORDER_BYTES], entry, hotKey);
+        LEDGER.open(order, plan[offset + 146:offset + ORDER_BYTES], entry, hotKey, uses);
     }
 
     /// @dev Pay the finder, and the fee, out of the net profit; return what that took.

@@ -10,6 +10,7 @@ contract NetworkParameters is INetworkParameters {
     mapping(Parameter parameter => uint256) private _values;
     /// @inheritdoc INetworkParameters
     mapping(bytes32 subject => bool) public isRemoved;
+    bool private _isAnythingRemoved;
 
     constructor(address governance, uint256 minStake, uint256 protocolFeeBps, uint256 alertQuorumBps) {
         if (governance == address(0)) revert ZeroAddress();
@@ -33,12 +34,22 @@ contract NetworkParameters is INetworkParameters {
     function remove(bytes32 subject) external onlyGovernance {
         if (subject == 0 || isRemoved[subject]) revert NothingToRemove(subject);
         isRemoved[subject] = true;
+        _isAnythingRemoved = true;
         emit Removed(subject);
     }
 
     /// @inheritdoc INetworkParameters
     function valueOf(Parameter parameter) external view returns (uint256) {
         return _values[parameter];
+    }
+
+    /// @inheritdoc INetworkParameters
+    function isAnyRemoved(bytes32[] calldata subjects) external view returns (bool) {
+        if (!_isAnythingRemoved) return false;
+        for (uint256 i = 0; i < subjects.length; ++i) {
+            if (isRemoved[subjects[i]]) return true;
+        }
+        return false;
     }
 
     /// @inheritdoc INetworkParameters

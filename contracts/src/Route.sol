@@ -29,6 +29,10 @@ abstract contract Route is
     using Packed for bytes;
     using SafeERC20 for IERC20;
 
+    /// @dev A hop on a pair: venue, token out, minimum.
+    uint256 private constant SHORTEST_HOP_BYTES = 25;
+    uint256 private constant USES_OF_A_HOP = 3;
+
     uint256 private constant UNISWAP_V2 = 0;
     uint256 private constant SUSHI_SWAP = 1;
     uint256 private constant UNISWAP_V3 = 2;
@@ -42,10 +46,10 @@ abstract contract Route is
 
     address private immutable UNISWAP_V2_FACTORY;
     bytes32 private immutable UNISWAP_V2_INIT_CODE_HASH;
-    uint256 private immutable UNISWAP_V2_FEE_PIPS;
+    uint256 private immutable UNISWAP_V2_KEPT_PIPS;
     address private immutable SUSHI_SWAP_FACTORY;
     bytes32 private immutable SUSHI_SWAP_INIT_CODE_HASH;
-    uint256 private immutable SUSHI_SWAP_FEE_PIPS;
+    uint256 private immutable SUSHI_SWAP_KEPT_PIPS;
 
     struct Hop {
         uint256 venue;
@@ -60,10 +64,10 @@ abstract contract Route is
     constructor(PairFactory memory uniswapV2, PairFactory memory sushiSwap) {
         UNISWAP_V2_FACTORY = uniswapV2.factory;
         UNISWAP_V2_INIT_CODE_HASH = uniswapV2.initCodeHash;
-        UNISWAP_V2_FEE_PIPS = uniswapV2.feePips;
+        UNISWAP_V2_KEPT_PIPS = ONE_PIPS - uniswapV2.feePips;
         SUSHI_SWAP_FACTORY = sushiSwap.factory;
         SUSHI_SWAP_INIT_CODE_HASH = sushiSwap.initCodeHash;
-        SUSHI_SWAP_FEE_PIPS = sushiSwap.feePips;
+        SUSHI_SWAP_KEPT_PIPS = ONE_PIPS - sushiSwap.feePips;
     }
 
     /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, back into `token`.
@@ -106,22 +110,77 @@ abstract contract Route is
         view
         returns (Hop memory hop, uint256 end)
     {
-        hop.venue = plan.read(offset, 1);
-        hop.tokenOut = plan.readAddress(offset + 1);
-        hop.fields = offset + 21;
-        if (hop.venue == UNISWAP_V2) {
-            hop.pair = _pairOf(UNISWAP_V2_FACTORY, UNISWAP_V2_INIT_CODE_HASH, tokenIn, hop.tokenOut);
-        } else if (hop.venue == SUSHI_SWAP) {
-            hop.pair = _pairOf(SUSHI_SWAP_FACTORY, SUSHI_SWAP_INIT_CODE_HASH, tokenIn, hop.tokenOut);
+        // One read of what all hops have: venue (8 bits), token out (160), and of a pair, which has no fields, the minimum.
+        uint256 head = plan.read(offset, SHORTEST_HOP_BYTES);
+        uint256 venue = head >> 192;
+        address tokenOut = address(uint160(head >> 32));
+        (hop.venue, hop.tokenOut) = (venue, tokenOut);
+        if (venue <= SUSHI_SWAP) {
+            hop.pair = venue == UNISWAP_V2
+                ? _pairOf(UNISWAP_V2_FACTORY, UNISWAP_V2_INIT_CODE_HASH, tokenIn, tokenOut)
+                : _pairOf(SUSHI_SWAP_FACTORY, SUSHI_SWAP_INIT_CODE_HASH, tokenIn, tokenOut);
+            hop.minimum = Packed.unrounded(uint32(head));
+            return (hop, offset + SHORTEST_HOP_BYTES);
         }
-        end = hop.fields + _fieldBytes(hop.venue);
-        hop.minimum = plan.readRoundedDown(end);
+        hop.fields = offset + 21;
+        end = hop.fields + _fieldBytes(venue);
+        hop.minimum = Packed.unrounded(plan.read(end, 4));
         end += 4;
     }
 
-    /// @dev How many bytes a venue's own fields take.
+    /// @dev What the lender and the hops from byte `offset` on use: of each hop the token out, the pool and the venue.
+    function _usesOfRoute(bytes calldata plan, uint256 offset, address token, address lender)
+        internal
+        view
+        returns (bytes32[] memory uses)
+    {
+        if (offset > plan.length) revert MalformedPlan();
+        uses = new bytes32[](1 + USES_OF_A_HOP * ((plan.length - offset) / SHORTEST_HOP_BYTES));
+        uses[0] = _subject(lender); // of none it is 0, which nobody can pause or remove
+        uint256 count = 1;
+        while (offset != plan.length) {
+            Hop memory hop;
+            (hop, offset) = _readHop(plan, offset, token);
+            uses[count++] = _subject(hop.tokenOut);
+            (uses[count++], uses[count++]) = _placeOf(plan, hop, token);
+            token = hop.tokenOut;
+        }
+        assembly ("memory-safe") {
+            mstore(uses, count)
+        }
+    }
+
+    /// @dev Pool and venue of a hop, as the brake and governance name them: addresses, or the 32-byte id of a pool.
+    function _placeOf(bytes calldata plan, Hop memory hop, address tokenIn)
+        private
+        view
+        returns (bytes32 pool, bytes32 venue)
+    {
+        if (hop.venue == UNISWAP_V2) return (_subject(hop.pair), _subject(UNISWAP_V2_FACTORY));
+        if (hop.venue == SUSHI_SWAP) return (_subject(hop.pair), _subject(SUSHI_SWAP_FACTORY));
+        if (hop.venue == UNISWAP_V3) {
+            uint24 fee = uint24(plan.read(hop.fields, 3));
+            return (_subject(_poolOf(tokenIn, hop.tokenOut, fee)), _subject(POOL_FACTORY));
+        }
+        if (hop.venue == BALANCER_V2) return (bytes32(plan.read(hop.fields, 32)), _subject(address(BALANCER)));
+        if (hop.venue <= UNISWAP_V4_IN_ETHER) {
+            bytes32 id = keccak256(abi.encode(_poolKey(_singletonSwap(plan, hop, tokenIn, 0, address(0)))));
+            return (id, _subject(address(POOL_MANAGER)));
+        }
+        if (hop.venue <= CURVE_CRYPTO) {
+            pool = _subject(plan.readAddress(hop.fields));
+            return (pool, pool);
+        }
+        if (hop.venue == AAVE_V3_LIQUIDATION) return (_subject(address(AAVE)), _subject(address(AAVE)));
+        return (keccak256(abi.encode(_market(plan, hop, tokenIn))), _subject(address(MORPHO)));
+    }
+
+    function _subject(address account) private pure returns (bytes32) {
+        return bytes32(uint256(uint160(account)));
+    }
+
+    /// @dev How many bytes a venue's own fields take, where it is none of pairs.
     function _fieldBytes(uint256 venue) private pure returns (uint256) {
-        if (venue <= SUSHI_SWAP) return 0;
         if (venue == UNISWAP_V3) return 3;
         if (venue == BALANCER_V2) return 32;
         if (venue <= UNISWAP_V4_IN_ETHER) return 6;
@@ -138,8 +197,8 @@ abstract contract Route is
     {
         uint256 venue = hop.venue;
         if (venue <= SUSHI_SWAP) {
-            uint256 feePips = venue == UNISWAP_V2 ? UNISWAP_V2_FEE_PIPS : SUSHI_SWAP_FEE_PIPS;
-            amountOut = _swapOnPair(hop.pair, tokenIn < hop.tokenOut, amountIn, feePips, to);
+            uint256 keptPips = venue == UNISWAP_V2 ? UNISWAP_V2_KEPT_PIPS : SUSHI_SWAP_KEPT_PIPS;
+            amountOut = _swapOnPair(hop.pair, tokenIn < hop.tokenOut, amountIn, keptPips, to);
         } else if (venue == UNISWAP_V3) {
             amountOut = _swapOnPool(tokenIn, hop.tokenOut, uint24(plan.read(hop.fields, 3)), amountIn, to);
         } else if (venue == BALANCER_V2) {

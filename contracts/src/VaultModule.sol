@@ -9,6 +9,7 @@ import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 import {VaultSettings} from "./VaultSettings.sol";
 import {IArbExecutor} from "./interfaces/IArbExecutor.sol";
 import {Inventory, IVaultModule, Market, Vault} from "./interfaces/IVaultModule.sol";
+import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {ISafe} from "./interfaces/external/ISafe.sol";
 import {Bucket, Level} from "./libraries/Bucket.sol";
 import {MarketPrice} from "./libraries/MarketPrice.sol";
@@ -27,6 +28,8 @@ contract VaultModule is VaultSettings {
     uint256 private constant INTRINSIC_GAS = 21_000;
     uint256 private constant GAS_PER_CALLDATA_BYTE = 16;
     bytes32 private constant LOCKS = keccak256("hftnode.VaultModule.locks");
+
+    constructor(INetworkParameters parameters) VaultSettings(parameters) {}
 
     /// @dev One thing at a time for each Safe, and only what its hot key asks for.
     modifier byOperator(address safe) {
@@ -143,8 +146,9 @@ contract VaultModule is VaultSettings {
     // What they share
 
     function _enter(address safe) private {
-        if (msg.sender != _vaults[safe].operator) revert NotOperator();
-        if (_vaults[safe].paused) revert VaultPaused();
+        Vault storage vault = _vaults[safe];
+        if (msg.sender != vault.operator) revert NotOperator();
+        if (vault.paused) revert VaultPaused();
         TransientSlot.BooleanSlot lock = LOCKS.deriveMapping(safe).asBoolean();
         if (lock.tload()) revert VaultBusy();
         lock.tstore(true);

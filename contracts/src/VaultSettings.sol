@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {IArbExecutor} from "./interfaces/IArbExecutor.sol";
+import {INetworkParameters} from "./interfaces/INetworkParameters.sol";
 import {Change, ChangeKind, Inventory, IVaultModule, Market, TokenLimit, Vault} from "./interfaces/IVaultModule.sol";
 import {IConcentratedOracle} from "./interfaces/external/IConcentratedOracle.sol";
 import {IPriceFeed} from "./interfaces/external/IPriceFeed.sol";
@@ -38,6 +39,8 @@ abstract contract VaultSettings is IVaultModule {
     uint256 private constant ADDRESS_BITS = 160;
     uint8 private constant MAX_DECIMALS = 36;
 
+    INetworkParameters private immutable PARAMETERS;
+
     mapping(address safe => Vault) internal _vaults;
     mapping(address safe => mapping(address token => Limit)) internal _limits;
     mapping(address safe => Inventory) internal _inventories;
@@ -45,6 +48,11 @@ abstract contract VaultSettings is IVaultModule {
     mapping(address safe => Levels) internal _levels;
     mapping(address safe => mapping(address exchange => mapping(address token => Deposits))) internal _deposits;
     mapping(bytes32 proposal => uint256) private _dueAt;
+
+    constructor(INetworkParameters parameters) {
+        if (address(parameters) == address(0)) revert ZeroAddress();
+        PARAMETERS = parameters;
+    }
 
     // Settings
 
@@ -54,11 +62,11 @@ abstract contract VaultSettings is IVaultModule {
         _requireEnabled(msg.sender);
         _vaults[msg.sender].opened = true;
         emit Opened(msg.sender);
-        _change(msg.sender, Change(ChangeKind.Operator, operator, 0));
-        _change(msg.sender, Change(ChangeKind.Executor, address(executor), 0));
-        _change(msg.sender, Change(ChangeKind.BidCap, address(0), bidCap));
+        _loosen(msg.sender, Change(ChangeKind.Operator, operator, 0));
+        _loosen(msg.sender, Change(ChangeKind.Executor, address(executor), 0));
+        _loosen(msg.sender, Change(ChangeKind.BidCap, address(0), bidCap));
         for (uint256 i = 0; i < limits.length; ++i) {
-            _change(msg.sender, Change(ChangeKind.Token, limits[i].token, limits[i].maxDraw));
+            _loosen(msg.sender, Change(ChangeKind.Token, limits[i].token, limits[i].maxDraw));
         }
     }
 
@@ -66,9 +74,8 @@ abstract contract VaultSettings is IVaultModule {
     function tighten(address safe, Change calldata change) external {
         Vault storage vault = _vaults[safe];
         if (!vault.opened) revert NotOpened();
-        if (msg.sender != vault.operator && msg.sender != safe && !ISafe(safe).isOwner(msg.sender)) {
-            revert NotGuardian();
-        }
+        bool isGuardian = msg.sender == vault.operator || msg.sender == safe || ISafe(safe).isOwner(msg.sender);
+        if (!isGuardian && !_isRemoval(safe, change)) revert NotGuardian();
         if (!_isTighter(safe, change)) revert NotTighter();
         ++vault.generation;
         _change(safe, change);
@@ -78,6 +85,7 @@ abstract contract VaultSettings is IVaultModule {
     function propose(Change calldata change) external {
         if (!_vaults[msg.sender].opened) revert NotOpened();
         _requireWellFormed(msg.sender, change);
+        _requireInUse(change);
         uint256 due = block.timestamp + LOOSENING_DELAY;
         _dueAt[_proposal(msg.sender, change)] = due;
         emit Proposed(msg.sender, change.kind, change.subject, change.value, due);
@@ -91,7 +99,7 @@ abstract contract VaultSettings is IVaultModule {
         if (block.timestamp < due) revert TooEarly(due);
         if (block.timestamp > due + ENACTMENT_WINDOW) revert TooLate(due + ENACTMENT_WINDOW);
         delete _dueAt[proposal];
-        _change(safe, change);
+        _loosen(safe, change);
     }
 
     /// @inheritdoc IVaultModule
@@ -135,6 +143,12 @@ abstract contract VaultSettings is IVaultModule {
     {
         Deposits memory deposits = _deposits[safe][exchange][token];
         return (deposits.cap, deposits.day == block.timestamp / 1 days ? deposits.sent : 0);
+    }
+
+    /// @dev What governance has taken out of use is not pinned.
+    function _loosen(address safe, Change memory change) private {
+        _requireInUse(change);
+        _change(safe, change);
     }
 
     function _change(address safe, Change memory change) private {
@@ -200,6 +214,21 @@ abstract contract VaultSettings is IVaultModule {
             (_inventories[safe].unit, _inventories[safe].decimals) = (token, _decimalsOf(token));
             delete _levels[safe];
         }
+    }
+
+    /// @dev Whether the change takes out of the vault what governance has taken out of use: that is anybody's to do.
+    function _isRemoval(address safe, Change calldata change) private view returns (bool) {
+        if (change.kind == ChangeKind.Unpin) return _limits[safe][change.subject].pinned && _isRemoved(change.subject);
+        return change.kind == ChangeKind.Executor && _isRemoved(address(_vaults[safe].executor));
+    }
+
+    function _isRemoved(address subject) private view returns (bool) {
+        return PARAMETERS.isRemoved(bytes32(uint256(uint160(subject))));
+    }
+
+    function _requireInUse(Change memory change) private view {
+        bool isUse = change.kind == ChangeKind.Token || change.kind == ChangeKind.Executor;
+        if (isUse && _isRemoved(change.subject)) revert OutOfUse(change.subject);
     }
 
     function _isTighter(address safe, Change calldata change) private view returns (bool) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {VaultModule} from "../src/VaultModule.sol";
+import {INetworkParameters} from "../src/interfaces/INetworkParameters.sol";
 import {Change, ChangeKind, IVaultModule, TokenLimit, Vault} from "../src/interfaces/IVaultModule.sol";
 import {Plans} from "./base/Plans.sol";
+import {ISafeAccount} from "./base/Protocols.sol";
 import {WorldTest} from "./base/WorldTest.sol";
 
 /// Opening a vault, tightening it at once, loosening it after 48 hours.
@@ -43,7 +46,7 @@ contract SettingsTest is WorldTest {
     }
 
     function test_only_a_safe_with_the_module_enabled_opens_a_vault() public {
-        VaultModule other = new VaultModule();
+        VaultModule other = new VaultModule(parameters);
         TokenLimit[] memory limits = _limits();
         vm.prank(address(safe));
         vm.expectRevert(IVaultModule.ModuleNotEnabled.selector);
@@ -112,6 +115,85 @@ contract SettingsTest is WorldTest {
             vm.expectRevert(IVaultModule.NotTighter.selector);
             module.tighten(address(safe), loosenings[i]);
         }
+    }
+
+    // What governance takes out of use
+
+    function test_anybody_unpins_a_token_that_governance_removed_and_nothing_else() public {
+        Change memory unpin = Change(ChangeKind.Unpin, usdc, 0);
+        _refusesMallory(unpin);
+        _remove(usdc);
+        _refusesMallory(Change(ChangeKind.Unpin, weth, 0));
+        _refusesMallory(Change(ChangeKind.Pause, address(0), 1));
+        _refusesMallory(Change(ChangeKind.Token, usdc, 0));
+        _refusesMallory(Change(ChangeKind.Executor, address(0), 0));
+        vm.prank(mallory);
+        module.tighten(address(safe), unpin);
+        (bool pinned,) = module.limitOf(address(safe), usdc);
+        assertFalse(pinned, "USDC");
+        _refusesMallory(unpin); // nobody voids the Safe's proposals again and again
+    }
+
+    function test_anybody_takes_a_removed_executor_out_of_a_vault() public {
+        Change memory none = Change(ChangeKind.Executor, address(0), 0);
+        _remove(address(executor));
+        vm.prank(mallory);
+        vm.expectRevert(IVaultModule.NotTighter.selector);
+        module.tighten(address(safe), Change(ChangeKind.Executor, mallory, 0));
+        vm.prank(mallory);
+        module.tighten(address(safe), none);
+        assertEq(address(module.vaultOf(address(safe)).executor), address(0), "executor");
+        _refusesMallory(none);
+    }
+
+    function test_what_governance_removed_is_not_pinned_again() public {
+        Change[2] memory changes = [Change(ChangeKind.Token, dai, 1), Change(ChangeKind.Executor, address(this), 0)];
+        for (uint256 i = 0; i < changes.length; ++i) {
+            _propose(changes[i]);
+        }
+        skip(48 hours);
+        for (uint256 i = 0; i < changes.length; ++i) {
+            bytes memory why = abi.encodeWithSelector(IVaultModule.OutOfUse.selector, changes[i].subject);
+            _remove(changes[i].subject);
+            vm.expectRevert(why);
+            module.enact(address(safe), changes[i]);
+            vm.prank(address(safe));
+            vm.expectRevert(why);
+            module.propose(changes[i]);
+        }
+    }
+
+    function test_a_vault_does_not_open_with_what_governance_removed() public {
+        VaultModule other = new VaultModule(parameters);
+        _bySafe(address(safe), abi.encodeCall(ISafeAccount.enableModule, (address(other))));
+        TokenLimit[] memory limits = _limits();
+        _remove(usdc);
+        vm.startPrank(address(safe));
+        vm.expectRevert(abi.encodeWithSelector(IVaultModule.OutOfUse.selector, usdc));
+        other.open(alice, executor, BID_CAP, limits);
+        vm.stopPrank();
+        _remove(address(executor));
+        vm.prank(address(safe));
+        vm.expectRevert(abi.encodeWithSelector(IVaultModule.OutOfUse.selector, address(executor)));
+        other.open(alice, executor, BID_CAP, new TokenLimit[](0));
+    }
+
+    function test_owners_tighten_and_unwind_what_governance_removed() public {
+        _remove(weth);
+        _tighten(bob, Change(ChangeKind.Token, weth, 1 ether));
+        _bySafe(weth, abi.encodeCall(IERC20.transfer, (mallory, PRINCIPAL)));
+        assertEq(IERC20(weth).balanceOf(mallory), PRINCIPAL, "P20: withdrawn");
+    }
+
+    function test_a_module_obeys_somebody() public {
+        vm.expectRevert(IVaultModule.ZeroAddress.selector);
+        new VaultModule(INetworkParameters(address(0)));
+    }
+
+    function _refusesMallory(Change memory change) private {
+        vm.prank(mallory);
+        vm.expectRevert(IVaultModule.NotGuardian.selector);
+        module.tighten(address(safe), change);
     }
 
     function test_without_an_operator_nobody_executes() public {

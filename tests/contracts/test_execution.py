@@ -122,7 +122,8 @@ async def vault(chain: Chain, world: World) -> Vault:
     """The world's Safe with 50 WETH, its vault opened; WETH has just been made dear on Uniswap V2."""
     manifest = world.manifest
     weth, usdc, safe = (manifest.token("WETH").address, manifest.token("USDC").address, manifest.contracts["safe"])
-    module = await chain.create(ALICE, contract(VAULT_MODULE).creation())
+    parameters = manifest.contracts["network_parameters"]
+    module = await chain.create(ALICE, contract(VAULT_MODULE).creation(("address",), (parameters,)))
     executor = await chain.create(
         ALICE, executor_creation(replace(executor_bindings(manifest.contracts), module=raw(module)))
     )

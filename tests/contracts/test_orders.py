@@ -23,9 +23,10 @@ from governance.executor import ConcentratedHop, OrderToExecute, PairHop, PairVe
 from governance.network import executor_query, roll_call
 from governance.reverts import explain_revert
 from protocol.errors import InvalidField
+from protocol.ethereum.abi import encode_call
 from protocol.ethereum.block_header import header_rlp
 from protocol.ethereum.keccak import keccak256
-from protocol.leaders import Turn
+from protocol.leaders import EpochTable
 from protocol.signing import Domain, digest, sign
 from protocol.statements import Order
 from protocol.units import (
@@ -54,12 +55,16 @@ class Scene:
 
     chain: Chain
     world: World
+    table: EpochTable
     target: BlockNumber
-    turn: Turn
-    leader: str
-    finder: str
 
     def __post_init__(self) -> None:
+        turn = self.table.leader(self.target)
+        assert turn is not None
+        self.turn = turn
+        names = {address_from_hex(Member.of(name).owner.address): name for name in OPERATORS}
+        self.leader = names.pop(turn.operator)
+        self.finder = next(iter(names.values()))
         contracts = self.world.manifest.contracts
         self.domain = Domain(ChainId(CHAIN_ID), address_from_hex(contracts["node_staking"]))
         self.weth = address_from_hex(self.world.manifest.token("WETH").address)
@@ -141,14 +146,13 @@ async def scene(chain: Chain, world: World) -> Scene:
     await chain.send(
         WHALE, manifest.contracts["uniswap_v2_router"], swap, 900_000 * 10**6, 0, [usdc, weth], WHALE.address, 2**40
     )
-    target = BlockNumber(int(await chain.rpc.call("eth_blockNumber"), 16) + 1)
     table = await reader.epoch_table(epoch)
     assert table is not None
-    turn = table.leader(target)
-    assert turn is not None
-    names = {address_from_hex(Member.of(name).owner.address): name for name in OPERATORS}
-    leader = names.pop(turn.operator)
-    return Scene(chain, world, target, turn, leader, next(iter(names.values())))
+    return Scene(chain, world, table, await _next_block(chain))
+
+
+async def _next_block(chain: Chain) -> BlockNumber:
+    return BlockNumber(int(await chain.rpc.call("eth_blockNumber"), 16) + 1)
 
 
 async def test_the_finder_is_paid_in_the_transaction_and_the_leader_keeps_the_rest(scene: Scene) -> None:
@@ -186,6 +190,22 @@ async def test_an_order_is_refused_to_others_in_other_blocks_and_unsigned(scene:
     assert await scene.refusal(scene.plan(scene.order(), signer=WHALE)) == "KeyNotInForce"
     late = scene.order(target_block=BlockNumber(scene.target + 1))
     assert await scene.refusal(scene.plan(late)) == "WrongBlock"
+
+
+async def test_an_order_is_refused_while_stake_has_paused_a_pool_of_its_route_and_an_own_execution_is_not(
+    scene: Scene,
+) -> None:
+    manifest = scene.world.manifest
+    pool = next(each.address for each in manifest.pools if each.name == "uniswap_v3:WETH/USDC:500")
+    support = encode_call("supportScopePause(bytes32)", bytes(12) + address_from_hex(pool))
+    for name in OPERATORS:
+        await scene.chain.send_data(Member.of(name).hot_key, manifest.contracts["emergency_brake"], support)
+    later = Scene(scene.chain, scene.world, scene.table, await _next_block(scene.chain))
+    plan = later.plan(later.order())
+
+    assert await later.refusal(plan) == "Paused"
+    receipt = await later.execute(replace(plan, network=None))
+    assert receipt["status"] == "0x1"
 
 
 async def test_less_profit_than_the_finders_floor_pays_nobody(scene: Scene) -> None:

@@ -146,7 +146,7 @@ def test_the_contracts_name_each_other() -> None:
     assert arguments["EmergencyBrake"]["guardian"] == address_to_hex(GUARDIAN)
     assert arguments["HftToken"]["holder"] == address_to_hex(HOLDER)
     assert arguments["RewardStream"]["token"] == address_to_hex(FEE_TOKEN)
-    assert arguments["VaultModule"] == {}
+    assert arguments["VaultModule"] == {"parameters": at["NetworkParameters"]}
     assert arguments["ArbExecutor"]["bindings.module"] == at["VaultModule"]
     timelocked = {arguments[name]["governance"] for name in ("SlashingCourt", "NetworkParameters", "EmergencyBrake")}
     assert timelocked | {arguments["ExecutionLedger"]["bindings.governance"]} == {at["TimelockController"]}

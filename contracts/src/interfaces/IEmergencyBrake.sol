@@ -16,8 +16,8 @@ struct Pause {
 /// - Everything: two thirds, for ten days or what is left of them; or the guardian, for 72 hours, once in 30 days.
 /// - More than half of the stake, or governance, ends a pause of everything early; governance ends one of a subject.
 ///
-/// A running pause is not prolonged, whoever began it. Who reads this contract: what executes. Registry, stake, court,
-/// rewards, governance and the vaults' owners do not.
+/// A running pause is not prolonged, whoever began it. Who reads this contract: the ledger, before a network execution. Own
+/// executions, registry, stake, court, rewards, governance and the vaults' owners do not.
 ///
 /// P20  Withdrawals, exits and owners' unwinds never pause.
 /// P21  Everything is paused for at most ten days in any 30.
@@ -77,6 +77,9 @@ interface IEmergencyBrake {
 
     /// @notice Whether a subject is paused, by itself or with everything.
     function isScopePaused(bytes32 subject) external view returns (bool);
+
+    /// @notice Whether everything is paused, or at least one of these subjects. Two reads while no subject at all is.
+    function isAnyPaused(bytes32[] calldata subjects) external view returns (bool);
 
     /// @notice Seconds of the last 30 days in which everything was paused.
     function usedSeconds() external view returns (uint256);

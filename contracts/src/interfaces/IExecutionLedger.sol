@@ -53,8 +53,8 @@ struct LedgerBindings {
 /// no network executions; own executions never come here.
 ///
 /// An executor contract calls `open` before an order's route and `settle` after it, in one call of its own. It is trusted,
-/// as governance's choice, for two things: it names the hot key that called it, and it settles what it opened. All the
-/// rest is checked here.
+/// as governance's choice, for three things: it names the hot key that called it and what its route uses, and it settles
+/// what it opened. All the rest is checked here.
 ///
 /// P9   No network execution outside its block, or by another operator than that block's leader.
 /// P10  None without the finder's payment: the larger of its share of the net profit and its floor.
@@ -87,8 +87,10 @@ interface IExecutionLedger {
     error WrongBlock(uint256 targetBlock);
     /// @notice The hot key that executes is not the one of the order's executor.
     error NotTheOrdersExecutor(address operator);
-    /// @notice The brake is on, for everything or for the profit token.
+    /// @notice The brake is on, for everything or for something that the execution uses.
     error Paused();
+    /// @notice The execution uses something that governance has taken out of use.
+    error OutOfUse();
     /// @notice The caller is not an executor contract.
     error NotExecutor();
     /// @notice The order that is open must be settled first.
@@ -129,10 +131,16 @@ interface IExecutionLedger {
     /// @param signature Of the finder's hot key in force.
     /// @param index The entry of this epoch that leads this block.
     /// @param hotKey Who calls the executor: the hot key of the order's executor.
+    /// @param uses Tokens, pools, venues and lender of the route, each as the brake and governance name subjects; the
+    /// profit token and the caller count anyway.
     /// @return orderHash The order's digest.
-    function open(Order calldata order, bytes calldata signature, uint256 index, address hotKey)
-        external
-        returns (bytes32 orderHash);
+    function open(
+        Order calldata order,
+        bytes calldata signature,
+        uint256 index,
+        address hotKey,
+        bytes32[] calldata uses
+    ) external returns (bytes32 orderHash);
 
     /// @notice End it: pull the finder's payment and the fee from the caller, which allows them before.
     /// @param order The one that was opened.

@@ -12,9 +12,9 @@ enum Parameter {
 }
 
 /// @title What governance may set, and what it has taken out of use
-/// @notice The Timelock sets parameters within hard bounds, and removes tokens, venues and executors: whoever obeys this
-/// contract uses a subject only if its own owners have pinned it and governance has not removed it. Governance adds
-/// nothing to anybody's list, and a removal is for ever.
+/// @notice The Timelock sets parameters within hard bounds, and removes tokens, pools, venues and executors. Governance adds
+/// nothing to anybody's list, and a removal is for ever. The ledger opens no order whose route uses what is removed; out
+/// of a vault anybody may take a removed token or executor, and its owners cannot pin it again.
 ///
 /// P13  Parameters stay within their bounds.
 interface INetworkParameters {
@@ -43,6 +43,9 @@ interface INetworkParameters {
 
     /// @notice Whether a subject was taken out of use.
     function isRemoved(bytes32 subject) external view returns (bool);
+
+    /// @notice Whether at least one of these subjects was. One read while nothing at all is removed.
+    function isAnyRemoved(bytes32[] calldata subjects) external view returns (bool);
 
     /// @notice A parameter's bounds, both included.
     function boundsOf(Parameter parameter) external pure returns (uint256 minimum, uint256 maximum);

@@ -108,7 +108,8 @@ struct Market {
 /// P20  A pause stops executions and nothing else: the owners move funds through the Safe, which asks nobody.
 ///
 /// Tightening holds at once and is open to each owner, the hot key and the Safe. Loosening takes the Safe (its
-/// threshold) and 48 hours, and is void if anything was tightened meanwhile. The first opening is immediate: before it
+/// threshold) and 48 hours, and is void if anything was tightened meanwhile. Governance adds nothing: a token or an executor
+/// that it has removed (`NetworkParameters`) is not pinned again, and anybody may take it out of a vault. The first opening is immediate: before it
 /// there is nothing to protect.
 ///
 /// **Inventory mode** is off until a unit is set, by a loosening. A trade sells x of one pinned token and buys
@@ -120,7 +121,8 @@ struct Market {
 interface IVaultModule {
     /// @notice The caller is not the vault's hot key.
     error NotOperator();
-    /// @notice The caller is neither an owner of the Safe nor the hot key nor the Safe itself.
+    /// @notice The caller is neither an owner of the Safe nor the hot key nor the Safe itself, and what the change takes out
+    /// is not removed by governance.
     error NotGuardian();
     /// @notice The vault is paused.
     error VaultPaused();
@@ -178,6 +180,10 @@ interface IVaultModule {
     error ModuleNotEnabled();
     /// @notice The change has an operand that its kind does not use, or one that is out of bounds.
     error MalformedChange();
+    /// @notice Governance has taken this token or executor out of use, for ever.
+    error OutOfUse(address subject);
+    /// @notice An address that must not be zero is.
+    error ZeroAddress();
     /// @notice The change would not tighten: it takes the Safe and 48 hours.
     error NotTighter();
     /// @notice The change was not proposed, or is void by a tightening since, or has been made.
@@ -216,7 +222,8 @@ interface IVaultModule {
     /// @param limits The tokens to pin.
     function open(address operator, IArbExecutor executor, uint256 bidCap, TokenLimit[] calldata limits) external;
 
-    /// @notice Make a change that tightens, now. Voids all that is proposed.
+    /// @notice Make a change that tightens, now. Voids all that is proposed. Anybody may unpin a token, or take away the
+    /// executor, that governance has taken out of use.
     function tighten(address safe, Change calldata change) external;
 
     /// @notice Propose a change to the caller's own vault, to be made in 48 hours.

@@ -13,7 +13,7 @@ abstract contract ConcentratedLender is Loan {
     using Packed for bytes;
     using SafeERC20 for IERC20;
 
-    uint256 private constant POOL_BYTES = 23;
+    uint256 internal constant POOL_BYTES = 23;
 
     /// @inheritdoc IArbExecutor
     function uniswapV3FlashCallback(uint256 fee0, uint256 fee1, bytes calldata data) external {
@@ -23,10 +23,15 @@ abstract contract ConcentratedLender is Loan {
         IERC20(token).safeTransfer(msg.sender, owed);
     }
 
+    /// @dev The pool that a plan names at `offset`: its other token (20) ‖ its fee (3).
+    function _lendingPool(address token, bytes calldata plan, uint256 offset) internal view returns (address) {
+        return _poolOf(token, plan.readAddress(offset), uint24(plan.read(offset + 20, 3)));
+    }
+
     /// @dev `rest`: the pool's other token (20) ‖ its fee (3), then the hops.
     function _borrowFromPool(address token, uint256 drawn, uint256 borrowed, bytes calldata rest) internal {
         address otherToken = rest.readAddress(0);
-        address pool = _poolOf(token, otherToken, uint24(rest.read(20, 3)));
+        address pool = _lendingPool(token, rest, 0);
         bytes memory payload = _payload(token, drawn, borrowed, rest[POOL_BYTES:]);
         _expectCallback(pool, this.uniswapV3FlashCallback.selector, payload);
         (uint256 amount0, uint256 amount1) = token < otherToken ? (borrowed, uint256(0)) : (uint256(0), borrowed);

@@ -16,7 +16,7 @@ abstract contract ListedLender is Loan {
     using Packed for bytes;
 
     bytes32 private constant ACCEPTED = keccak256("ERC3156FlashBorrower.onFlashLoan");
-    uint256 private constant LENDER_BYTES = 20;
+    uint256 internal constant LENDER_BYTES = 20;
 
     mapping(address lender => bool) private _isListed;
 

@@ -7,7 +7,10 @@ import {IArbExecutor} from "../interfaces/IArbExecutor.sol";
 library Packed {
     /// @dev The `size` bytes (1 to 32) from `offset` on, as a number.
     function read(bytes calldata data, uint256 offset, uint256 size) internal pure returns (uint256 value) {
-        if (offset + size > data.length) revert IArbExecutor.MalformedPlan();
+        unchecked {
+            // offsets are sums of a few fields' sizes
+            if (offset + size > data.length) revert IArbExecutor.MalformedPlan();
+        }
         assembly ("memory-safe") {
             value := shr(sub(256, shl(3, size)), calldataload(add(data.offset, offset)))
         }
@@ -17,9 +20,8 @@ library Packed {
         return address(uint160(read(data, offset, 20)));
     }
 
-    /// @dev 8 bits n, 24 bits m, meaning m · 2^n: an amount rounded down to 24 significant bits.
-    function readRoundedDown(bytes calldata data, uint256 offset) internal pure returns (uint256) {
-        uint256 packed = read(data, offset, 4);
+    /// @dev Of 32 bits: 8 bits n, 24 bits m, meaning m · 2^n: an amount rounded down to 24 significant bits.
+    function unrounded(uint256 packed) internal pure returns (uint256) {
         return (packed & 0xffffff) << (packed >> 24);
     }
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {CallbackGuard} from "../CallbackGuard.sol";
 import {IArbExecutor, PoolFactory} from "../interfaces/IArbExecutor.sol";
@@ -16,11 +17,11 @@ abstract contract ConcentratedVenue is IArbExecutor, CallbackGuard {
     uint160 private constant LOWEST_SQRT_PRICE = 4295128740;
     uint160 private constant HIGHEST_SQRT_PRICE = 1461446703485210103287273052203988822378723970341;
 
-    address private immutable FACTORY;
+    address internal immutable POOL_FACTORY;
     bytes32 private immutable INIT_CODE_HASH;
 
     constructor(PoolFactory memory pools) {
-        FACTORY = pools.factory;
+        POOL_FACTORY = pools.factory;
         INIT_CODE_HASH = pools.initCodeHash;
     }
 
@@ -37,7 +38,7 @@ abstract contract ConcentratedVenue is IArbExecutor, CallbackGuard {
     function _poolOf(address tokenA, address tokenB, uint24 fee) internal view returns (address pool) {
         (address token0, address token1) = tokenA < tokenB ? (tokenA, tokenB) : (tokenB, tokenA);
         bytes32 salt = keccak256(abi.encode(token0, token1, fee));
-        pool = address(uint160(uint256(keccak256(abi.encodePacked(hex"ff", FACTORY, salt, INIT_CODE_HASH)))));
+        pool = Create2.computeAddress(salt, INIT_CODE_HASH, POOL_FACTORY);
         if (pool.code.length == 0) revert NoSuchPool(pool);
     }
 

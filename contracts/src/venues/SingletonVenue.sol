@@ -22,7 +22,7 @@ abstract contract SingletonVenue is IArbExecutor, CallbackGuard {
     address private constant NO_HOOKS = address(0);
 
     address internal immutable WETH;
-    IPoolManager private immutable POOL_MANAGER;
+    IPoolManager internal immutable POOL_MANAGER;
 
     bool private transient _etherIsDue;
 
@@ -54,13 +54,7 @@ abstract contract SingletonVenue is IArbExecutor, CallbackGuard {
         (address paid, address taken) = _currencies(order);
         bool zeroForOne = paid < taken;
         int256 delta = POOL_MANAGER.swap(
-            IPoolManager.PoolKey({
-                currency0: zeroForOne ? paid : taken,
-                currency1: zeroForOne ? taken : paid,
-                fee: order.fee,
-                tickSpacing: order.tickSpacing,
-                hooks: NO_HOOKS
-            }),
+            _poolKey(order),
             IPoolManager.SwapParams({
                 zeroForOne: zeroForOne,
                 amountSpecified: -SafeCast.toInt256(order.amountIn),
@@ -83,6 +77,18 @@ abstract contract SingletonVenue is IArbExecutor, CallbackGuard {
         _expectCallback(address(POOL_MANAGER), this.unlockCallback.selector, payload);
         amountOut = abi.decode(POOL_MANAGER.unlock(payload), (uint256));
         _requireCalledBack();
+    }
+
+    /// @dev The pool's key; its id is Keccak-256 of it.
+    function _poolKey(SingletonSwap memory order) internal view returns (IPoolManager.PoolKey memory) {
+        (address paid, address taken) = _currencies(order);
+        return IPoolManager.PoolKey({
+            currency0: paid < taken ? paid : taken,
+            currency1: paid < taken ? taken : paid,
+            fee: order.fee,
+            tickSpacing: order.tickSpacing,
+            hooks: NO_HOOKS
+        });
     }
 
     /// @dev The halves of a balance delta, as signed numbers.

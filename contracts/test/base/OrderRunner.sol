@@ -19,7 +19,7 @@ contract OrderRunner {
         external
         returns (uint256 paid, uint256 fee)
     {
-        LEDGER.open(order, signature, index, msg.sender);
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
         earn(order.profitToken, net);
         (paid, fee) = LEDGER.dues(order, net);
         allow(order.profitToken, paid + fee);
@@ -40,7 +40,17 @@ contract OrderRunner {
         external
         returns (bytes32)
     {
-        return LEDGER.open(order, signature, index, hotKey);
+        return LEDGER.open(order, signature, index, hotKey, new bytes32[](0));
+    }
+
+    function openUsing(
+        Order calldata order,
+        bytes calldata signature,
+        uint256 index,
+        address hotKey,
+        bytes32[] calldata uses
+    ) external returns (bytes32) {
+        return LEDGER.open(order, signature, index, hotKey, uses);
     }
 
     function settleOnly(Order calldata order, uint256 net) external {
@@ -48,26 +58,26 @@ contract OrderRunner {
     }
 
     function openTwice(Order calldata order, bytes calldata signature, uint256 index) external {
-        LEDGER.open(order, signature, index, msg.sender);
-        LEDGER.open(order, signature, index, msg.sender);
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
     }
 
     function openAndSettleAnother(Order calldata order, bytes calldata signature, uint256 index, Order calldata another)
         external
     {
-        LEDGER.open(order, signature, index, msg.sender);
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
         LEDGER.settle(another, 1 ether);
     }
 
     function openAndLetSettle(Order calldata order, bytes calldata signature, uint256 index, OrderRunner other)
         external
     {
-        LEDGER.open(order, signature, index, msg.sender);
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
         other.settleOnly(order, 1 ether);
     }
 
     function settleTwice(Order calldata order, bytes calldata signature, uint256 index, uint256 net) external {
-        LEDGER.open(order, signature, index, msg.sender);
+        LEDGER.open(order, signature, index, msg.sender, new bytes32[](0));
         earn(order.profitToken, 2 * net);
         allow(order.profitToken, type(uint256).max);
         LEDGER.settle(order, net);

@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Test} from "forge-std/Test.sol";
 import {ArbExecutor} from "../../src/ArbExecutor.sol";
+import {NetworkParameters} from "../../src/NetworkParameters.sol";
 import {VaultModule} from "../../src/VaultModule.sol";
 import {ExecutorBindings, PairFactory, PoolFactory} from "../../src/interfaces/IArbExecutor.sol";
 import {Change, ChangeKind, IVaultModule, TokenLimit} from "../../src/interfaces/IVaultModule.sol";
@@ -40,11 +41,13 @@ abstract contract WorldTest is Test {
     address internal immutable alice = makeAddr("alice, the hot key");
     address internal immutable mallory = makeAddr("mallory, the attacker");
     address internal immutable builder = makeAddr("builder");
+    address internal immutable timelock = makeAddr("the Timelock");
     address internal bob; // owners of the Safe
     address internal carol;
     address internal dave;
 
     ISafeAccount internal safe;
+    NetworkParameters internal parameters;
     VaultModule internal module;
     ArbExecutor internal executor;
 
@@ -68,7 +71,8 @@ abstract contract WorldTest is Test {
         wethUsdcPoolId = vm.parseJsonBytes32(_names, ".poolIds.['balancer_v2_weighted:WETH_USDC:3000']");
         (bob, carol, dave) = (_account("safe-owner-0"), _account("safe-owner-1"), _account("safe-owner-2"));
         safe = ISafeAccount(_contract("safe"));
-        module = new VaultModule();
+        parameters = new NetworkParameters(timelock, 1 ether, 0, 5_000);
+        module = new VaultModule(parameters);
         executor = new ArbExecutor(_bindings());
         _give(weth, address(safe), PRINCIPAL);
         _bySafe(address(safe), abi.encodeCall(ISafeAccount.enableModule, (address(module))));
@@ -152,6 +156,12 @@ abstract contract WorldTest is Test {
         _bySafe(address(module), abi.encodeCall(IVaultModule.propose, (change)));
         skip(module.LOOSENING_DELAY());
         module.enact(address(safe), change);
+    }
+
+    /// Governance takes a token, a pool, a venue or an executor out of use.
+    function _remove(address subject) internal {
+        vm.prank(timelock);
+        parameters.remove(bytes32(uint256(uint160(subject))));
     }
 
     function _noOperator() internal pure returns (Change memory) {

@@ -64,6 +64,37 @@ contract BrakeTest is NetworkTest {
         assertFalse(brake.isScopePaused(POOL), "over");
     }
 
+    function test_of_many_subjects_one_that_is_paused_counts() public {
+        bytes32[] memory subjects = new bytes32[](2);
+        (subjects[0], subjects[1]) = (keccak256("another pool"), POOL);
+        _supportScope(alice, POOL);
+        assertFalse(brake.isAnyPaused(subjects), "300 of 1,000");
+        _supportScope(dave, POOL);
+        assertTrue(brake.isAnyPaused(subjects), "400 of 1,000");
+        (subjects[0], subjects[1]) = (POOL, keccak256("another pool"));
+        assertTrue(brake.isAnyPaused(subjects), "whichever it is");
+        subjects[0] = keccak256("a third pool");
+        assertFalse(brake.isAnyPaused(subjects), "others");
+        subjects[0] = POOL;
+        vm.roll(block.number + 300);
+        assertTrue(brake.isAnyPaused(subjects), "its last block");
+        vm.roll(block.number + 1);
+        assertFalse(brake.isAnyPaused(subjects), "over");
+        _pauseByGuardian();
+        assertTrue(brake.isAnyPaused(subjects), "with everything");
+        assertTrue(brake.isAnyPaused(new bytes32[](0)), "everything");
+    }
+
+    function test_governance_releases_one_subject_of_many() public {
+        bytes32[] memory subjects = new bytes32[](1);
+        subjects[0] = POOL;
+        _supportScope(alice, POOL);
+        _supportScope(dave, POOL);
+        vm.prank(address(timelock));
+        brake.releaseScope(POOL);
+        assertFalse(brake.isAnyPaused(subjects), "released");
+    }
+
     function test_a_stake_counts_once_in_24_hours_whatever_the_subject(uint256 time) public {
         time = bound(time, 0, 24 hours - 1);
         _supportScope(alice, POOL);

@@ -136,7 +136,7 @@ contract OpenTest is NetworkTest {
         bytes memory signature = _signOrder(finder, order);
         vm.prank(leader.key);
         vm.expectRevert(IExecutionLedger.NotExecutor.selector);
-        ledger.open(order, signature, index, leader.key);
+        ledger.open(order, signature, index, leader.key, new bytes32[](0));
         vm.prank(address(timelock));
         ledger.setExecutor(address(runner), false);
         _refused(order, abi.encodePacked(IExecutionLedger.NotExecutor.selector));
@@ -206,6 +206,51 @@ contract OpenTest is NetworkTest {
         vm.prank(alice.account);
         brake.supportScopePause(bytes32(uint256(uint160(address(weth)))));
         _refused(order, abi.encodePacked(IExecutionLedger.Paused.selector));
+    }
+
+    function test_not_while_anything_that_its_route_uses_is_paused(uint256 place) public {
+        bytes32[] memory uses = _uses();
+        bytes32 paused = uses[place % uses.length];
+        vm.prank(alice.account);
+        brake.supportScopePause(paused);
+        bytes memory signature = _signOrder(finder, _now());
+        vm.expectRevert(IExecutionLedger.Paused.selector);
+        runner.openUsing(_now(), signature, index, leader.key, uses);
+        runner.openOnly(_now(), signature, index, leader.key); // what it does not use is nothing to it
+    }
+
+    function test_not_through_a_paused_or_removed_executor() public {
+        bytes32 subject = bytes32(uint256(uint160(address(runner))));
+        vm.prank(alice.account);
+        brake.supportScopePause(subject);
+        _refused(_now(), abi.encodePacked(IExecutionLedger.Paused.selector));
+        vm.startPrank(address(timelock));
+        brake.releaseScope(subject);
+        parameters.remove(subject);
+        vm.stopPrank();
+        _refused(_now(), abi.encodePacked(IExecutionLedger.OutOfUse.selector));
+    }
+
+    function test_not_with_anything_that_was_taken_out_of_use(uint256 place) public {
+        bytes32[] memory uses = _uses();
+        bytes32 removed = uses[place % uses.length];
+        bytes memory signature = _signOrder(finder, _now());
+        vm.prank(address(timelock));
+        parameters.remove(removed);
+        vm.expectRevert(IExecutionLedger.OutOfUse.selector);
+        runner.openUsing(_now(), signature, index, leader.key, uses);
+        runner.openOnly(_now(), signature, index, leader.key);
+    }
+
+    function test_not_for_a_token_that_was_taken_out_of_use() public {
+        vm.prank(address(timelock));
+        parameters.remove(bytes32(uint256(uint160(address(weth)))));
+        _refused(_now(), abi.encodePacked(IExecutionLedger.OutOfUse.selector));
+    }
+
+    function _uses() private pure returns (bytes32[] memory uses) {
+        uses = new bytes32[](3);
+        (uses[0], uses[1], uses[2]) = (keccak256("token"), keccak256("pool"), keccak256("venue"));
     }
 
     // What was signed

@@ -52,6 +52,19 @@ contract ParametersTest is NetworkTest {
         parameters.remove(0);
     }
 
+    function test_of_many_subjects_one_that_is_removed_counts(bytes32 removed, bytes32 other, bool isLast) public {
+        vm.assume(removed != 0 && other != removed);
+        bytes32[] memory subjects = new bytes32[](2);
+        (subjects[0], subjects[1]) = isLast ? (other, removed) : (removed, other);
+        assertFalse(parameters.isAnyRemoved(subjects), "before");
+        vm.prank(address(timelock));
+        parameters.remove(removed);
+        assertTrue(parameters.isAnyRemoved(subjects), "after");
+        subjects[isLast ? 1 : 0] = other;
+        assertFalse(parameters.isAnyRemoved(subjects), "others");
+        assertFalse(parameters.isAnyRemoved(new bytes32[](0)), "none");
+    }
+
     function test_nobody_else_sets_or_removes(address who) public {
         vm.assume(who != address(timelock));
         vm.startPrank(who);

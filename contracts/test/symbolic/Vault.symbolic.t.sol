@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {NetworkParameters} from "../../src/NetworkParameters.sol";
 import {VaultModule} from "../../src/VaultModule.sol";
 import {IArbExecutor} from "../../src/interfaces/IArbExecutor.sol";
 import {Change, ChangeKind, TokenLimit} from "../../src/interfaces/IVaultModule.sol";
@@ -96,7 +97,7 @@ contract VaultSymbolic is SymbolicTest {
         safe = new SymbolicSafe();
         token = new PlainToken("T");
         unit = new PlainToken("U");
-        module = new VaultModule();
+        module = new VaultModule(new NetworkParameters(address(1), 1 ether, 0, 5_000));
         executor = new SymbolicExecutor(address(safe));
         TokenLimit[] memory limits = new TokenLimit[](2);
         limits[0] = TokenLimit(address(token), type(uint128).max);

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from governance.network import (
-    HotKeyRecord,
     NetworkContracts,
     OperatorRecord,
     Query,
@@ -32,6 +31,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.log_ranges import LOGS_SECONDS, logs_by_range
 from node.engine.multicall import Multicall, View
+from node.engine.network.accounts import StakedAccounts
 from node.engine.rpc import RpcGarbage
 from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
 from node.link import RegistrySnapshot, StakedOperator
@@ -60,10 +60,8 @@ REREAD_BLOCKS: Final = 64
 """So far back what the contracts told is read again where blocks do not follow each other."""
 KEY_OUTLIVES_BLOCKS: Final = 64
 """A key that ended so recently is still told to the sentry: what it signed may be on its way."""
-_HOT_KEY_SET: Final = keccak256(b"HotKeySet(address,address,address)")
 _REMOVED: Final = keccak256(b"Removed(bytes32)")
 _EXECUTED: Final = keccak256(b"Executed(bytes32,bytes32,address,address,address,uint256,uint256,uint256)")
-_KEY_TOPICS: Final = 4
 _REMOVED_TOPICS: Final = 2
 EXECUTIONS_REMEMBERED: Final = 4_096
 _Answer = TypeVar("_Answer")
@@ -96,7 +94,10 @@ class ExecutedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """See the module. `operators`: with enough stake to take part, by account. `counts`: `read`, `unreadable`."""
+    """See the module. `operators`: with enough stake to take part, by account.
+
+    `counts`: `read`, `unreadable`, and what `accounts` drops.
+    """
 
     def __init__(
         self, endpoints: Endpoints, multicall: Multicall, contracts: NetworkContracts, from_block: BlockNumber
@@ -106,7 +107,6 @@ class Registry:
         self.operators: dict[Address, OperatorRecord] = {}
         self.peers: frozenset[PeerIdHash] = frozenset()
         """What the operators name as their peers; two may name one."""
-        self.keys: dict[Address, HotKeyRecord] = {}
         self.leaders: Leaders | None = None
         self.checked_in: dict[EpochNumber, frozenset[Address]] = {}
         """Who has checked in for the epochs that are known."""
@@ -121,7 +121,7 @@ class Registry:
         self._told_of: dict[tuple[Hash32, Hash32], None] = {}
         self._tells_from: BlockNumber | None = None
         self._endpoints, self._multicall, self._next = endpoints, multicall, from_block
-        self._accounts: dict[Address, None] = {}
+        self._accounts = StakedAccounts(self.counts)
         self._subjects: dict[Hash32, None] = {}
         """What was ever told to be removed; each took a vote."""
         self._staked: frozenset[Address] = frozenset()
@@ -150,10 +150,8 @@ class Registry:
         told = await self._told(header, is_stale)
         self._take_executions(told, is_first=is_first)
         for log in told:
-            if len(log.topics) == _KEY_TOPICS and log.topics[0] == _HOT_KEY_SET:
-                account, key = (Address(bytes(topic[-ADDRESS_BYTES:])) for topic in log.topics[1:3])
-                self._accounts[account] = None
-                self.keys.setdefault(key, _unread(account))
+            if Address(bytes(log.address)) == self.contracts.staking:
+                self._accounts.hear(log.topics)
             if len(log.topics) == _REMOVED_TOPICS and log.topics[0] == _REMOVED:
                 self._subjects[Hash32(bytes(log.topics[1]))] = None
         by_contract = {Address(bytes(log.address)) for log in told}
@@ -173,7 +171,7 @@ class Registry:
         """What the sentry goes by."""
         head = BlockNumber(0 if self.head is None else self.head.number)
         keys: dict[Address, list[bytes]] = {}
-        for key, record in self.keys.items():
+        for key, record in self._accounts.keys.items():
             if record.until_block == 0 or record.until_block + KEY_OUTLIVES_BLOCKS > head:
                 keys.setdefault(record.operator, []).append(key)
         operators = [
@@ -197,7 +195,7 @@ class Registry:
 
     def key_of(self, account: Address, block: BlockNumber, time: UnixSeconds) -> Address | None:
         """Return the hot key of an operator that was in force at a block and time."""
-        for key, record in self.keys.items():
+        for key, record in self._accounts.keys.items():
             if record.operator == account and record.is_in_force(block, time):
                 return key
         return None
@@ -243,13 +241,13 @@ class Registry:
         parameters = [parameter_query(self.contracts, parameter) for parameter in wanted]
         minimum, fee, *records = await self.ask([*parameters, *queries], header)
         self.fee_bps = BasisPoints(fee)
-        keys = list(self.keys)
-        periods = await self.ask([hot_key_query(self.contracts, key) for key in keys], header)
-        self.keys = {key: period for key, period in zip(keys, periods, strict=True) if any(period.operator)}
+        records = self._accounts.judge_accounts(records)
+        periods = await self.ask([hot_key_query(self.contracts, key) for key in self._accounts.keys], header)
+        self._accounts.judge_keys(periods, header.timestamp)
         enough = sorted((one for one in records if one.active >= minimum), key=lambda one: -one.active)
         self.operators = {one.account: one for one in enough[:MAX_OPERATORS]}
         self.peers = frozenset(one.peer_id_hash for one in self.operators.values())
-        self._staked = frozenset(one.account for one in records if one.active or one.leaving)
+        self._staked = frozenset(one.account for one in records)
 
     async def _read_removed(self, header: Header) -> None:
         subjects = list(self._subjects)
@@ -334,11 +332,3 @@ def _name_of(subject: Hash32) -> bytes:
     """What a subject names: an address, which stands padded on the left, or a pool by its id."""
     padding = HASH_BYTES - ADDRESS_BYTES
     return subject if any(subject[:padding]) else subject[padding:]
-
-
-def _unread(account: Address) -> HotKeyRecord:
-    """A key of which only the owner is known; its period is read at the same block."""
-    never = BlockNumber(0), UnixSeconds(0)
-    return HotKeyRecord(
-        operator=account, from_block=never[0], from_time=never[1], until_block=never[0], until_time=never[1]
-    )
