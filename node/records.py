@@ -150,10 +150,12 @@ class AlertRaised(Record, frozen=True, kw_only=True, tag="alert_raised"):
 
 
 class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
-    """Something else than an execution of ours moved our funds: a finder's share came in, or membership cost gas."""
+    """Something else than a bundle's outcome moved our funds: a finder's share came in, membership cost gas, or a
+    transaction of ours was put where it did not belong.
+    """
 
     what: str
-    """`finder_paid`, `check_in`, `roll`, `report`."""
+    """`finder_paid`, `check_in`, `roll`, `report`, `stray`."""
     transaction_hash: Hash32
     sender: Address
     """The hot key that paid the gas; of a finder's share zero: another's did."""
@@ -165,7 +167,7 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     gas_wei: Amount
     bid_wei: Amount
     subject: Hash32
-    """The order's hash, the epoch as a word, or the offence."""
+    """The order's hash, the epoch as a word, the offence, or the opportunity (zero where it is not known)."""
 
 
 class TransactionSent(Record, frozen=True, kw_only=True, tag="transaction_sent"):

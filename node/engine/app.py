@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from node.clock import Clock
 from node.config import Config, Mode
 from node.engine import collector, warming
-from node.engine.ask_again import ask_again
+from node.engine.before_block import SHADOW_SENDER, BeforeBlock
 from node.engine.call_data import VaultCallData
 from node.engine.core import EngineCore
 from node.engine.day_limits import DayLimits, with_open
@@ -27,14 +25,13 @@ from node.engine.endpoints import Endpoints
 from node.engine.errors import EngineFault
 from node.engine.event_log import EventLog
 from node.engine.feed import ChainFeed, FeedHooks
-from node.engine.headers import Header
 from node.engine.keys import signers_of
 from node.engine.lending import read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, ChainTime, Lockstep
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.operator_stop import OperatorStop
-from node.engine.outcomes import Outcome, Outcomes
+from node.engine.outcomes import Outcomes
 from node.engine.own_evm import OwnEvm
 from node.engine.pending_simulator import PendingSimulator
 from node.engine.pipeline_settings import pipeline_settings
@@ -45,8 +42,9 @@ from node.engine.signer import Signer
 from node.engine.simulator import BundleSimulator
 from node.engine.spool import Spool
 from node.engine.status import StatusTeller
-from node.engine.treasury import Read, Treasury
-from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed, TreasuryRead
+from node.engine.strays import Strays
+from node.engine.treasury import Treasury
+from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.process import Process
@@ -54,12 +52,7 @@ from node.records import AnyRecord, OpportunityDropped, OutcomeRetracted
 from node.stop_file import StopFile
 from protocol.units import Address, BlockNumber, UnixMilliseconds, UnixNanoseconds, Wei
 
-SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
-"""Stands for a hot key in shadow mode: nobody can sign for it."""
-SHADOW_BALANCE: Final = Wei(10**20)
 CLOCK_SECONDS: Final = 1.0
-_Item = TypeVar("_Item")
-_LOG: Final = logging.getLogger("hftnode.engine")
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -129,9 +122,12 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         await stack.enter_async_context(relays)
         routers = [router.address for router in config.protocols.routers]
         outcomes = Outcomes(endpoints, config.execution.vault_module, senders, routers)
+        strays = Strays(endpoints, config.execution.vault_module, tuple(signers), outcomes.__contains__)
         told = records_of(spool.after(0, len(spool)))
         retracted = await retracted_since(endpoints, told)
         left_open = resume(outcomes, [*told, *retracted])
+        for one in told:
+            strays.hear(one)
         limits = DayLimits(config.data_folder if config.lockstep is None else None)
         treasury = Treasury(endpoints, tuple(signers), lenders)
         log = None if config.event_log is None else EventLog(config.event_log)
@@ -140,6 +136,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
 
         def record(made: AnyRecord) -> None:
             spool.append(made, UnixMilliseconds(time.time_ns() // _NS_PER_MS))  # not the feed's: asking it moves it
+            strays.hear(made)
             desk.wake()
 
         def core_now() -> UnixNanoseconds:
@@ -167,10 +164,10 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         if (used := limits.load()) is not None:
             core.feed(LimitsResumed(with_open(used, left_open.sent)))
         hooks = FeedHooks(
-            emit=lambda event: _emit(core, event, network),
+            emit=lambda event: _emit(core, event, strays, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
-            before_block=lambda header: _before_block(core, own_evm, treasury, network, limits, header, clock),
+            before_block=BeforeBlock(core, own_evm, treasury, strays, network, limits, clock),
             on_stage=None if lockstep is None else partial(_play, lockstep, core, network),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
@@ -241,88 +238,13 @@ async def _open(engine: Engine, process: Process) -> None:
     process.ready()
 
 
-async def _before_block(
-    core: EngineCore,
-    own_evm: OwnEvm,
-    treasury: Treasury,
-    network: NetworkPart | None,
-    limits: DayLimits,
-    header: Header,
-    clock: Clock,
-) -> None:
-    """What the pipeline must know before it plans on a block: outcomes of the last bundles, balances, nonces, lenders.
-
-    Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age;
-    both are asked for again meanwhile.
-    """
-    core.begin(header.number)
-    own_evm.follow(header)
-    if network is not None and network.exchange is None:
-        network.head_seen(header)
-    judged, reads = await asyncio.gather(
-        core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
-    )
-    _take_judged(core, _read(core, judged))
-    _keep(limits, core)
-    is_told = _take_treasury(core, treasury, _read(core, reads))
-
-    def is_current() -> bool:
-        """Unless a later block is there, or another in this one's place."""
-        head = core.state.blocks.head
-        return core.head == header.number and (head is None or head.hash in (header.hash, header.parent_hash))
-
-    if isinstance(judged, RpcError):
-        again = partial(core.outcomes.judge, header, again=True)
-        core.beside(ask_again(again, partial(_take_judged, core), is_current, clock.sleep))
-    if not is_told:
-        read = partial(treasury.read, header.hash)
-        core.beside(ask_again(read, partial(_take_treasury, core, treasury), is_current, clock.sleep))
-    if network is not None and network.exchange is not None:
-        await network.take_up(header)
-    if not treasury.balances:
-        core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
-
-
-def _take_judged(core: EngineCore, judged: Sequence[Outcome]) -> bool:
-    """Tell and learn what became of bundles; that is all there is to know of a block."""
-    for event, made in judged:
-        core.tell(made)
-        if event is not None:
-            core.feed(event)
-    return True
-
-
-def _take_treasury(core: EngineCore, treasury: Treasury, reads: Sequence[Read]) -> bool:
-    """Take in what was told; whether that is every key's nonce."""
-    for read in reads:
-        core.feed(read)
-    return treasury.is_whole(reads)
-
-
-def _keep(limits: DayLimits, core: EngineCore) -> None:
-    """Write down what the day has used; a full disk is counted here, and stops the execution at the spool."""
-    try:
-        limits.save(core.state.gate.used)
-    except OSError as error:
-        core.counts["limits_unsaved"] += 1
-        _LOG.error("what the day's limits have used cannot be written: %s", error)
-
-
-def _read(core: EngineCore, answer: list[_Item] | BaseException) -> list[_Item]:
-    """What the chain told; nothing, which is counted, where it did not answer."""
-    if isinstance(answer, RpcError):
-        core.counts["reads_failed"] += 1
-        return []
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
-
-
-def _emit(core: EngineCore, event: Event, network: NetworkPart | None) -> None:
+def _emit(core: EngineCore, event: Event, strays: Strays, network: NetworkPart | None) -> None:
     if isinstance(event, BlockRetracted):
         retracted = core.outcomes.retract(event.hash)
+        has_strays = strays.retract(event.hash)
         if network is not None:  # a member's block may also hold payments
             network.retract(event.hash)
+        if has_strays or network is not None:
             retracted = retracted or OutcomeRetracted(block_hash=event.hash)
         if retracted is not None:
             core.tell(retracted)

@@ -213,7 +213,8 @@ class Outcomes:
         income = await builders_income(self._endpoints, [part for one in lost for part in one.parts], header)
         outcomes: list[Outcome] = []
         for sent in due:
-            own = next((own for own in sent.attempts if own in receipts), None)
+            ours = [own for own in sent.attempts if own in receipts]
+            own = next((own for own in ours if receipts[own].status), ours[0] if ours else None)
             if own is not None:
                 outcomes.append(self._included(sent, receipts[own], header))
             elif sent.told is None or sent.included:

@@ -223,6 +223,18 @@ class ExecutionMissed(msgspec.Struct, frozen=True, gc=False, tag=True):
     winning_gas: Gas | None = None
 
 
+class HotKeyUsed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A hot key of ours paid for what no outcome tells of; or its nonce rose and nothing says why (`spent_wei` 0).
+
+    `strange`: what is wrong with that, for the alert; empty where nothing is: membership pays too.
+    """
+
+    sender: Address
+    spent_wei: Wei
+    reverted: bool
+    strange: str
+
+
 class TreasuryRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Balance and next nonce of a hot key of ours, as of the last block."""
 
@@ -314,6 +326,7 @@ Event: TypeAlias = (
     | BundleSimulated
     | ExecutionLanded
     | ExecutionMissed
+    | HotKeyUsed
     | TreasuryRead
     | LenderRead
     | LoansRead
@@ -427,6 +440,8 @@ class AlertKind(StrEnum):
     BREAKER_OPENED = "breaker_opened"
     KILL_SWITCH = "kill_switch"
     TREASURY_LOW = "treasury_low"
+    STRAY_TRANSACTION = "stray_transaction"
+    """A hot key was used by what no outcome tells of."""
     CYCLES_CAPPED = "cycles_capped"
     LOANS_UNKNOWN = "loans_unknown"
 

@@ -12,6 +12,7 @@ from node.pipeline.events import (
     Effect,
     ExecutionLanded,
     ExecutionMissed,
+    HotKeyUsed,
     KillSwitchSet,
     LenderRead,
     LimitsResumed,
@@ -190,6 +191,13 @@ def _winning_share(event: ExecutionMissed, placed: Placed) -> int | None:
         return None
     needed = event.winning_bid_wei * placed.find.gas_in_bundle * BASIS_POINTS_ONE
     return -(-needed // (event.winning_gas * placed.find.surplus))
+
+
+def hot_key_used(state: PipelineState, event: HotKeyUsed) -> list[Effect]:
+    """Count what it cost for the day, and a revert for the breaker; say what is strange about it."""
+    state.gate.spend(event.spent_wei)
+    effects = _report(state, failed=True) if event.reverted else []
+    return [RaiseAlert(AlertKind.STRAY_TRANSACTION, event.strange), *effects] if event.strange else effects
 
 
 def treasury_read(state: PipelineState, event: TreasuryRead) -> list[Effect]:

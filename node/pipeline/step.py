@@ -22,6 +22,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.BundleSimulated: handlers.bundle_simulated,
     events.ExecutionLanded: handlers.execution_landed,
     events.ExecutionMissed: handlers.execution_missed,
+    events.HotKeyUsed: handlers.hot_key_used,
     events.TreasuryRead: handlers.treasury_read,
     events.LenderRead: handlers.lender_read,
     events.LoansRead: handlers.loans_read,

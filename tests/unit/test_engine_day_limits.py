@@ -13,6 +13,7 @@ from node.pipeline.events import (
     AlertKind,
     ExecutionLanded,
     ExecutionMissed,
+    HotKeyUsed,
     LimitsResumed,
     RaiseAlert,
     RecordDrop,
@@ -125,3 +126,14 @@ def test_what_an_earlier_process_sent_and_reverted_is_counted_and_counts_for_the
     ]
     assert state.gate.used.spent == before + 18
     assert [effect.kind for effect in effects if isinstance(effect, RaiseAlert)] == [AlertKind.BREAKER_OPENED]
+
+
+def test_what_a_hot_key_paid_beside_all_outcomes_is_counted_and_a_revert_counts_for_the_breaker() -> None:
+    state = pipeline(MARKET, settings(MARKET, limits=RiskLimits(max_bid=Wei(10**24), breaker_failures=0)))
+    before = state.gate.used.spent
+    assert step(state, HotKeyUsed(ALICE, Wei(9), reverted=False, strange="")) == (), "membership's"
+    stray, breaker = step(state, HotKeyUsed(ALICE, Wei(9), reverted=True, strange="a stray"))
+    assert state.gate.used.spent == before + 18
+    assert stray == RaiseAlert(AlertKind.STRAY_TRANSACTION, "a stray")
+    assert isinstance(breaker, RaiseAlert)
+    assert breaker.kind is AlertKind.BREAKER_OPENED

@@ -49,6 +49,7 @@ ROLL_GAS: Final = Gas(160_000)
 REPORT_GAS: Final = Gas(450_000)
 TIP: Final = Wei(10**9)
 """Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
+_KINDS: Final = ("check_in", "roll", "report")
 MAX_SENT: Final = 64
 """Transactions whose cost is not known yet, and such whose cost was told; the oldest is forgotten."""
 _TIP_SPREAD: Final = 1_000_003
@@ -89,7 +90,7 @@ class Membership:
         for one in sent:
             self._await(one.transaction_hash, one.what, one.subject)
         for made in told:
-            if made.sender == address_from_hex(self._key.address):
+            if made.what in _KINDS and made.sender == address_from_hex(self._key.address):
                 self._sent.pop(made.transaction_hash, None)
                 self._remember(made)
 
