@@ -9,7 +9,7 @@ import pytest
 
 from node.engine.block_reader import BlockReader, HeadNotConnected
 from node.engine.headers import Header, header_from_json
-from node.engine.heads import LAG_BLOCKS, Heads, ProbeFailed, WrongChain, probe
+from node.engine.heads import LAG_BLOCKS, STANDS_STILL, Heads, ProbeFailed, WrongChain, probe
 from node.engine.rpc import RpcGarbage, RpcRefused
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, says
@@ -207,6 +207,68 @@ def test_a_node_that_stays_behind_is_benched_until_it_catches_up() -> None:
     assert bob.benched == f"{LAG_BLOCKS} blocks behind the others"
     heads.announced(bob, chain[-1])
     assert bob.status == "ok"
+
+
+def told_by(heads: Heads, number: int, *nodes: Any, salt: str = "") -> list[bool]:
+    return [heads.announced(node, read_header(header_json(number, salt=salt))) for node in nodes]
+
+
+def test_a_node_far_ahead_of_the_others_is_not_followed_and_silences_nobody() -> None:
+    heads, (alice, bob, liar) = heads_of(3)
+    assert told_by(heads, 100, alice, bob, liar) == [True, False, False]
+    for number in (10_000, 10_001, 10_002):
+        assert told_by(heads, number, liar, salt="forged") == [False]
+    assert (alice.status, bob.status) == ("ok", "ok")
+    assert liar.status == "says block 10002, 9902 above what most others have reached: not followed"
+    assert told_by(heads, 101, alice) == [True]
+    assert told_by(heads, 101, liar) == [False]
+    assert liar.status == "ok"
+
+
+def test_most_nodes_are_followed_although_a_chain_grows_block_by_block_at_one_of_them() -> None:
+    heads, (alice, bob, liar) = heads_of(3)
+    forged = [read_header(body) for body in chain_of(5, 5 + LAG_BLOCKS)]
+    heads.announced(alice, forged[0])
+    heads.announced(bob, forged[0])
+    assert [heads.announced(liar, header) for header in forged[1:]] == [*[True] * (LAG_BLOCKS - 1), False]
+    assert (alice.status, bob.status) == ("ok", "ok")
+
+
+def test_a_head_far_ahead_is_followed_once_another_node_comes_near() -> None:
+    heads, (alice, bob, carol) = heads_of(3)
+    told_by(heads, 100, alice, bob, carol)
+    assert told_by(heads, 200, alice, bob, alice) == [False, True, False]
+    assert heads.best is not None
+    assert heads.best.number == 200
+    assert carol.status == "100 blocks behind the others"
+
+
+def test_who_speaks_first_and_far_ahead_is_left_when_the_others_have_spoken() -> None:
+    heads, (alice, bob, liar) = heads_of(3)
+    assert told_by(heads, 10_000, liar) == [True]
+    assert told_by(heads, 10_001, liar) == [True], "nobody else is there"
+    assert told_by(heads, 100, alice, bob) == [True, False]
+    assert (alice.status, bob.status) == ("ok", "ok")
+    assert heads.source() is alice
+
+
+def test_of_two_nodes_a_jump_is_not_followed_until_the_other_is_near_or_stands_still() -> None:
+    heads, (alice, bob) = heads_of(2)
+    told_by(heads, 5, alice, bob)
+    assert told_by(heads, 50, alice, alice) == [False, False]
+    assert told_by(heads, 50, bob) == [True]
+    assert alice.status == "ok"
+    assert told_by(heads, 90, alice) == [False]
+    told_by(heads, 50, *[bob] * (STANDS_STILL - 1))
+    assert told_by(heads, 90, alice) == [True]
+    assert bob.status == "40 blocks behind the others"
+
+
+def test_a_node_that_is_benched_is_no_witness() -> None:
+    heads, (alice, bob) = heads_of(2)
+    told_by(heads, 5, alice, bob)
+    heads.bench(bob, "it does not answer")
+    assert told_by(heads, 50, alice) == [True]
 
 
 def test_a_benched_node_cannot_win_and_its_head_may_be_replaced_by_another_ones() -> None:
