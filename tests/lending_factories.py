@@ -33,6 +33,7 @@ def book(
     ether_price: int = 3_200 * E8,
     refused: Mapping[str, str] | None = None,
     assets: tuple[str, str] = (ETHER, DOLLAR),
+    oracles: Mapping[str, frozenset[str]] | None = None,
 ) -> AaveBook:
     """Ether (18 decimals) and dollars (6). Alice has 10 ether and owes 20,000 dollars."""
     ether, dollar = assets
@@ -43,7 +44,7 @@ def book(
         POOL,
         tokens,
         Market({ether: reserve(18), dollar: reserve(6, 7_900, 10_450)}),
-        OracleView({ETHER_FEED: (ether,), DOLLAR_FEED: (dollar,)}, {ether: ether_price, dollar: E8}),
+        OracleView({ETHER_FEED: (ether,), DOLLAR_FEED: (dollar,)}, {ether: ether_price, dollar: E8}, oracles or {}),
         {ALICE: alice} if positions is None else positions,
         refused or {},
     )
@@ -67,4 +68,4 @@ def supplied(user: str, amount: int, asset: str = ETHER) -> LoanLog:
 def with_price(one: AaveBook, price: int) -> AaveBook:
     """The book with another price of ether."""
     prices = {**one.oracle.prices, ETHER: price}
-    return msgspec.structs.replace(one, oracle=OracleView(one.oracle.assets, prices))
+    return msgspec.structs.replace(one, oracle=OracleView(one.oracle.assets, prices, one.oracle.oracles))

@@ -1,7 +1,8 @@
 """The whole of an Aave V3 market from the chain, all at one block, by Multicall3; and single borrowers' positions.
 
 Who borrows, the pool's `Borrow` logs tell, read once and then on from where they ended. Prices are those of AaveOracle;
-the aggregators behind them are asked for, so that their logs and pending answers can be followed. Sources:
+the aggregators behind them are asked for, so that their logs and pending answers can be followed, and who their oracles
+are (FluxAggregator.sol, getOracles), so that nobody else's answers are believed. Sources:
 aave-v3-core 1.19, IPool.sol, DataTypes.sol (ReserveData), ReserveConfiguration.sol (bits), IPoolAddressesProvider.sol.
 """
 
@@ -24,7 +25,7 @@ from node.pipeline.lending.aave_book import BORROW, MAX_POSITIONS, AaveBook
 from node.pipeline.lending.aave_v3 import EMode, Market, Position, Reserve, ReserveSettings
 from node.pipeline.lending.errors import LendingError
 from node.pipeline.lending.oracle_view import OracleView
-from protocol.ethereum.abi import decode, selector
+from protocol.ethereum.abi import InvalidAbi, decode, selector
 from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32, address_from_hex, address_to_hex
 
 _WORD: Final = 32
@@ -40,6 +41,7 @@ _RESERVE: Final = selector("getReserveData(address)")
 _SOURCE: Final = selector("getSourceOfAsset(address)")
 _PRICE: Final = selector("getAssetPrice(address)")
 _AGGREGATOR: Final = selector("aggregator()")
+_ORACLES: Final = selector("getOracles()")
 _CATEGORY: Final = selector("getEModeCategoryData(uint8)")
 _FLAGS: Final = selector("getUserConfiguration(address)")
 _E_MODE: Final = selector("getUserEMode(address)")
@@ -167,7 +169,19 @@ class LoanReader:
                 feed = address_to_hex(_address(aggregator))
                 feeds[feed] = (*feeds.get(feed, ()), name)
                 prices[name] = number_at(price, 0)
-        return OracleView(feeds, prices), [one for one in sources if one != ZERO_ADDRESS], refused
+        view = OracleView(feeds, prices, await self._oracles(list(feeds), at))
+        return view, [one for one in sources if one != ZERO_ADDRESS], refused
+
+    async def _oracles(self, feeds: Sequence[str], at: Hash32) -> dict[str, frozenset[str]]:
+        """By feed, whose submissions it takes; without those that do not tell."""
+        answers = await self._multicall.read([View(address_from_hex(feed), _ORACLES) for feed in feeds], at)
+        oracles: dict[str, frozenset[str]] = {}
+        for feed, answer in zip(feeds, answers, strict=True):
+            try:
+                oracles[feed] = frozenset(decode(["address[]"], answer or b"")[0])
+            except InvalidAbi:
+                continue
+        return oracles
 
     async def _modes(self, at: Hash32) -> tuple[dict[int, EMode], set[int]]:
         """(the e-mode categories in use, which of them have a price of their own)."""

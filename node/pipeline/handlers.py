@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.pipeline import coordination, order_answers, orders_in, orders_out, victims
-from node.pipeline.detectors.liquidation import is_feed
+from node.pipeline.detectors.liquidation import is_believed, is_feed
 from node.pipeline.events import (
     AlertKind,
     BlockArrived,
@@ -274,6 +274,9 @@ def _answer_seen(state: PipelineState, pending: PendingAnswer | None) -> list[Ef
     """A pending answer of a price feed: send the liquidations that it makes possible, right behind it."""
     if pending is None:
         state.count(Reason.NOT_A_SWAP)
+        return []
+    if not is_believed(state.loans.book, pending):
+        state.count(Reason.ANSWER_OF_STRANGER)
         return []
     state.answers.add(pending)
     effects: list[Effect] = []

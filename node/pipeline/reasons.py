@@ -91,6 +91,18 @@ class Reason(StrEnum):
         "More pending swaps than the overlay holds; the oldest left.",
         "Raise max_pending_swaps, at the cost of memory.",
     )
+    ANSWER_OF_STRANGER = (
+        "answer_of_stranger",
+        Stage.DETECTION,
+        "The pending answer to a price feed is not of the feed's only oracle, or who its oracles are is not known.",
+        "None: anybody can send one.",
+    )
+    OVER_ANSWER_BUDGET = (
+        "over_answer_budget",
+        Stage.DETECTION,
+        "More pending answers of price feeds than are weighed for one block.",
+        "None if rare: feeds answer now and then.",
+    )
     ABOVE_VALUE_LIMIT = (
         "above_value_limit",
         Stage.SUBMISSION,

@@ -181,6 +181,10 @@ async def test_a_liquidation_moves_what_we_said_before(fallen: int, chain: Chain
     weth, usdc = (world.manifest.token(symbol).address for symbol in ("WETH", "USDC"))
     aggregator = world.manifest.aggregators["WETH"]
     (latest,) = await chain.read(aggregator, "latestRound()", ["uint256"])
+    (oracles,) = await chain.read(aggregator, "getOracles()", ["address[]"])
+    view = OracleView({}, {}, {aggregator: frozenset(oracles)})
+    assert view.believes(aggregator, ORACLE.address)
+    assert not view.believes(aggregator, OPERATOR.address)
     price = world.manifest.token("WETH").usd_price_e8 * fallen // 100
     submit = ("submit(uint256,int256)", latest + 1, price)
     answer = pending_answer(encode_call(*submit))

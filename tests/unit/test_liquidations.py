@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import msgspec
@@ -10,11 +11,13 @@ import pytest
 
 from benchmarks.market_generator import GWEI, HEAD, GeneratedMarket
 from node.engine.call_data import VaultCallData
+from node.pipeline.detectors.liquidation import LOOKS_PER_BLOCK
 from node.pipeline.events import Effect, LoansRead, PendingGone, RecordDrop, RecordOpportunity
 from node.pipeline.lenders import flash_loan
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook, LoanLog
 from node.pipeline.lending.aave_v3 import Market, Position
+from node.pipeline.lending.margins import MOST_NEAR, Margins
 from node.pipeline.lending.oracle_view import OracleView
 from node.pipeline.overlay import Overlay
 from node.pipeline.plans import LiquidationStep, Opportunity, SwapStep
@@ -35,6 +38,7 @@ MARKET: GeneratedMarket = small_market()
 ETHER, DOLLAR, OTHER = (address_to_hex(token) for token in MARKET.tokens[:3])
 BORROWER = "0x" + "0b" * 20
 # In the scene a whole dollar (six decimals) is worth 3 * 10**14 wei, so that ether is worth 3,333 dollars.
+ORACLE, OTHER_ORACLE = (signed(b"", address_from_hex(ETHER_FEED), name).sender for name in ("oracle", "another oracle"))
 FAIR, LOW = 3_333 * E8, 3_000 * E8
 
 
@@ -42,9 +46,10 @@ def _book(price: int = FAIR, debt: str = DOLLAR, collateral: int = 10**18, user:
     """A loan that becomes ill below 3,272 dollars (with one ether)."""
     owed = collateral * 2_700 * 10**6 // 10**18 if debt != ETHER else collateral
     position = Position({ETHER: collateral}, {debt: owed}, frozenset({ETHER}))
-    base = lending_factories.book({user: position}, price, assets=(ETHER, DOLLAR))
+    oracles = dict.fromkeys((ETHER_FEED, lending_factories.DOLLAR_FEED), frozenset({ORACLE}))
+    base = lending_factories.book({user: position}, price, assets=(ETHER, DOLLAR), oracles=oracles)
     reserves = {**base.market.reserves, OTHER: lending_factories.reserve(6, 7_900, 10_450)}
-    view = OracleView(base.oracle.assets, {**base.oracle.prices, OTHER: E8})
+    view = OracleView(base.oracle.assets, {**base.oracle.prices, OTHER: E8}, oracles)
     return msgspec.structs.replace(base, market=Market(reserves), oracle=view)
 
 
@@ -59,8 +64,10 @@ def _found(effects: Sequence[Effect]) -> list[Opportunity]:
     return [one for one in told if one.kind is OpportunityKind.LIQUIDATION]
 
 
-def _answer(price: int, nonce: int = 0, feed: str = ETHER_FEED, max_fee: int = 30 * GWEI) -> SignedTransaction:
-    return signed(encode_call("submit(uint256,int256)", 9, price), address_from_hex(feed), "oracle", nonce, max_fee)
+def _answer(
+    price: int, nonce: int = 0, feed: str = ETHER_FEED, max_fee: int = 30 * GWEI, by: str = "oracle"
+) -> SignedTransaction:
+    return signed(encode_call("submit(uint256,int256)", 9, price), address_from_hex(feed), by, nonce, max_fee)
 
 
 def _redone(state: PipelineState, book: AaveBook, found: Opportunity) -> int:
@@ -200,6 +207,38 @@ def test_an_answer_that_cannot_pay_the_base_fee_or_is_no_price_is_left_alone() -
     assert state.dropped[Reason.NOT_A_SWAP] == 2
 
 
+def test_an_answer_is_believed_of_the_feeds_only_oracle_alone() -> None:
+    state = _scene(_book())
+    assert step(state, seen(_answer(LOW, by="mallory"))) == ()
+    assert state.dropped == {Reason.ANSWER_OF_STRANGER: 1}
+    assert list(state.answers) == []
+    two = {ETHER_FEED: frozenset({ORACLE, "0x" + "77" * 20})}
+    for oracles in ({}, two):
+        view = msgspec.structs.replace(_book().oracle, oracles=oracles)
+        state = _scene(msgspec.structs.replace(_book(), oracle=view))
+        assert step(state, seen(_answer(LOW))) == ()
+        assert state.dropped == {Reason.ANSWER_OF_STRANGER: 1}
+
+
+def test_an_oracle_that_a_block_lets_in_or_out_is_known_from_then_on() -> None:
+    state = _scene(_book())
+    out = loan_log(ETHER_FEED, "OraclePermissionsUpdated", ORACLE, False)
+    into = loan_log(ETHER_FEED, "OraclePermissionsUpdated", OTHER_ORACLE, True)
+    step(state, msgspec.structs.replace(block(), loan_logs=(out, into)))
+    assert _found(step(state, seen(_answer(LOW)))) == []
+    assert _found(step(state, seen(_answer(LOW, by="another oracle"))))
+
+
+def test_between_two_blocks_only_so_many_answers_are_weighed() -> None:
+    state = _scene(_book())
+    for nonce in range(LOOKS_PER_BLOCK + 3):
+        step(state, seen(_answer(FAIR - nonce, nonce)))
+    assert state.dropped[Reason.OVER_ANSWER_BUDGET] == 3
+    assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_BLOCK
+    step(state, block())
+    assert state.dropped[Reason.OVER_ANSWER_BUDGET] == 6
+
+
 def test_an_answer_that_is_gone_takes_its_liquidation_along() -> None:
     state = _scene(_book())
     answer = _answer(LOW)
@@ -273,3 +312,39 @@ def test_the_call_data_names_the_borrower_and_the_collateral() -> None:
     )
     (liquidation,) = [leg for leg in found.steps if isinstance(leg, LiquidationStep)]
     assert b"\x08" + liquidation.token_out + liquidation.borrower in data
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_by_other_prices_nobody_is_ill_whom_the_margins_do_not_name(seed: int) -> None:
+    chosen = Random(seed)
+    positions = {f"0x{number:040x}": _position(chosen) for number in range(60)}
+    book = msgspec.structs.replace(_book(), positions=positions)
+    at = lending_factories.TIME + chosen.randrange(10**7)
+    margins = Margins(book, at)
+    assert {find.user for find in book.liquidatable(at)[0]} <= set(margins.near_now())
+    for _ in range(20):
+        price = chosen.choice([1, LOW, FAIR * 1_000, chosen.randrange(1, 3 * FAIR), 2**255 - 1])
+        feed = chosen.choice([ETHER_FEED, lending_factories.DOLLAR_FEED])
+        other = book.answered(feed, price)
+        assert {find.user for find in other.liquidatable(at)[0]} <= set(margins.near(other.oracle.prices))
+
+
+def _position(chosen: Random) -> Position:
+    """Of every size, mostly not far from the threshold of one or two assets."""
+    assets = [ETHER, DOLLAR, OTHER]
+    supplies = {asset: chosen.randrange(1, 10 ** chosen.randrange(1, 24)) for asset in chosen.sample(assets, 2)}
+    debts = {asset: chosen.randrange(1, 10 ** chosen.randrange(1, 22)) for asset in chosen.sample(assets, 2)}
+    if chosen.random() < 0.7:
+        worth = chosen.randrange(1, 10**24)
+        supplies, debts = {ETHER: worth}, {DOLLAR: worth * chosen.randrange(2_600, 2_800) * 10**6 // 10**18}
+    return Position(supplies, {asset: owed for asset, owed in debts.items() if owed}, frozenset(supplies))
+
+
+def test_of_an_answer_that_makes_everybody_ill_the_greatest_loans_alone_are_weighed() -> None:
+    owed = {f"0x{number:040x}": 10**6 * (number + 1) for number in range(4 * MOST_NEAR)}
+    positions = {user: Position({ETHER: 10**18}, {DOLLAR: amount}, frozenset({ETHER})) for user, amount in owed.items()}
+    book = msgspec.structs.replace(_book(), positions=positions)
+    margins = Margins(book, lending_factories.TIME)
+    assert margins.near(book.oracle.prices) == margins.near_now() == []
+    near = margins.near(book.answered(ETHER_FEED, 1).oracle.prices)
+    assert near == sorted(owed, key=lambda user: -owed[user])[:MOST_NEAR]

@@ -16,10 +16,11 @@ from node.engine.upkeep import Upkeep
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.aave_v3 import Market
-from protocol.units import Address, Hash32, address_from_hex
+from protocol.ethereum.abi import encode, selector
+from protocol.units import Address, Hash32, address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
-from tests.lending_factories import ALICE, POOL, TIME, book
+from tests.lending_factories import ALICE, BOB, POOL, TIME, book
 
 CLOCK = Address(b"\x0c" * 20)
 HEAD = header_from_json(orjson.dumps(header_json(7)))
@@ -82,3 +83,16 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
     upkeep.block_told()
     await upkeep._audit(HEAD)
     assert [(audited is first, at is HEAD) for audited, at in seen] == [(True, True)]
+
+
+async def test_whose_answers_a_feed_takes_is_asked_of_it_and_one_that_does_not_say_has_none() -> None:
+    feeds = ["0x" + digit * 40 for digit in "1234"]
+    told = {feeds[0]: encode(["address[]"], [[ALICE, BOB]]), feeds[1]: encode(["address[]"], [[]]), feeds[2]: b"\x01"}
+
+    class Feeds:
+        async def read(self, views: Sequence[View], _at: Hash32) -> list[bytes | None]:
+            assert {view.data for view in views} == {selector("getOracles()")}
+            return [told.get(address_to_hex(view.target)) for view in views]
+
+    known = await reader(Feeds())._oracles(feeds, HEAD.hash)  # type: ignore[arg-type]
+    assert known == {feeds[0]: frozenset({ALICE, BOB}), feeds[1]: frozenset()}

@@ -18,6 +18,7 @@ from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.errors import LendingError
 from node.pipeline.lending.liquidations import LiquidationFind
+from node.pipeline.lending.margins import Margins
 from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.pending_answers import PendingAnswer, PendingAnswers
@@ -41,6 +42,8 @@ from protocol.units import (
 
 LOOKED_AT = 8
 """Ill positions that one look weighs: those whose collateral is worth most above the debt."""
+LOOKS_PER_BLOCK = 24
+"""Pending answers that are weighed between two blocks: each may make every loan ill."""
 _ROUNDS = 40
 """Of the search for the amount, if it is not all that may be repaid."""
 _NEARLY = 1024
@@ -66,17 +69,26 @@ class _Amounts(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiquidationDetector:
-    """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge."""
+    """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge.
+
+    Each pending answer is looked at when it comes and at each block that it waits for: `LOOKS_PER_BLOCK` in all.
+    """
 
     def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
         self.unjudged = 0
+        self._margins: Margins | None = None
+        self._looks = 0
         self._market, self._search, self._settings = market, search, settings
 
     def at_block_start(
         self, book: AaveBook, target_block: BlockNumber, at: UnixSeconds, now: UnixNanoseconds
     ) -> list[Find]:
         """Finds of what is ill by the confirmed prices, in a block that is not before `at`."""
-        return self._finds(book, (), target_block, at, now)
+        self._looks = 0
+        margins = self._margins_of(book, at)
+        ill, unknown = book.liquidatable(at, margins.near_now())
+        self.unjudged = margins.unjudged + unknown
+        return self._finds(book, ill, (), target_block, at, now)
 
     def behind(
         self,
@@ -88,6 +100,8 @@ class LiquidationDetector:
         now: UnixNanoseconds,
     ) -> list[Find] | Reason:
         """Finds of what a pending answer makes ill, or is ill and stays so; behind it, and behind what it waits for."""
+        if self._looks >= LOOKS_PER_BLOCK:
+            return Reason.OVER_ANSWER_BUDGET
         chain = answers.with_predecessors(pending)
         if chain is None:
             return Reason.VICTIM_NONCE_GAP
@@ -95,23 +109,34 @@ class LiquidationDetector:
             return Reason.VICTIM_NONCE_GAP
         if min(one.transaction.max_fee_per_gas for one in chain) < self._search.base_fee:
             return Reason.VICTIM_FEE_TOO_LOW
+        self._looks += 1
+        margins = self._margins_of(book, at)
         try:
             for one in chain:
                 book = book.answered(one.aggregator, one.answer)
         except LendingError:
             return Reason.VICTIM_WOULD_REVERT
-        finds = self._finds(book, [one.transaction for one in chain], target_block, at, now)
+        ill, unknown = book.liquidatable(at, margins.near(book.oracle.prices))
+        self.unjudged = margins.unjudged + unknown
+        finds = self._finds(book, ill, [one.transaction for one in chain], target_block, at, now)
         return finds or Reason.NOT_PROFITABLE
+
+    def _margins_of(self, book: AaveBook, at: UnixSeconds) -> Margins:
+        """Of the confirmed book; computed anew where another block, or what was read since, made another one."""
+        margins = self._margins
+        if margins is None or margins.book is not book or margins.at != at:
+            margins = self._margins = Margins(book, at)
+        return margins
 
     def _finds(
         self,
         book: AaveBook,
+        ill: Sequence[LiquidationFind],
         victims: Sequence[SignedTransaction],
         target_block: BlockNumber,
         at: UnixSeconds,
         now: UnixNanoseconds,
     ) -> list[Find]:
-        ill, self.unjudged = book.liquidatable(at)
         overlay = Overlay(self._market)
         finds: list[Find] = []
         for one in ill[:LOOKED_AT]:
@@ -209,6 +234,11 @@ class LiquidationDetector:
 def is_feed(book: AaveBook | None, address: str) -> bool:
     """Whether an address (lower-case hex) is one of them."""
     return book is not None and address in book.oracle.assets
+
+
+def is_believed(book: AaveBook | None, pending: PendingAnswer) -> bool:
+    """Whether a pending answer is of the feed's only oracle: anybody may send one, with any value."""
+    return book is not None and book.oracle.believes(pending.aggregator, pending.transaction.sender)
 
 
 def _amounts(book: AaveBook, way: _Way, ways: Ways, amount: TokenAmount, at: UnixSeconds) -> _Amounts | None:

@@ -82,12 +82,15 @@ class AaveBook(msgspec.Struct, frozen=True, gc=False):
         """The book as it would be with a pending answer of an aggregator. Raises StateContradicted."""
         return msgspec.structs.replace(self, oracle=self.oracle.with_answer(aggregator, answer))
 
-    def liquidatable(self, now: int) -> tuple[list[LiquidationFind], int]:
-        """What may be liquidated at a time and is not refused; and how many positions could not be judged."""
-        sound = {user: position for user, position in self.positions.items() if user not in self.refused}
+    def liquidatable(self, now: int, users: Iterable[str] | None = None) -> tuple[list[LiquidationFind], int]:
+        """What may be liquidated at a time and is not refused, of all or of these; and how many positions could not be
+        judged.
+        """
+        asked = self.positions if users is None else {user: self.positions[user] for user in users}
+        sound = {user: position for user, position in asked.items() if user not in self.refused}
         finds, unknown = liquidatable(self.market, sound, self.oracle.prices, now)
         allowed = [one for one in finds if not {one.collateral_asset, one.debt_asset} & self.refused.keys()]
-        return allowed, unknown + len(self.positions) - len(sound)
+        return allowed, unknown + len(asked) - len(sound)
 
 
 class _Turn:

@@ -7,8 +7,8 @@ Debt at stable rates, which no market lends any more, is not followed: a positio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -96,6 +96,35 @@ class Market(msgspec.Struct, frozen=True, gc=False):
             raise UnknownReserve(f"no reserve of {asset}")
         return reserve
 
+    def grown(self, now: int) -> Market:
+        """The same with each index as of a time, so that it is not computed for each position anew."""
+        reserves = {
+            asset: msgspec.structs.replace(
+                reserve,
+                liquidity_index=normalized_income(reserve, now),
+                borrow_index=normalized_debt(reserve, now),
+                updated=now,
+            )
+            if reserve.updated <= now
+            else reserve
+            for asset, reserve in self.reserves.items()
+        }
+        return Market(reserves, self.e_modes)
+
+
+class Part(NamedTuple):
+    """What one asset adds to an account: what is collateral of it, its threshold of 10,000, and the debt, both in
+    smallest units, of which `unit` are worth `price`. `has_own_price`: its e-mode's, whatever the asset's is.
+    """
+
+    asset: str
+    supplied: int
+    threshold: int
+    owed: int
+    price: int
+    unit: int
+    has_own_price: bool
+
 
 class Account(msgspec.Struct, frozen=True, gc=False):
     """calculateUserAccountData in the oracle's unit; the threshold of 10,000, the health factor in 18 decimals."""
@@ -128,21 +157,31 @@ def normalized_debt(reserve: Reserve, now: int) -> int:
     return ray_mul(compounded_interest(reserve.borrow_rate, _since(reserve, now)), reserve.borrow_index)
 
 
-def account(market: Market, position: Position, prices: Mapping[str, int], now: int) -> Account:
-    """A position by prices of our own, at a time. Raises UnknownReserve."""
+def parts(market: Market, position: Position, prices: Mapping[str, int], now: int) -> Iterator[Part]:
+    """What each asset of a position adds to its account. Raises UnknownReserve."""
     e_mode = market.e_modes.get(position.e_mode) if position.e_mode else None
-    collateral = debt = weighted = 0
     for asset in sorted({*position.supplies, *position.debts}):
         reserve = market.reserve(asset)
         settings, unit = reserve.settings, 10**reserve.settings.decimals
         mode = e_mode if settings.e_mode_category == position.e_mode else None
-        price = mode.price if mode is not None and mode.price else _price(prices, asset)
+        own_price = 0 if mode is None else mode.price
+        price = own_price or _price(prices, asset)
+        supplied = owed = 0
         if settings.liquidation_threshold and asset in position.collateral:
-            supplied = ray_mul(position.supplies.get(asset, 0), normalized_income(reserve, now)) * price // unit
-            collateral += supplied
-            weighted += supplied * (mode or settings).liquidation_threshold
+            supplied = ray_mul(position.supplies.get(asset, 0), normalized_income(reserve, now))
         if position.debts.get(asset):
-            debt += ray_mul(position.debts[asset], normalized_debt(reserve, now)) * price // unit
+            owed = ray_mul(position.debts[asset], normalized_debt(reserve, now))
+        yield Part(asset, supplied, (mode or settings).liquidation_threshold, owed, price, unit, own_price > 0)
+
+
+def account(market: Market, position: Position, prices: Mapping[str, int], now: int) -> Account:
+    """A position by prices of our own, at a time. Raises UnknownReserve."""
+    collateral = debt = weighted = 0
+    for part in parts(market, position, prices, now):
+        supplied = part.supplied * part.price // part.unit
+        collateral += supplied
+        weighted += supplied * part.threshold
+        debt += part.owed * part.price // part.unit
     threshold = weighted // collateral if collateral else 0
     health = wad_div(percent_mul(collateral, threshold), debt) if debt else NO_DEBT
     return Account(collateral, debt, threshold, health)
