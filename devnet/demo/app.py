@@ -29,6 +29,7 @@ from devnet.app import Running, wire
 from devnet.config import DevnetConfig
 from devnet.demo.chain_watch import ChainWatch
 from devnet.demo.ledger_reading import LedgerSummary, LedgerUnreadable, read_ledger
+from devnet.demo.memory import MemoryWatch
 from devnet.demo.network_contracts import members, network_contracts, networks
 from devnet.demo.node_process import MARK, NodeProcess, left_running, start_command
 from devnet.demo.operators import EVERYTHING, OF_FIVE, STYLES, PreparedNode, Style, prepare_node
@@ -183,6 +184,7 @@ class _Demo:
         self._began = time.monotonic()
         self._taken: Seconds = {}
         self._cores: dict[str, float] = {}
+        self._memory = MemoryWatch(mark)
         self._patience = Patience(REFUSED_IN_A_ROW)
 
     @classmethod
@@ -304,6 +306,7 @@ class _Demo:
                 sandwiches=_journal(sandwiches) if self._options.is_network else None,
                 worth=None if strangers is None else worth(manifest, side, strangers),
                 cores=self._cores,
+                memory={} if self._options.lockstep else self._memory.growths(),
             )
         )
         if self._options.report is not None:
@@ -343,6 +346,8 @@ class _Demo:
     async def _is_over(self) -> bool:
         await self._watch.catch_up()
         self._pending = await self._count_pending()
+        if not self._options.lockstep:  # there the time that passes is not the node's
+            self._memory.look()
         for node in self._nodes:
             node.is_ready()  # also raises when it has ended
         if self._options.blocks is not None:

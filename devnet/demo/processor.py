@@ -13,7 +13,7 @@ from devnet.demo.node_process import marked
 
 DEVNET: Final = "devnet"
 """The demo's own process: the relay, and the watch."""
-_PARTS: Final = ("engine", "sentry", "desk")
+NODE_PARTS: Final = ("engine", "sentry", "desk")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _USER, _SYSTEM = 11, 12
 """Places in /proc/<pid>/stat, counted behind the name."""
@@ -42,7 +42,7 @@ def cores(before: Seconds, after: Seconds, elapsed: float) -> dict[str, float]:
 
 def name_of(words: Sequence[str]) -> str:
     """Name a process by its command: `north engine`, `anvil`, `actors`."""
-    for part in _PARTS:
+    for part in NODE_PARTS:
         if f"node.{part}" in words:
             return f"{_operator(words)} {part}"
     if "devnet.actors" in words:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from devnet.demo.memory import MemoryGrowth
 from devnet.demo.network_report import MAXIMUM_FALSE, MINIMUM_ORDERS, MINIMUM_SEEN, SEEN_BY, NetworkReport
 
 MINIMUM_BUNDLES: Final = 20
@@ -79,6 +80,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     tick_to_bundle_us: Latency
     processors: dict[str, float] = {}
     """How many processors each process took in the mean while the demo ran; empty where the kernel does not tell."""
+    memory: dict[str, MemoryGrowth] = {}
+    """How fast each process of the nodes grew in the second half; empty after less than two minutes."""
     errors: tuple[str, ...]
     network: NetworkReport | None = None
     """None where every node acts alone: in lockstep, unless there are five."""

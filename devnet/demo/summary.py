@@ -19,6 +19,7 @@ from devnet.demo.hindsight_flow import LogReader
 from devnet.demo.hindsight_reading import universe, worth_of
 from devnet.demo.hindsight_search import Market
 from devnet.demo.ledger_reading import LedgerSummary, latency_us
+from devnet.demo.memory import MemoryGrowth
 from devnet.demo.network_report import NetworkReport, Worth, network_report
 from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
 from devnet.manifest import Manifest, Operator
@@ -81,6 +82,7 @@ class Outcome:
     worth: Worth | None = None
     cores: Mapping[str, float] = field(default_factory=dict)
     """What each process took of the processors."""
+    memory: Mapping[str, MemoryGrowth] = field(default_factory=dict)
 
 
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
@@ -292,6 +294,7 @@ def make_report(outcome: Outcome) -> Report:
         capture=round((net - liquidations) / available, 4) if available else 0.0,
         tick_to_bundle_us=Latency(p50=p50, p99=p99, max=longest),
         processors=dict(outcome.cores),
+        memory=dict(outcome.memory),
         errors=tuple(outcome.errors),
         network=_network(outcome),
         expectations=(),

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from devnet.demo.memory import MemoryGrowth
 from devnet.demo.network_report import Worth
 from devnet.demo.report import Report
 
@@ -167,7 +168,19 @@ def summary(report: Report) -> Group:
     )
     worth = None if report.network is None else report.network.worth
     compared = () if worth is None else (_worth(worth), Text())
-    return Group(Text(told), Text(), nodes, Text(), *compared, held)
+    grown = (_memory(report.memory), Text()) if report.memory else ()
+    return Group(Text(told), Text(), nodes, Text(), *grown, *compared, held)
+
+
+def _memory(memory: Mapping[str, MemoryGrowth]) -> Table:
+    """The slope of each process's memory, and the interval in which it is in 95 of 100 cases."""
+    title = "Memory after the warm-up: MB an hour, 95 % interval"
+    table = Table(title=title, title_justify="left", header_style="dim", box=None, padding=(0, 2))
+    for name in ("process", "MB", "slope", "from", "to"):
+        table.add_column(name, justify="left" if name == "process" else "right")
+    for name, one in memory.items():
+        table.add_row(name, f"{one.megabytes:.0f}", *(f"{each:+.1f}" for each in (one.slope, one.low, one.high)))
+    return table
 
 
 def _worth(worth: Worth) -> Group:

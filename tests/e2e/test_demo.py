@@ -40,6 +40,7 @@ FIELDS = {
     "errors",
     "network",
     "processors",
+    "memory",
     "expectations",
 }
 

@@ -17,9 +17,9 @@ import pytest
 
 from devnet.hostile.__main__ import Identity
 from devnet.hostile.storm import Storm
+from devnet.memory_growth import Growth, growth, private_bytes
 from node.sentry.host import system_milliseconds
 from node.sentry.peers import PeerBook
-from tests.memory_growth import Growth, growth, private_bytes
 from tests.protocol_factories import DEVNET
 from tests.sentry_processes import Sentry, all_hear_all, free_port, secret_of, seed_of, sentry
 from tests.sentry_scene import peer_of

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.memory_growth import growth, private_bytes
+from devnet.memory_growth import growth, private_bytes
 
 
 def test_a_line_has_its_slope_and_no_doubt() -> None:
