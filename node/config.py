@@ -164,6 +164,8 @@ class AlertAction(StrEnum):
     LOG = "log"
     NOTIFY = "notify"
     """It is an alert of this node, too."""
+    STOP_SUBJECT = "stop_subject"
+    """Nothing goes through the pool or token that it is about while the alert stands; a restart forgets it."""
     STOP_ALL = "stop_all"
     """Nothing is executed until `hftnode resume`, whatever is restarted."""
 

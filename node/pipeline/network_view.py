@@ -40,6 +40,8 @@ class NetworkView(msgspec.Struct, frozen=True):
     relays_usable: int
     executor_live: bool
     removed: frozenset[bytes] = frozenset()
-    """What governance took out of use: pools' ids, and addresses of pools, tokens and lenders."""
+    """What governance took out of use, or our own policy has stopped: pools' ids, and addresses of pools, tokens and
+    lenders.
+    """
     removed_families: frozenset[PoolFamily] = frozenset()
     """Whose venue it took out of use."""

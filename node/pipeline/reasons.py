@@ -160,8 +160,8 @@ class Reason(StrEnum):
     TAKEN_OUT_OF_USE = (
         "taken_out_of_use",
         Stage.RISK,
-        "Governance took a pool, token or venue on the route out of use, for ever.",
-        "None: `hftnode gov list --all` shows the proposal.",
+        "A pool, token or venue on the route is out of use: by governance, or by your policy while an alert stands.",
+        "`hftnode gov list --all` shows the proposal, `hftnode alerts` the alert.",
     )
     TOKEN_REFUSED = (
         "token_refused",

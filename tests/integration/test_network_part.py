@@ -25,14 +25,14 @@ from node.config import AlertAction, Mode, RpcConfig
 from node.config_file import load_config
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
-from node.engine.network.part import NetworkPart
+from node.engine.network.part import MAX_STOPPED, NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.rpc import RpcError
 from node.errors import NodeError, SetupError
 from node.identity import write_identity
 from node.keyfile import Password
 from node.link import GossipHeard, NetworkPeer, PeerAsks
-from node.pipeline.events import Event, KillSwitchSet
+from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.records import AlertRaised, AnyRecord
 from node.sentry.__main__ import settings_of
 from protocol.codec import decode_direct, encode_direct, encode_envelope
@@ -249,6 +249,38 @@ async def test_a_confirmed_alert_does_what_the_operators_policy_says(
         assert record.kind == "sandwich_seen"
         assert isinstance(event, KillSwitchSet)
         assert event.on
+
+
+async def test_a_policy_stops_the_pool_that_an_alert_is_about_at_once_and_while_the_alert_stands(
+    world_anvil: Anvil, world: World, chain: Chain, tmp_path: Path
+) -> None:
+    node, _ = prepared(world_anvil, world, tmp_path)
+    async with opened(node) as part:
+        assert part is not None
+        part.terms = msgspec.structs.replace(part.terms, policies={"sandwich_seen": AlertAction.STOP_SUBJECT})
+        fed: list[Event] = []
+        part.feed = fed.append
+        await part.follow(head := await head_of(chain))
+        pool, by_id = bytes(range(1, 21)), bytes(range(1, 33))
+        for subject in (pool.rjust(32, b"\0"), by_id):
+            part.alerts.on_confirmed(alert(subject=subject, expiry=head.timestamp + 60), head)
+
+        def stopped() -> frozenset[bytes]:
+            event = fed[-1]
+            assert isinstance(event, NetworkRead)
+            return event.view.removed
+
+        assert len(fed) == 3, "it does not wait for the next block"
+        assert stopped() == {pool, by_id}
+        for seconds, expected in ((59, {pool, by_id}), (60, set())):
+            await part.follow(msgspec.structs.replace(head, timestamp=head.timestamp + seconds))
+            assert stopped() == expected
+
+        for number in range(MAX_STOPPED + 1):
+            name = number.to_bytes(32, "big")
+            part.alerts.on_confirmed(alert(subject=b"\x01" + name[1:], expiry=head.timestamp + 100 + number), head)
+        assert len(part._stopped) == MAX_STOPPED
+        assert b"\x01" + bytes(31) not in part._stopped, "the one that would have been free first"
 
 
 async def test_a_node_says_what_is_wrong_with_its_membership(world_anvil: Anvil, world: World, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from node.engine.network.exchange import Exchange
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
-from node.engine.network.registry import Registry
+from node.engine.network.registry import Registry, subject_name
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.trust import Trust
 from node.engine.network.watcher import Watcher
@@ -55,6 +55,7 @@ from protocol.units import (
     PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
+    UnixSeconds,
     Wei,
 )
 
@@ -62,6 +63,8 @@ JOURNAL: Final = "signed.journal"
 FINDER_PAID: Final = "finder_paid"
 TURNS_AHEAD: Final = 4
 RETRACTED_REMEMBERED: Final = 64
+MAX_STOPPED: Final = 4_096
+"""Pools and tokens stopped by policy; beyond it the one that would be free first is."""
 RETRY_SECONDS: Final = 0.5
 """Until a head that could not be read is read again, if no newer one comes before."""
 _LOG: Final = logging.getLogger("hftnode.engine.network")
@@ -130,6 +133,9 @@ class NetworkPart:
         self._is_live = False
         self._store: AntiSlashingStore | None = None
         self._latest: Header | None = None
+        self._view: NetworkView | None = None
+        self._stopped: dict[bytes, UnixSeconds] = {}
+        """What the operator's policy has stopped, and until when."""
         self._retracted: dict[Hash32, None] = {}
         self._news = asyncio.Event()
 
@@ -292,7 +298,8 @@ class NetworkPart:
         blocks = [BlockNumber(header.number + ahead) for ahead in range(1, TURNS_AHEAD + 1)]
         turns = {block: turn for block in blocks if (turn := registry.leader(block)) is not None}
         now = self._now_ms()
-        view = NetworkView(
+        self._stopped = {name: until for name, until in self._stopped.items() if until > header.timestamp}
+        self._view = view = NetworkView(
             account=self.keys.account,
             hot_key=self.keys.hot_key,
             pay_to=terms.safe,
@@ -308,7 +315,7 @@ class NetworkPart:
             relays=terms.relays,
             relays_usable=self.relays_usable(),
             executor_live=vault.is_live,
-            removed=registry.removed,
+            removed=registry.removed | self._stopped.keys(),
             removed_families=frozenset(terms.venues[one] for one in registry.removed if one in terms.venues),
         )
         self.feed(NetworkRead(view))
@@ -364,8 +371,19 @@ class NetworkPart:
         if action is AlertAction.NOTIFY:
             at = UnixNanoseconds(self._now_ms() * 1_000_000)
             self.tell(AlertRaised(kind=kind, detail=what, at=at))
+        elif action is AlertAction.STOP_SUBJECT:
+            self._stop(subject_name(alert.subject), alert.expiry)
         elif action is AlertAction.STOP_ALL:
             self.feed(KillSwitchSet(True, f"by policy: {what}"))
+
+    def _stop(self, name: bytes, until: UnixSeconds) -> None:
+        """Let nothing go through a pool or token any more: at once, not with the next block."""
+        self._stopped[name] = max(until, self._stopped.get(name, until))
+        while len(self._stopped) > MAX_STOPPED:
+            del self._stopped[min(self._stopped, key=self._stopped.__getitem__)]
+        if self._view is not None:
+            self._view = msgspec.structs.replace(self._view, removed=self._view.removed | self._stopped.keys())
+            self.feed(NetworkRead(self._view))
 
     def _hear_ourselves(self, envelope: Envelope) -> None:
         if self._store is not None:

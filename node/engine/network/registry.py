@@ -253,7 +253,7 @@ class Registry:
         subjects = list(self._subjects)
         are_removed = await self.ask([removed_query(self.contracts, subject) for subject in subjects], header)
         self.removed = frozenset(
-            _name_of(subject) for subject, is_gone in zip(subjects, are_removed, strict=True) if is_gone
+            subject_name(subject) for subject, is_gone in zip(subjects, are_removed, strict=True) if is_gone
         )
 
     def _begins_epoch(self, header: Header) -> bool:
@@ -328,7 +328,7 @@ def _executed_order(log: _LogJson) -> ExecutedOrder:
     )
 
 
-def _name_of(subject: Hash32) -> bytes:
+def subject_name(subject: Hash32) -> bytes:
     """What a subject names: an address, which stands padded on the left, or a pool by its id."""
     padding = HASH_BYTES - ADDRESS_BYTES
     return subject if any(subject[:padding]) else subject[padding:]
