@@ -9,8 +9,10 @@ sequence, payload. Beside it, in turn, with messages of the same size at the sam
   and recovers the signature, nothing more.
 
 CPU a delivery is that of all processes; on a machine that has other work it is steadier than the time. Then what one
-validation takes, and the way of a sealed order to its signed Accept between two hosts on loopback (both in this one
-process): sealed, sent on a direct stream, opened, its signature checked, answered by a signed Accept that is checked.
+validation takes, how much slower the hot path (`hotpath`: a V2 backrun from JSON to signed bundle) is while five nodes
+gossip on the same machine, and the way of a sealed order to its signed Accept between two hosts on loopback (both in
+this one process): sealed, sent on a direct stream, opened, its signature checked, answered by a signed Accept that is
+checked.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -45,6 +47,8 @@ from benchmarks.gossip_nodes import (
 )
 from benchmarks.gossip_orders import order_latencies
 from benchmarks.harness import Row, duration_row, percentile
+from benchmarks.hotpath import Bench, backruns_until
+from benchmarks.market_generator import generate
 from devnet.home import Home
 from node.sentry.host import hash_of_peer, system_milliseconds
 from protocol.gossip import Gossip
@@ -55,6 +59,8 @@ NAMES: Final = {"ours": "hftnode", "stock": "py-libp2p as it comes", "js": "js-l
 ROOT: Final = Path(__file__).parent.parent
 JS_PROGRAM: Final = Path(__file__).with_name("gossip_js.mjs")
 VALIDATIONS: Final = 2_000
+LOAD: Final = (5, 100)
+"""Nodes and messages a second in all, beside which the hot path is measured."""
 
 
 class Outcome(NamedTuple):
@@ -87,8 +93,13 @@ def command_of(job: Job, js: list[str]) -> list[str]:
     return [*js, json.dumps(told)]
 
 
-def measure(kind: str, nodes: int, rate: int, js: list[str]) -> Outcome:
-    """Run one set-up in processes of its own. Raises RuntimeError if a node does not join."""
+def measure(
+    kind: str, nodes: int, rate: int, js: list[str], beside: Callable[[float], None] = lambda _: None
+) -> Outcome:
+    """Run one set-up in processes of its own; `beside` is called while they gossip, with the time at which they end.
+
+    Raises RuntimeError if a node does not join.
+    """
     workers: list[Any] = []
     for number in range(nodes):
         command = command_of(Job(kind, number, nodes, rate), js)
@@ -103,6 +114,7 @@ def measure(kind: str, nodes: int, rate: int, js: list[str]) -> Outcome:
         for worker in workers:
             worker.stdin.write(f"{start}\n")
             worker.stdin.flush()
+        beside(start + SECONDS)
         told = [json.loads(worker.stdout.readline()) for worker in workers]
     finally:
         for worker in workers:
@@ -142,13 +154,30 @@ def validation_row() -> Row:
     return duration_row("validation of an envelope", "µs", samples)
 
 
+def hot_path_rows(js: list[str]) -> list[Row]:
+    """Measure the hot path without gossip, under it, and without it again."""
+    bench, (nodes, rate) = Bench(generate()), LOAD
+    without = backruns_until(bench, time.monotonic() + SECONDS)
+    under: list[float] = []
+    measure("ours", nodes, rate, js, lambda end: under.extend(backruns_until(bench, end)))
+    without += backruns_until(bench, time.monotonic() + SECONDS)
+    slower = percentile(under, 99) / percentile(without, 99)
+    name = f"hot path under gossip of {nodes} nodes, {rate}/s"
+    return [
+        duration_row("hot path without gossip", "µs", without),
+        duration_row(name, "µs", under, without, "without"),
+        Row("hot path: p99 under gossip over p99 without (aim 1.5)", "times", slower, slower),
+    ]
+
+
 def run() -> list[Row]:
-    """Measure every set-up, all three in turn, then validation and orders."""
+    """Measure every set-up, all three in turn, then validation, the hot path, and orders."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         js = laid_out(Home.from_environment(), Path(folder), JS_PROGRAM)
         for nodes, rate in SETUPS:
             rows += comparison(nodes, rate, {kind: measure(kind, nodes, rate, js) for kind in KINDS})
+        rows += hot_path_rows(js)
     rows.append(validation_row())
     rows.append(duration_row("sealed order to Accept", "ms", trio.run(order_latencies)))
     return rows

@@ -59,6 +59,7 @@ BACKRUNS: Final = 400
 IRRELEVANT: Final = 2_000
 STOCK: Final = 2_000
 """Swaps that are made before anything is measured: a node does not sign the traders' transactions."""
+UNTIL_STOCK: Final = 200
 SUSTAINED_PER_SECOND: Final = 1_000
 SUSTAINED_SECONDS: Final = 60
 BLOCK_SECONDS: Final = 12
@@ -75,13 +76,13 @@ def run() -> Sequence[Row]:
     thresholds = gc.get_threshold()
     try:
         packages, world = asyncio.run(hotpath_devnet.prepare())
-        return [*_measured(_Bench(generate())), *asyncio.run(hotpath_devnet.measure(packages, world))]
+        return [*_measured(Bench(generate())), *asyncio.run(hotpath_devnet.measure(packages, world))]
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
-def _measured(bench: _Bench) -> list[Row]:
+def _measured(bench: Bench) -> list[Row]:
     memory = _resident_megabytes()
     cycles = bench.state.market.index.cycles
     print(f"{len(bench.market.pools):,} pools, {len(cycles):,} cycles of 2 and 3 hops", file=sys.stderr)
@@ -94,7 +95,7 @@ def _measured(bench: _Bench) -> list[Row]:
     return [*rows, *_sustained(bench)]
 
 
-class _Bench:
+class Bench:
     """A pipeline that knows the market, and traders who swap on it."""
 
     def __init__(self, market: GeneratedMarket) -> None:
@@ -150,7 +151,7 @@ def _resident_megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _backruns(bench: _Bench, name: str, families: Sequence[PoolFamily]) -> list[Row]:
+def _backruns(bench: Bench, name: str, families: Sequence[PoolFamily]) -> list[Row]:
     timing = Timing()
     fruitless: Samples = []
     bodies = [bench.swap_json(families) for _ in range(STOCK)]
@@ -170,7 +171,20 @@ def _backruns(bench: _Bench, name: str, families: Sequence[PoolFamily]) -> list[
     return rows
 
 
-def _irrelevant(bench: _Bench) -> list[Row]:
+def backruns_until(bench: Bench, end: float) -> Samples:
+    """Return the seconds of V2 backruns, from JSON to signed bundle, one after the other until `end` (monotonic)."""
+    timing = Timing()
+    bodies = [bench.swap_json((PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2)) for _ in range(UNTIL_STOCK)]
+    with quiet_collector():
+        for raw in cycle(bodies):
+            if time.monotonic() >= end:
+                break
+            reset(bench.state)
+            backrun(bench.state, _SIGNER, raw, NOW, timing)
+    return timing.whole[WARM_UP:]
+
+
+def _irrelevant(bench: Bench) -> list[Row]:
     bodies = [bench.transfer_json() for _ in range(IRRELEVANT)]
     samples: Samples = []
     with quiet_collector():
@@ -196,7 +210,7 @@ class _Pauses:
             self.seconds.append((time.perf_counter_ns() - self._begun) * _SECONDS)
 
 
-def _sustained(bench: _Bench) -> list[Row]:
+def _sustained(bench: Bench) -> list[Row]:
     """1,000 pending transactions a second for a minute, a tenth of them swaps, a block every twelve seconds.
 
     A sample is the time from when a transaction was due until it was done with: waiting counts.
