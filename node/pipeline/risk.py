@@ -165,6 +165,8 @@ class RiskGate:
 
     def breaker_open(self, now: UnixNanoseconds) -> bool:
         """Whether too many executions have failed lately."""
+        longest = UnixNanoseconds(now + self._limits.breaker_pause_ns)
+        self._open_until = min(self._open_until, longest)  # it opened under a clock that was ahead
         return now < self._open_until
 
     def report(self, now: UnixNanoseconds, *, failed: bool) -> bool:
@@ -177,7 +179,12 @@ class RiskGate:
         return True
 
     def _turn_day(self, now: UnixNanoseconds) -> None:
+        """Begin a new day's use, but not the same day's twice: a clock that went ahead and back gives no limit anew.
+
+        One that was further ahead than a day has to wait for tomorrow at most.
+        """
         day = now // _NANOSECONDS_PER_DAY
-        if day != self._day:
+        if day > self._day:
             self._day, self._spent = day, 0
             self._turnover.clear()
+        self._day = min(self._day, day + 1)

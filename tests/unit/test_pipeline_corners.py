@@ -39,8 +39,8 @@ from node.pipeline.overlay import Overlay
 from node.pipeline.plans import FlashLender, FlashLoan, LenderKind, SwapStep
 from node.pipeline.pools import PoolFamily, quote_exact_in, quote_exact_out, swap_exact_in, swap_exact_out
 from node.pipeline.reasons import Reason
-from node.pipeline.risk import Approved, Question, Rejected, RiskGate
-from node.pipeline.settings import ProfitToken, RiskLimits
+from node.pipeline.risk import Approved, DayUse, Question, Rejected, RiskGate
+from node.pipeline.settings import NANOSECONDS_PER_SECOND, ProfitToken, RiskLimits
 from node.pipeline.sizing import best_amount, exact_amounts
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
@@ -305,6 +305,41 @@ def test_the_gate_holds_to_the_tokens_limits() -> None:
     assert gate.check(question(), NOW) == Approved()
     gate.reserve(ALICE, 10**18 + 1, Wei(1))
     assert gate.check(question(), NOW) == Rejected(Reason.TOKEN_LIMIT)
+
+
+DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+
+
+def at(days: int, more: int = 0) -> UnixNanoseconds:
+    return UnixNanoseconds(NOW + days * DAY_NS + more)
+
+
+def test_a_clock_that_goes_a_day_ahead_and_back_gives_no_limit_twice() -> None:
+    gate = RiskGate(RiskLimits(), (TOKEN,))
+    for days in (0, 1, 0, 1, 0):
+        gate.check(question(), at(days))
+        gate.reserve(ALICE, 1, Wei(5))
+    assert gate.used == DayUse(int(at(1)) // DAY_NS, Wei(20), {ALICE: 4})
+    gate.check(question(), at(2))
+    assert gate.used.spent == 0
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_stop_the_days_from_turning() -> None:
+    gate = RiskGate(RiskLimits(), (TOKEN,))
+    gate.resume(DayUse(int(at(365)) // DAY_NS, Wei(7), {}))
+    gate.check(question(), at(0))
+    assert gate.used == DayUse(int(at(1)) // DAY_NS, Wei(7), {})
+    gate.check(question(), at(2))
+    assert gate.used.spent == 0
+
+
+def test_a_breaker_that_opened_under_a_clock_that_was_ahead_closes_after_its_pause() -> None:
+    limits = RiskLimits(breaker_failures=0)
+    gate = RiskGate(limits, (TOKEN,))
+    assert gate.report(at(1), failed=True)
+    assert gate.breaker_open(at(0))
+    assert gate.breaker_open(at(0, limits.breaker_pause_ns - 1))
+    assert not gate.breaker_open(at(0, limits.breaker_pause_ns))
 
 
 # Simulations

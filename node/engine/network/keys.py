@@ -21,6 +21,7 @@ from protocol.units import (
     SignatureBytes,
     UnixMilliseconds,
     address_from_hex,
+    milliseconds_of,
     sequence_number,
 )
 
@@ -76,8 +77,8 @@ class NetworkKeys:
         self.slashable = SlashableSigner(self.domain, self.key, store)
 
     def envelope(self, payload: Payload) -> Envelope:
-        """Return a signed envelope that may travel for a minute; its number is higher than all before."""
-        self._last_ms = UnixMilliseconds(max(self._now_ms(), self._last_ms + 1))
+        """Return a signed envelope that may travel for a minute; its number is higher than all current ones before."""
+        self._last_ms = self._next_ms(self._now_ms())
         envelope = Envelope(
             operator=self.account,
             peer_id_hash=self._peer,
@@ -86,6 +87,13 @@ class NetworkKeys:
             payload=payload,
         )
         return signing.sign_envelope(self.domain, envelope, self.key)
+
+    def _next_ms(self, now: UnixMilliseconds) -> UnixMilliseconds:
+        """The next number's time; now, where the last was said under a clock that was ahead: it was current nowhere."""
+        latest = now + CLOCK_TOLERANCE_MS
+        if milliseconds_of(self.first_sequence) > latest:
+            self.first_sequence = sequence_number(now, self._boot_id)
+        return now if self._last_ms >= latest else UnixMilliseconds(max(now, self._last_ms + 1))
 
     def order(self, order: Order) -> SignatureBytes:
         """Return the signature of an order of ours."""
