@@ -60,7 +60,7 @@ class Spool:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._finish_renumbering()
-            self._segments = sorted(int(path.stem) for path in self._folder.glob("*.spool") if path.stem.isdecimal())
+            self._segments = self._segments_there()
             for first in self._segments:
                 self._next = max(self._next, first)
                 self._load(self._path(first))
@@ -174,11 +174,16 @@ class Spool:
         text = path.read_text(encoding="ascii", errors="replace")
         base = int(text) if text.isdecimal() else 0
         self._next = max(self._next, base + 1)
-        if self._renumbered(base).exists():
-            self._renumbered(base).rename(self._path(base + 1))
-        for segment in self._folder.glob("*.spool"):
-            if segment.stem.isdecimal() and int(segment.stem) <= base:
-                segment.unlink()
+        renumbered = self._renumbered(base)
+        is_begun = renumbered.exists()  # all other files are from before it, whatever their numbers
+        for segment in self._segments_there():
+            if is_begun or segment <= base:
+                self._path(segment).unlink()
+        if is_begun:  # last: as long as it has its own name, a death in between is taken up here
+            renumbered.rename(self._path(base + 1))
+
+    def _segments_there(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob("*.spool") if path.stem.isdecimal())
 
     def _renumbered(self, base: int) -> Path:
         return self._folder / f"{base + 1:020d}.renumbered"

@@ -199,6 +199,41 @@ def test_a_death_while_numbers_change_leaves_the_old_or_the_new_ones(
     assert told(opened(tmp_path)) == [(41, "0"), (42, "1"), (43, "2")]
 
 
+@pytest.mark.parametrize("desks", [1, 5, 6, 19, 20, 40])
+def test_of_several_files_that_are_renumbered_none_is_left(tmp_path: Path, desks: int) -> None:
+    spool = filled(tmp_path, 20, segment_bytes=200)
+    assert len(list(tmp_path.glob("*.spool"))) > KEPT_SEGMENTS
+    assert spool.greet(desks) == 20
+    expected = [(desks + 1 + place, str(place)) for place in range(20)]
+    assert told(spool) == told(opened(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("dies_at", range(8))
+def test_a_death_while_files_are_renumbered_loses_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    spool = filled(tmp_path, 20, segment_bytes=200)
+    done, steps = [0], [(Path, "unlink"), (Path, "rename"), (Path, "replace")]
+
+    def dying(step: Any) -> Any:
+        def call(*args: Any, **named: Any) -> Any:
+            if done[0] == dies_at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            done[0] += 1
+            return step(*args, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for owner, name in steps:
+            patch.setattr(owner, name, dying(getattr(owner, name)))
+        with pytest.raises(SpoolFailed, match="No space left"):
+            spool.greet(5)
+    again = opened(tmp_path)
+    assert again.greet(5) == (20 if dies_at == 0 else 0), "before the desk's number is there, all is as it was"
+    assert told(again) == told(opened(tmp_path)) == [(6 + place, str(place)) for place in range(20)]
+
+
 def test_numbers_that_are_missing_in_between_hide_nothing(tmp_path: Path) -> None:
     spool = filled(tmp_path, 1)
     spool.acknowledge(40)
