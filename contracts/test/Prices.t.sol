@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Change, ChangeKind, IVaultModule} from "../src/interfaces/IVaultModule.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {TickMath} from "@uniswap/v4-core/src/libraries/TickMath.sol";
+import {IConcentratedOracle} from "../src/interfaces/external/IConcentratedOracle.sol";
+import {IPriceFeed} from "../src/interfaces/external/IPriceFeed.sol";
+import {Change, ChangeKind, IVaultModule, Market} from "../src/interfaces/IVaultModule.sol";
+import {MarketPrice} from "../src/libraries/MarketPrice.sol";
 import {InventoryTest} from "./base/InventoryTest.sol";
 import {Plans} from "./base/Plans.sol";
 import {IPoolOracle} from "./base/Protocols.sol";
@@ -113,6 +118,21 @@ contract PricesTest is InventoryTest {
         _sellWeth(1 ether, plan);
     }
 
+    function test_a_mean_of_ticks_is_rounded_down(int256 passed) public {
+        passed = bound(passed, -1_000 * 30 minutes, -1);
+        int56[] memory cumulatives = new int56[](2);
+        cumulatives[1] = int56(passed);
+        address pool = makeAddr("pool");
+        vm.mockCall(pool, abi.encodeWithSelector(IConcentratedOracle.token0.selector), abi.encode(weth));
+        vm.mockCall(pool, abi.encodeWithSelector(IConcentratedOracle.token1.selector), abi.encode(usdc));
+        bytes memory answer = abi.encode(cumulatives, new uint160[](2));
+        vm.mockCall(pool, abi.encodeWithSelector(IPoolOracle.observe.selector), answer);
+        int256 tick = -int256(Math.ceilDiv(uint256(-passed), 30 minutes));
+        uint256 root = TickMath.getSqrtPriceAtTick(int24(tick));
+        (uint256 low,) = new PriceReader(new SettableFeed(8), pool).read(weth, usdc);
+        assertEq(low, root * root >> 96, "the price of the tick below the mean");
+    }
+
     function test_a_pool_of_other_tokens_is_refused() public {
         address other = _pool(weth, dai, 3000);
         _loosen(Change(ChangeKind.Pool, weth, uint160(other)));
@@ -163,5 +183,23 @@ contract PricesTest is InventoryTest {
         _buyWeth(1_000e6, _toWeth());
         (, turnover) = module.levelsOf(address(safe));
         assertApproxEqRel(turnover, 1 ether + _inWeth(1_000e6), 0.02e18, "turnover of both");
+    }
+}
+
+/// What the library reads from a feed that says 1 and a pool.
+contract PriceReader {
+    Market private market;
+
+    constructor(SettableFeed feed, address pool) {
+        feed.set(1e8, block.timestamp);
+        market.feed = IPriceFeed(address(feed));
+        market.decimals = 8;
+        market.maxAge = 1;
+        market.pool = IConcentratedOracle(pool);
+    }
+
+    function read(address token, address unit) external view returns (uint256 low, uint256 high) {
+        MarketPrice.Price memory price = MarketPrice.read(market, token, unit, 0, 2_000);
+        return (price.low, price.high);
     }
 }

@@ -67,9 +67,12 @@ library MarketPrice {
         uint32[] memory secondsAgos = new uint32[](2);
         secondsAgos[0] = TWAP_SECONDS;
         (int56[] memory cumulatives,) = pool.observe(secondsAgos);
-        // a mean of ticks is a tick
+        int56 passed = cumulatives[1] - cumulatives[0];
+        int56 period = int56(uint56(TWAP_SECONDS));
+        // a mean of ticks is a tick; rounded down, as OracleLibrary.consult of Uniswap V3's periphery does
         // forge-lint: disable-next-line(unsafe-typecast)
-        int24 tick = int24((cumulatives[1] - cumulatives[0]) / int56(uint56(TWAP_SECONDS)));
+        int24 tick = int24(passed / period);
+        if (passed < 0 && passed % period != 0) --tick;
         uint256 root = TickMath.getSqrtPriceAtTick(isToken0 ? tick : -tick);
         return Math.mulDiv(root, root, ONE);
     }
