@@ -23,7 +23,7 @@ from node.engine.relays import Relays
 from node.engine.signer import Signer, SigningRefused
 from node.engine.unsent import Unsent
 from node.pipeline import events
-from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, SimulateBundle, SimulatePending
+from node.pipeline.events import Effect, Event, ResyncLoans, ResyncPools, ScreenTokens, SimulateBundle, SimulatePending
 from node.pipeline.plans import BundlePlan
 from node.pipeline.ports import PendingSimulator, Simulator
 from node.pipeline.reasons import Reason
@@ -75,7 +75,7 @@ class EngineCore:
         """From an event's arrival to signed bytes, of the last bundles."""
         self.head = BlockNumber(0)
         """Of the last header seen: what is for it or an earlier one is late."""
-        self.resync: Callable[[ResyncPools | ResyncLoans], None] = lambda _: None
+        self.resync: Callable[[ResyncPools | ResyncLoans | ScreenTokens], None] = lambda _: None
         """The chain reader's, set where both are wired."""
         self.hand_over: Callable[[events.HandOver], None] = lambda _: None
         self.answer_order: Callable[[events.AnswerOrder], None] = lambda _: None
@@ -97,6 +97,7 @@ class EngineCore:
             events.RecordDrop: self._drop,
             events.ResyncPools: self._resync,
             events.ResyncLoans: self._resync,
+            events.ScreenTokens: self._resync,
             events.RaiseAlert: self._alert,
             events.HandOver: lambda effect, _: self.hand_over(effect),
             events.AnswerOrder: lambda effect, _: self.answer_order(effect),
@@ -292,7 +293,7 @@ class EngineCore:
         record = found_record(effect.opportunity)
         self.tell(OpportunityDropped(found=record, reason=effect.reason, at=self._now()))
 
-    def _resync(self, effect: ResyncPools | ResyncLoans, _: int) -> None:
+    def _resync(self, effect: ResyncPools | ResyncLoans | ScreenTokens, _: int) -> None:
         self.resync(effect)
 
     def _alert(self, effect: events.RaiseAlert, _: int) -> None:

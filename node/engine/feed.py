@@ -41,7 +41,7 @@ from node.engine.pool_reading import PoolReader, read_contracts
 from node.engine.subscription import Dial, dial_websocket
 from node.engine.token_screen import TokenScreen
 from node.engine.upkeep import Readers, Upkeep
-from node.pipeline.events import ResyncLoans, ResyncPools, TokenVerdict
+from node.pipeline.events import ResyncLoans, ResyncPools, ScreenTokens, TokenVerdict
 from node.pipeline.plans import LenderKind
 from protocol.units import Address, UnixNanoseconds
 
@@ -119,10 +119,12 @@ class ChainFeed:
             if head is not None and self.ready.is_set():
                 self._readers.memory.keep(head, self._upkeep.states_to_keep())
 
-    def resync(self, request: ResyncPools | ResyncLoans) -> None:
-        """Read pools or loans anew, soon. Never blocks; may be called from within `emit`."""
+    def resync(self, request: ResyncPools | ResyncLoans | ScreenTokens) -> None:
+        """Read pools or loans, or screen tokens, anew, soon. Never blocks; may be called from within `emit`."""
         if isinstance(request, ResyncLoans):
             self._upkeep.resync_loans(request.users)
+        elif isinstance(request, ScreenTokens):
+            self._upkeep.screen(request.tokens)
         else:
             self._upkeep.resync(request.pool_ids)
 

@@ -112,6 +112,11 @@ class Upkeep:
             self._are_loans_wanted |= not users
             self.look()
 
+    def screen(self, tokens: Sequence[Address]) -> None:
+        """Screen these tokens anew; the verdict that there is holds until then."""
+        self._unscreened.update(dict.fromkeys(token for token in tokens if token in self.verdicts))
+        self.look()
+
     def registered(self, pool_ids: Sequence[PoolId]) -> None:
         """Find out what these pools of the vault are."""
         self._registered.update(dict.fromkeys(pool_ids))

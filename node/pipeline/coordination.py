@@ -8,11 +8,14 @@ from node.pipeline import order_answers, orders_out
 from node.pipeline.bids import bid_for
 from node.pipeline.bundle import Costs, costs_of
 from node.pipeline.events import (
+    AlertKind,
     BundleSimulated,
     CancelBundle,
     Effect,
+    RaiseAlert,
     RecordDrop,
     RecordOpportunity,
+    ScreenTokens,
     SignAndSubmit,
     SimulateBundle,
 )
@@ -141,13 +144,32 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     if reason is None and not _profits_suffice(plan, event):
         reason = Reason.SIMULATION_DIFFERS
     if reason is None:
+        for execution in plan.executions:
+            find = state.outstanding[execution.opportunity.id].find
+            state.search.refusals.succeeded(find.route.edges, find.pools)
         answers = [answer for one in plan.opportunities for answer in order_answers.accepted(state, one.id)]
         return [*answers, SignAndSubmit(plan)]
     if len(plan.executions) > 1:
         # The finds go out alone as well, each after its own simulation.
         state.count(reason)
         return []
-    return take_off(state, plan.executions[0].opportunity.id, reason)
+    placed = state.outstanding[plan.executions[0].opportunity.id]
+    blamed = [] if reason is Reason.SIMULATION_UNAVAILABLE else _blame(state, placed, reason)
+    return [*take_off(state, placed.id, reason), *blamed]
+
+
+def _blame(state: PipelineState, placed: Placed, reason: Reason) -> list[Effect]:
+    """Leave alone for a while what fails on its own: not behind a victim, which may fail, nor as another's order."""
+    find, opportunity = placed.find, placed.find.opportunity
+    if opportunity.victims or opportunity.behind or opportunity.order is not None or find.borrower is not None:
+        return []
+    blame = state.search.refusals.refused(find.route.edges)
+    specs, outs = state.market.specs, state.search.refusals.pools
+    effects: list[Effect] = [
+        RaiseAlert(AlertKind.POOL_SUSPENDED, f"0x{specs[pool].id.hex()}: {reason.value}, out up to block {outs[pool]}")
+        for pool in blame.pools
+    ]
+    return [*effects, ScreenTokens(blame.tokens, reason.value)] if blame.tokens else effects
 
 
 def take_off(state: PipelineState, opportunity_id: Hash32, reason: Reason) -> list[Effect]:
@@ -203,6 +225,7 @@ def question(state: PipelineState, find: Find, bid: Bid, costs: Costs, leaving: 
         head_age_ns=0 if head is None else state.now - head.now,
         in_flight=len(state.schedule) - leaving,
         quarantined=quarantined,
+        suspended=not trusted and any(state.market.is_suspended(pool) for pool in pools),
         trusted=trusted,
         taken_out=is_taken_out(state, find.opportunity),
     )

@@ -400,6 +400,13 @@ class ResyncLoans(msgspec.Struct, frozen=True, gc=False, tag=True):
     why: str
 
 
+class ScreenTokens(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """To the chain reader: screen these tokens anew; the verdicts come as `TokenScreened`."""
+
+    tokens: tuple[Address, ...]
+    why: str
+
+
 class HandOver(msgspec.Struct, frozen=True, gc=False, tag=True):
     """To the network: sign this order, seal it with its route to its leader, and ask."""
 
@@ -437,6 +444,7 @@ class AlertKind(StrEnum):
     REORG_TOO_DEEP = "reorg_too_deep"
     PARENT_UNKNOWN = "parent_unknown"
     POOL_QUARANTINED = "pool_quarantined"
+    POOL_SUSPENDED = "pool_suspended"
     BREAKER_OPENED = "breaker_opened"
     KILL_SWITCH = "kill_switch"
     TREASURY_LOW = "treasury_low"
@@ -462,6 +470,7 @@ Effect: TypeAlias = (
     | RecordDrop
     | ResyncPools
     | ResyncLoans
+    | ScreenTokens
     | HandOver
     | AnswerOrder
     | RaiseAlert

@@ -85,6 +85,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     state.market.reindex()
     _begin_block(state, event)
     effects += order_answers.begin_block(state, event.number)
+    state.count(Reason.CYCLE_REFUSED, state.search.refusals.take_passed_over())
     effects += _cap_alert(state)
     effects += victims.begin_block(state)
     target = BlockNumber(event.number + 1)
@@ -146,13 +147,9 @@ def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
 
 
 def bundle_simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
-    """Send, or drop with a reason. For the breaker only what has no victim counts: a victim may fail on its own."""
+    """Send, or drop with a reason. Nothing of it counts for the breaker: what a simulation refuses costs nothing."""
     state.now = event.now
-    plan = state.waiting.get(event.plan_id)
-    effects = coordination.simulated(state, event)
-    if plan is not None and not plan.victims and event.failure is not Reason.SIMULATION_UNAVAILABLE:
-        effects += _report(state, failed=event.failure is not None)
-    return effects
+    return coordination.simulated(state, event)
 
 
 def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effect]:
@@ -167,6 +164,7 @@ def execution_landed(state: PipelineState, event: ExecutionLanded) -> list[Effec
         state.search.gas.learn(opportunity.loan.lender.kind, families, event.gas_used)
     if placed.teaches:
         state.bids.won(opportunity.kind, placed.find.surplus, placed.bid.share_bucket)
+    state.search.refusals.succeeded(placed.find.route.edges, placed.find.pools)
     coordination.settle(state, placed, event.spent_wei, landed=True)
     return _report(state, failed=False)
 
@@ -313,6 +311,7 @@ def _begin_block(state: PipelineState, head: BlockArrived) -> None:
     tokens = [token.address for token in state.settings.profit_tokens]
     state.lenders.refresh(tokens)
     state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
+    state.search.refusals.begin_block(BlockNumber(head.number + 1))
     state.schedule.start(BlockNumber(head.number + 1), base_fee)
     state.waiting.clear()
     orders_out.begin_block(state)
@@ -328,5 +327,5 @@ def _cap_alert(state: PipelineState) -> list[Effect]:
 
 def _report(state: PipelineState, *, failed: bool) -> list[Effect]:
     if state.gate.report(state.now, failed=failed):
-        return [RaiseAlert(AlertKind.BREAKER_OPENED, "too many of the last executions failed")]
+        return [RaiseAlert(AlertKind.BREAKER_OPENED, "too many of the last executions reverted")]
     return []

@@ -66,6 +66,7 @@ class Market:
         self._number_of: dict[PoolId, int] = {}
         self._token_number: dict[Address, int] = {}
         self._quarantined: dict[int, str] = {}
+        self._suspended: set[int] = set()
         self._trusted: dict[Address, bool] = {}
         self._removed: frozenset[bytes] = frozenset()
         self._removed_families: frozenset[PoolFamily] = frozenset()
@@ -92,6 +93,10 @@ class Market:
     def is_quarantined(self, pool: int) -> bool:
         """Whether its state is not to be trusted."""
         return pool in self._quarantined
+
+    def is_suspended(self, pool: int) -> bool:
+        """Whether simulations refused what goes through it."""
+        return pool in self._suspended
 
     def state_of(self, pool_id: PoolId) -> PoolState | None:
         """A pool's state after the head; None if we do not know it."""
@@ -157,7 +162,7 @@ class Market:
         """Write the pool's rows anew from its confirmed state and what is trusted."""
         state = self.states[pool]
         is_known = state is not None and pool not in self._quarantined
-        self._eligible[pool] = is_known and self._may_trade[pool]
+        self._eligible[pool] = is_known and self._may_trade[pool] and pool not in self._suspended
         if state is None or not self._eligible[pool]:
             self.clear_rows(pool)
         else:
@@ -192,6 +197,17 @@ class Market:
     def release(self, pool: int) -> None:
         """End a quarantine, if there is one."""
         if self._quarantined.pop(pool, None) is not None:
+            self.refresh(pool)
+
+    def suspend(self, pool: int) -> None:
+        """Take the pool out of all cycles, whatever is read of it, until `resume`."""
+        self._suspended.add(pool)
+        self.refresh(pool)
+
+    def resume(self, pool: int) -> None:
+        """End that, if it is so."""
+        if pool in self._suspended:
+            self._suspended.discard(pool)
             self.refresh(pool)
 
     def trust(self, token: Address, trusted: bool) -> None:

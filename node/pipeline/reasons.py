@@ -127,6 +127,12 @@ class Reason(StrEnum):
         "No configured lender has enough of the token, or can lend while its own pool is on the route.",
         "Configure another flash lender for the token.",
     )
+    CYCLE_REFUSED = (
+        "cycle_refused",
+        Stage.DETECTION,
+        "A simulation refused this cycle, behind nothing; it is left alone for some blocks, for longer each time.",
+        "See the alerts: a token or pool behaves unlike its maths.",
+    )
     KILL_SWITCH = (
         "kill_switch",
         Stage.RISK,
@@ -136,7 +142,7 @@ class Reason(StrEnum):
     BREAKER_OPEN = (
         "breaker_open",
         Stage.RISK,
-        "Too many of the last executions failed; the breaker is open until its time has passed.",
+        "Too many of the last executions reverted; the breaker is open until its time has passed.",
         "Read the reasons of the failures before raising the limit.",
     )
     HEAD_STALE = (
@@ -156,6 +162,12 @@ class Reason(StrEnum):
         Stage.RISK,
         "A pool on the route disagreed with the chain and is quarantined.",
         "See the audit's alert; a resync ends the quarantine.",
+    )
+    POOL_SUSPENDED = (
+        "pool_suspended",
+        Stage.RISK,
+        "Simulations refused what goes through a pool on the route; it is out for some blocks.",
+        "See the alert.",
     )
     TAKEN_OUT_OF_USE = (
         "taken_out_of_use",

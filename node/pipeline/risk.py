@@ -69,6 +69,8 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     trusted: bool
     taken_out: bool = False
     """By governance, whatever else is true of it."""
+    suspended: bool = False
+    """A pool, because simulations refused what goes through it."""
 
 
 class RiskGate:
@@ -105,6 +107,8 @@ class RiskGate:
             reason = Reason.TAKEN_OUT_OF_USE
         elif question.quarantined:
             reason = Reason.POOL_QUARANTINED
+        elif question.suspended:
+            reason = Reason.POOL_SUSPENDED
         elif not question.trusted:
             reason = Reason.TOKEN_REFUSED
         else:

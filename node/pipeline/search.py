@@ -28,6 +28,7 @@ from node.pipeline.overlay import Overlay
 from node.pipeline.plans import FlashLoan, SwapStep
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
+from node.pipeline.refusals import Refusals
 from node.pipeline.settings import Bounds, ProfitToken
 from node.pipeline.sizing import Leg, best_amount, exact_amounts
 from protocol.units import BASIS_POINTS_ONE, Gas, Wei
@@ -75,6 +76,7 @@ class Search:
         self.gas = GasModel()
         self.prices: list[ReferencePrice | None] = [None] * len(tokens)
         self.base_fee = Wei(0)
+        self.refusals = Refusals(market, [token.address for token in tokens])
         self._market, self._tokens, self._bounds = market, tokens, bounds
         self._rows: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
         self._leg_gas: Floats = np.zeros(0, np.float64)
@@ -105,14 +107,14 @@ class Search:
         count = screen_edges(
             numbers, index.offsets, index.by_edge, market.rows, *ticks, self._rows, self._costs, places, found
         )
-        return _candidates(found, min(count, self._bounds.exact_finalists)) if count else []
+        return self._allowed(found, count, self._bounds.exact_finalists) if count else []
 
     def everywhere(self) -> list[Candidate]:
         """The best cycles of the whole market, at the rows as they are; best first."""
         market, (places, found) = self._market, self._many
         index, ticks = market.index, market.ticks.arrays
         count = screen_all(index.cycles, market.rows, *ticks, self._rows, self._costs, places, found)
-        return _candidates(found, count)
+        return self._allowed(found, count, count)
 
     def exact(self, candidates: Sequence[Candidate], overlay: Overlay) -> Route | Reason:
         """The best of the candidates in exact integers, or why there is none. Candidates come best first.
@@ -158,6 +160,12 @@ class Search:
                 )
             )
         return tuple(steps)
+
+    def _allowed(self, found: Floats, count: int, most: int) -> list[Candidate]:
+        """The best so many of those that simulations did not refuse."""
+        if not self.refusals:
+            return _candidates(found, min(count, most))
+        return [one for one in _candidates(found, count) if not self.refusals.passes_over(one.edges)][:most]
 
     def _gas_of_legs(self) -> Floats:
         market, known = self._market, len(self._leg_gas)

@@ -55,7 +55,7 @@ class RiskLimits(msgspec.Struct, frozen=True):
     breaker_window: int = 20
     """Of the last so many executions that reached a verdict …"""
     breaker_failures: int = 10
-    """… at most so many may have reverted or been refused by the simulation; one more opens the breaker."""
+    """… at most so many may have reverted on the chain; one more opens the breaker."""
     breaker_pause_ns: int = 60 * NANOSECONDS_PER_SECOND
     """How long an open breaker stays open."""
     treasury_warning: Wei = Wei(10**17)

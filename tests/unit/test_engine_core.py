@@ -30,6 +30,7 @@ from node.pipeline.events import (
     RecordOpportunity,
     ResyncLoans,
     ResyncPools,
+    ScreenTokens,
     SignAndSubmit,
     SimulateBundle,
     SimulatePending,
@@ -49,7 +50,7 @@ from node.records import (
     RelayAnswered,
 )
 from protocol.ethereum.keys import SigningKey
-from protocol.units import BlockNumber, ChainId, Gas, Hash32, UnixNanoseconds, Wei
+from protocol.units import Address, BlockNumber, ChainId, Gas, Hash32, UnixNanoseconds, Wei
 from tests.fake_chain_node import FakeNode, endpoints_to
 from tests.node_factories import approved
 from tests.pipeline_scene import pipeline, seen, small_market, swap_of
@@ -310,15 +311,17 @@ async def test_a_withdrawal_goes_to_the_relays(scene: Scene) -> None:
 
 
 async def test_finds_drops_alerts_and_resyncs_go_where_they_belong(scene: Scene) -> None:
-    wanted: list[ResyncPools | ResyncLoans] = []
+    wanted: list[ResyncPools | ResyncLoans | ScreenTokens] = []
     scene.core.resync = wanted.append
     find, resync = opportunity(11), ResyncPools((b"\1",), "doubt")
+    screening = ScreenTokens((Address(b"\2" * 20),), "refused")
     scene.does(
         RecordOpportunity(find), RecordDrop(find, Reason.BLOCK_LIMIT), RaiseAlert(AlertKind.TREASURY_LOW, "low"), resync
     )
+    scene.does(screening)
     assert [type(record) for record in scene.records] == [OpportunityFound, OpportunityDropped, AlertRaised]
     assert scene.core.opportunities == {"cyclic_arbitrage": 1}
-    assert wanted == [resync]
+    assert wanted == [resync, screening]
 
 
 async def test_before_the_reader_is_wired_a_resync_is_nobodys(scene: Scene) -> None:
