@@ -13,6 +13,8 @@ DevnetError                what went wrong and what to do, in one sentence each;
 
 from __future__ import annotations
 
+from governance.log_ranges import CallRefused
+
 
 class DevnetError(Exception):
     """What went wrong and what the user can do about it."""
@@ -50,7 +52,7 @@ class AnswerTooLarge(DevnetError):
     """A JSON-RPC server's answer is over the client's bound: ask for less."""
 
 
-class RpcError(DevnetError):
+class RpcError(DevnetError, CallRefused):
     """A JSON-RPC server answered with an error object."""
 
     def __init__(self, method: str, code: int, message: str, data: object = None) -> None:

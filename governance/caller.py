@@ -6,11 +6,12 @@ brings its own client. Quantities are wei, gas and blocks; addresses and hashes 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from governance.deploy_errors import CallReverted
+from governance.log_ranges import by_range
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
@@ -160,10 +161,9 @@ class JsonRpcCaller:
         return _bytes(await self._reverting("eth_call", request, "latest"))
 
     async def events(self, contract: Address, since: BlockNumber) -> Sequence[Event]:
-        """Ask the node; one that bounds the range of blocks raises its own error."""
-        wanted = {"address": address_to_hex(contract), "fromBlock": hex(since), "toBlock": "latest"}
-        found = await self._rpc.call("eth_getLogs", wanted)
-        return [Event(tuple(Hash32(_bytes(topic)) for topic in log["topics"]), _bytes(log["data"])) for log in found]
+        """Ask the node, in ranges that it gives."""
+        last = BlockNumber(_number(await self._rpc.call("eth_blockNumber")))
+        return await events_by_range(self._rpc, {"address": address_to_hex(contract)}, since, last)
 
     async def estimate(self, draft: Draft) -> Gas:
         """Ask the node."""
@@ -221,6 +221,20 @@ class JsonRpcCaller:
             if any(word in str(error).lower() for word in _WORDS_OF_A_REVERT):
                 raise CallReverted from error
             raise
+
+
+async def events_by_range(rpc: Rpc, wanted: Mapping[str, Any], first: BlockNumber, last: BlockNumber) -> list[Event]:
+    """Return what was told from `first` to `last`, in order; `wanted`: address, topics."""
+
+    async def ask(start: BlockNumber, end: BlockNumber) -> list[Any]:
+        logs: list[Any] = await rpc.call("eth_getLogs", {**wanted, "fromBlock": hex(start), "toBlock": hex(end)})
+        return logs
+
+    return [
+        Event(tuple(Hash32(_bytes(topic)) for topic in log["topics"]), _bytes(log["data"]))
+        async for _, logs in by_range(ask, first, last)
+        for log in logs
+    ]
 
 
 def _number(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from governance.caller import Event, Rpc
+from governance.caller import Event, Rpc, events_by_range
 from governance.network import NetworkContracts, Query
 from protocol.errors import ProtocolError
 from protocol.ethereum.abi import decode, encode_call
@@ -106,15 +106,11 @@ class Reader:
         """Return what a contract has told since the network stands, filtered by topics (None: any), in order."""
         wanted = {
             "address": address_to_hex(contract),
-            "fromBlock": hex(self.network.since if since is None else since),
-            "toBlock": self.block,
             "topics": [None if topic is None else "0x" + topic.hex() for topic in topics],
         }
-        found = await self.rpc.call("eth_getLogs", wanted)
-        return [
-            Event(tuple(Hash32(bytes.fromhex(topic[2:])) for topic in log["topics"]), bytes.fromhex(log["data"][2:]))
-            for log in found
-        ]
+        last = await self.rpc.call("eth_blockNumber") if self.block == "latest" else self.block
+        first = self.network.since if since is None else since
+        return await events_by_range(self.rpc, wanted, first, BlockNumber(int(last, 16)))
 
     async def _call(self, contract: Address, data: bytes) -> bytes:
         request = {"to": address_to_hex(contract), "data": "0x" + data.hex()}

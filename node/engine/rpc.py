@@ -20,6 +20,7 @@ import aiohttp
 import msgspec
 import orjson
 
+from governance.log_ranges import CallRefused
 from node.clock import Clock, within
 from node.engine.rpc_types import decoder
 from node.errors import NodeError
@@ -53,7 +54,7 @@ class RpcGarbage(RpcError):
     """An answer that is not what the method answers."""
 
 
-class RpcRefused(RpcError):
+class RpcRefused(RpcError, CallRefused):
     """The node said no. `data`: what came with it, for a revert often its bytes in hex."""
 
     def __init__(self, where: str, method: str, code: int, message: str, data: Any = None) -> None:

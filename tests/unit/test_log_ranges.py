@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from governance.reading import DeployedNetwork, Reader
 from node.engine.endpoints import Endpoints
 from node.engine.log_ranges import logs_by_range
 from node.engine.multicall import Multicall
@@ -14,9 +15,9 @@ from node.engine.network.registry import Registry
 from node.engine.network.wiring import contracts_of
 from node.engine.rpc import RpcRefused, RpcUnreachable
 from protocol.ethereum.keccak import keccak256
-from protocol.units import Address, BlockNumber
+from protocol.units import Address, BlockNumber, ChainId
 from tests.config_factories import network_in
-from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, unplugged
+from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, rpc_to, unplugged
 from tests.unit.test_engine_simulator import header
 
 CONTRACTS = contracts_of(network_in(Path()))
@@ -88,3 +89,17 @@ async def test_the_registry_is_read_from_a_node_that_bounds_ranges() -> None:
     assert [int(log.block_number) for log in logs] == list(range(1_000, 30_001, 1_000))
     assert hosted.given[0].start == 100
     assert hosted.given[-1].stop == 30_001
+
+
+async def test_what_commands_read_of_a_contract_is_read_from_a_node_that_bounds_ranges() -> None:
+    hosted = Bounded(2_000)
+    hosted.node.methods["eth_blockNumber"] = lambda: hex(30_000)
+    network = DeployedNetwork(chain_id=ChainId(1), since=BlockNumber(100), contracts=CONTRACTS)
+    reader = Reader(rpc_to(hosted.node), network)
+
+    told = await reader.events(CONTRACTS.staking)
+    assert [int.from_bytes(event.topics[2], "big") for event in told] == list(range(1_000, 30_001, 1_000))
+    older = await Reader(rpc_to(hosted.node), network, hex(5_000)).events(CONTRACTS.staking, since=BlockNumber(1_500))
+    assert [int.from_bytes(event.topics[2], "big") for event in older] == [2_000, 3_000, 4_000, 5_000]
+    with pytest.raises(RpcRefused, match="up to a 0 block range"):
+        await Reader(rpc_to(Bounded(0).node), network, hex(5_000)).events(CONTRACTS.staking)

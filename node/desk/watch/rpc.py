@@ -1,6 +1,7 @@
 """The desk's own way to the chain: single JSON-RPC calls over HTTP, with a deadline and a cap; reads only.
 
 WatchFailed (NodeError)     the node of the chain did not answer, or not so; says which by its public name
+└── WatchRefused            it answered with an error
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import aiohttp
 import msgspec
 import orjson
 
+from governance.log_ranges import CallRefused
 from node.errors import NodeError
 
 CALL_SECONDS: Final = 5.0
@@ -21,6 +23,10 @@ _MESSAGE_CHARACTERS: Final = 200
 
 class WatchFailed(NodeError):
     """The node of the chain did not answer, or not so."""
+
+
+class WatchRefused(WatchFailed, CallRefused):
+    """The node of the chain answered with an error."""
 
 
 class _Answer(msgspec.Struct):
@@ -58,5 +64,5 @@ class WatchRpc:
             # Only the kind: the texts of some of these quote the URL, which may hold a key.
             raise WatchFailed(f"{self.name}: {method}: {type(error).__name__}") from None
         if answer.error is not None:
-            raise WatchFailed(f"{self.name}: {method}: refused: {str(answer.error)[:_MESSAGE_CHARACTERS]}")
+            raise WatchRefused(f"{self.name}: {method}: refused: {str(answer.error)[:_MESSAGE_CHARACTERS]}")
         return answer.result
