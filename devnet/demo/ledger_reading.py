@@ -107,6 +107,16 @@ def pools_sent(path: Path, first_block: int) -> list[tuple[int, tuple[bytes, ...
         raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
 
 
+def accepted_for(path: Path, finder: bytes) -> list[int]:
+    """Read the blocks for which a leader accepted orders of a finder, one an order. Raises `LedgerUnreadable`."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            wanted = "SELECT target_block FROM orders WHERE role = 'leader' AND answer = 'accept' AND peer = ?"
+            return [block for (block,) in ledger.execute(wanted, (finder,))]
+    except sqlite3.Error as error:
+        raise LedgerUnreadable(f"{path} cannot be read as a ledger: {error}") from error
+
+
 def _summary(ledger: sqlite3.Connection, blocks: tuple[int, int]) -> LedgerSummary:
     profit: defaultdict[str, int] = defaultdict(int)
     summary = LedgerSummary()

@@ -1,4 +1,6 @@
-"""slashing: two signatures that contradict each other cost stake, whoever shows them; nothing else does."""
+"""slashing: two signatures that contradict each other cost stake: nodes find them by themselves, whoever else shows
+them is heard as well; nothing else costs anything.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ from typing import Any, Final
 
 from devnet.accounts import Account
 from devnet.scenarios.cast import ANYBODY, ballot, close_voting, enforce, propose, shuffled, veterans
+from devnet.scenarios.nodes import builders_endowment
 from devnet.scenarios.stage import Stage
+from devnet.scenarios.watchful_nodes import offence_among_nodes
 from governance.actions import Action, Vote, complete_unstake, request_unstake
 from governance.amounts import HFT
 from governance.deploy_plan import COURT
@@ -25,9 +29,12 @@ _REPORT: Final = "report((uint8,address,bytes,bytes,bytes,bytes))"
 
 
 async def play(stage: Stage) -> None:
-    """Tell of an offender, of an innocent, and of a slash that governance gives back."""
+    """Let nodes find an offender out; then tell of another, of an innocent, and of a slash that is given back."""
+    await stage.rpc.batch(builders_endowment())
+    await stage.begin()
     offender, innocent, pardoned, *jury = shuffled(stage, veterans(stage))
-    stage.tell(f"act 1: {offender.owner.name} accepts two orders for one leg of one block")
+    await offence_among_nodes(stage, innocent, jury[0], jury[1])
+    stage.tell(f"act 4: {offender.owner.name} accepts two orders for one leg of one block")
     proof = await _double_accept(stage, offender.hot_key, offender.owner)
     before = await _stake(stage, offender.owner)
     await stage.act(ANYBODY, _report(stage, proof))
@@ -37,10 +44,10 @@ async def play(stage: Stage) -> None:
     again = await _double_accept(stage, offender.hot_key, offender.owner, at=proof.statement_a.block_number)
     await stage.refused(ANYBODY, _report(stage, again), "AlreadyReported")
 
-    stage.tell(f"act 2: nobody has anything against {innocent.owner.name}")
+    stage.tell(f"act 5: nobody has anything against {innocent.owner.name}")
     await _innocent(stage, innocent.hot_key, innocent.owner, offender.hot_key)
 
-    stage.tell(f"act 3: {offender.owner.name} wants to leave before it is found to contradict itself")
+    stage.tell(f"act 6: {offender.owner.name} wants to leave before it is found to contradict itself")
     leaving = await _stake(stage, offender.owner)
     free = await stage.reader.ask(operator_query(stage.contracts, address_from_hex(offender.owner.address)))
     await stage.mine_to(free.locked_through + 1)
@@ -51,7 +58,7 @@ async def play(stage: Stage) -> None:
     taken = leaving - record.leaving
     stage.expect(taken == leaving * 500 // 10_000, f"what is leaving is slashed: a twentieth, {HFT.shown(taken)}")
 
-    stage.tell(f"act 4: governance gives {pardoned.owner.name} back what a fault of its software cost")
+    stage.tell(f"act 7: governance gives {pardoned.owner.name} back what a fault of its software cost")
     pardonable = await _double_accept(stage, pardoned.hot_key, pardoned.owner)
     had = await _stake(stage, pardoned.owner)
     await stage.act(ANYBODY, _report(stage, pardonable))
@@ -62,7 +69,7 @@ async def play(stage: Stage) -> None:
     await enforce(stage, proposal)
     stage.expect(await _stake(stage, pardoned.owner) == had, "its stake is what it was")
 
-    stage.tell("act 5: twelve days later the escrow ends; nine days more, and the offender has left")
+    stage.tell("act 8: twelve days later the escrow ends; nine days more, and the offender has left")
     await stage.mine(ESCROW_SECONDS)
     await _settled(stage, proof)
     await _settled(stage, contradiction)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from itertools import repeat
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeAlias
 
 import aiohttp
 import orjson
@@ -26,7 +26,7 @@ from node.engine.bundle_wire import SIGNATURE_HEADER, bundle_body, cancel_body, 
 from node.engine.signer import SignedBundle
 from node.records import RelayAnswered
 from protocol.ethereum.keys import SigningKey
-from protocol.units import Hash32
+from protocol.units import BlockNumber, Hash32
 
 ANSWER_SECONDS: Final = 2.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -34,6 +34,7 @@ CONNECTIONS_PER_RELAY: Final = 32
 REMEMBERED_ANSWERS: Final = 12
 ENOUGH_ANSWERS: Final = 6
 """A relay that took nothing of so many is of no use to us."""
+LATE_SECONDS: Final = 1.0
 OVERTAKEN: Final = "not sent: overtaken"
 _ERROR_CHARACTERS: Final = 300
 
@@ -60,6 +61,14 @@ class _Line:
         self.last = self.waiting = 0
 
 
+class _Answered(NamedTuple):
+    """What a relay said to a bundle for a block, and when (on the node's clock)."""
+
+    was_taken: bool
+    target_block: BlockNumber
+    at: float
+
+
 class Relays:
     """See the module."""
 
@@ -72,7 +81,7 @@ class Relays:
     ) -> None:
         self.states: dict[str, str] = {relay.name: "not asked yet" for relay in relays}
         """By name: `ok`, or what was wrong at the last request."""
-        self._lately: dict[str, deque[bool]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
+        self._lately: dict[str, deque[_Answered]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
         self._relays, self._clock, self._turns = tuple(relays), clock, turns
         self._seconds = answer_seconds
         self._in_turn = asyncio.Lock()
@@ -96,9 +105,20 @@ class Relays:
 
         None where the last that each was asked was refused by all of them: one may dislike a bundle, not every one.
         """
-        if all(answers and not answers[-1] for answers in self._lately.values()):
+        lately = [[answer.was_taken for answer in answers] for answers in self._lately.values()]
+        if all(answers and not answers[-1] for answers in lately):
             return 0
-        return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in self._lately.values())
+        return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in lately)
+
+    def block_came(self, block: BlockNumber) -> None:
+        """Forget who refused bundles for a block shortly before it came: these were late, which is no relay's fault."""
+        if self._turns is not None:
+            return
+        late_from = self._clock.monotonic() - LATE_SECONDS
+        for answers in self._lately.values():
+            kept = [one for one in answers if one.was_taken or one.target_block != block or one.at < late_from]
+            answers.clear()
+            answers.extend(kept)
 
     async def warm(self, identity: SigningKey) -> None:
         """Open a connection to each relay before the first bundle needs it, by withdrawing what was never sent."""
@@ -113,7 +133,8 @@ class Relays:
         answers = await self._ask_all(body, identity, bundle.hash, plan.replaces, judge)
         for answer in answers:  # of bundles alone: who takes nothing of ours still lets us withdraw
             if answer.error != OVERTAKEN:
-                self._lately[answer.relay].append(not answer.error)
+                told = _Answered(not answer.error, plan.target_block, self._clock.monotonic())
+                self._lately[answer.relay].append(told)
         return answers
 
     async def cancel(self, replaces: Hash32, identity: SigningKey) -> list[RelayAnswered]:

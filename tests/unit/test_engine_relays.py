@@ -14,9 +14,9 @@ from devnet.relay.flashbots_signature import verify_body
 from node.clock import SystemClock
 from node.config import RelayConfig
 from node.engine.bundle_wire import SIGNATURE_HEADER, replacement_uuid
-from node.engine.relays import ANSWER_SECONDS, ENOUGH_ANSWERS, MAX_ANSWER_BYTES, Relays
+from node.engine.relays import ANSWER_SECONDS, ENOUGH_ANSWERS, LATE_SECONDS, MAX_ANSWER_BYTES, Relays
 from node.engine.signer import SignedBundle
-from protocol.units import Hash32
+from protocol.units import BlockNumber, Hash32
 from tests.manual_clock import ManualClock
 from tests.vault_stand_in import signed, signer
 
@@ -294,3 +294,22 @@ async def test_one_relay_that_refuses_some_bundles_stays_usable_and_one_that_ref
             assert relays.usable == 2, f"after {sent} bundles"
             await relays.send(bundle, IDENTITY)
         assert relays.usable == 1
+
+
+async def test_a_bundle_that_came_too_late_is_no_relays_refusal(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    relay, port = served
+    clock, target = ManualClock(), bundle.plan.target_block
+    async with Relays(configured(port, "swift", "steady"), clock) as relays:
+        relay.answer = {"error": {"message": "block param is not in the future"}}
+        await relays.send(bundle, IDENTITY)
+        relays.block_came(BlockNumber(target - 1))
+        assert relays.usable == 0, "a block before it says nothing"
+        relays.block_came(target)
+        assert relays.usable == 2, "it was refused just before its block came"
+
+        await relays.send(bundle, IDENTITY)
+        await clock.advance(2 * LATE_SECONDS)
+        relays.block_came(target)
+        assert relays.usable == 0, "it was refused long before its block came"

@@ -6,12 +6,15 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from governance.network import NetworkContracts
+from node.engine.network import watcher as watcher_module
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.watcher import MAX_PAUSE, MAX_REPORTS, Promised, Watcher
-from protocol.kinds import OpportunityKind
-from protocol.signing import sign_accept
+from protocol.kinds import OpportunityKind, Verdict
+from protocol.messages import Envelope
+from protocol.signing import sign_accept, sign_attestation
 from protocol.units import (
     Address,
     BlockNumber,
@@ -22,11 +25,13 @@ from protocol.units import (
     UnixMilliseconds,
     UnixSeconds,
     Wei,
+    address_from_hex,
 )
 from tests import protocol_factories as make
 from tests.protocol_factories import ALICE, BOB, DEVNET, SECRETS, hash_of
 
 TIME = UnixSeconds(1_790_000_000)
+KEY_OF_BOB = address_from_hex(make.KEYS["bob"].address)
 
 
 class Offence(msgspec.Struct):
@@ -46,6 +51,9 @@ class Court:
         self.takes = True
         self.asked = 0
         self.sent: list[Hash32] = []
+
+    def key_of(self, account: Address, _block: BlockNumber, _time: UnixSeconds) -> Address | None:
+        return KEY_OF_BOB if account == BOB else None
 
     def has_stake(self, account: Address) -> bool:
         return account in self.staked
@@ -160,3 +168,47 @@ def test_no_more_cases_are_kept_than_the_bound_and_the_first_ones_stay() -> None
     follow(watcher, 101)
 
     assert (court.asked, watcher.counts["full"]) == (MAX_REPORTS, 1)
+
+
+def attested(verdict: Verdict, alert: str = "alert", key: str = "bob") -> Envelope:
+    """Bob's verdict as it comes by gossip; the sentry has checked the envelope."""
+    said = make.attestation(alert_id=hash_of(alert), verdict=verdict, block_number=BlockNumber(100), timestamp=TIME)
+    signed = sign_attestation(DEVNET, said, make.KEYS[key])
+    return msgspec.structs.replace(make.envelope(signed), operator=BOB)
+
+
+def test_two_verdicts_on_one_alert_are_taken_to_the_court_and_two_alerts_are_two() -> None:
+    watcher, court = watching()
+    watcher.attested(attested(Verdict.CONFIRMED))
+    watcher.attested(attested(Verdict.CONFIRMED))
+    watcher.attested(attested(Verdict.REFUTED, "another"))
+    follow(watcher, 101)
+    assert court.sent == []
+
+    watcher.attested(attested(Verdict.REFUTED))
+    follow(watcher, 102)
+
+    assert len(court.sent) == 1
+    assert watcher.counts["found"] == 1
+
+
+def test_a_verdict_that_another_key_signed_is_nobodys() -> None:
+    watcher, court = watching()
+    watcher.attested(attested(Verdict.CONFIRMED))
+    watcher.attested(attested(Verdict.REFUTED, key="carol"))
+    follow(watcher, 101)
+
+    assert court.sent == []
+    assert watcher.counts["refused"] == 1
+
+
+def test_no_flood_of_verdicts_makes_a_node_forget_the_accepts_that_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_module, "MAX_WATCHED", 4)
+    watcher, court = watching()
+    promises(watcher, "leg", "one")
+    for number in range(9):
+        watcher.attested(attested(Verdict.CONFIRMED, f"alert {number}"))
+    promises(watcher, "leg", "another")
+    follow(watcher, 101)
+
+    assert len(court.sent) == 1

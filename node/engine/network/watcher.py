@@ -1,10 +1,10 @@
-"""Finds who promised one leg twice, and takes it to the court: with nobody's help, and nobody's word.
+"""Finds who contradicts itself, and takes it to the court: with nobody's help, and nobody's word.
 
 A finder alone sees one accept of a leader. So once the target block is there, it reveals the accept that it got, as the
 payload of a gossiped opportunity (docs/protocol.md); every node remembers the verified accepts that it saw, and two
-that contradict each other are evidence. It is reported until the court has it, and only where the court would take
-it: what it refuses (of somebody without stake, too old, beyond the loss limit) is asked again ever more seldom, and
-given up.
+that contradict each other are evidence. So are two verdicts on one alert, which are gossiped as they are. Evidence is
+reported until the court has it, and only where the court would take it: what it refuses (of somebody without stake,
+too old, beyond the loss limit) is asked again ever more seldom, and given up.
 
     revealed = salt ‖ leader's account ‖ words of the Accept ‖ its signature
 """
@@ -27,11 +27,11 @@ from node.engine.network.registry import Registry
 from node.engine.rpc import RpcError
 from protocol.errors import BadSignature, ProtocolError
 from protocol.ethereum.keccak import keccak256
-from protocol.evidence import Evidence
+from protocol.evidence import Evidence, SignedStatement
 from protocol.kinds import OpportunityKind
-from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, SignedAccept
+from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, SignedAccept, SignedAttestation
 from protocol.signing import verify
-from protocol.slashing import Watch, offence_id
+from protocol.slashing import Slashable, Watch, offence_id
 from protocol.statements import Accept
 from protocol.units import (
     ADDRESS_BYTES,
@@ -72,8 +72,8 @@ class _Case(msgspec.Struct):
 
 
 class Watcher:
-    """See the module. `counts`: accepts `seen`, `revealed`, `refused`; offences `found`, `without stake`, `full` (not
-    kept), `reported`, `not taken` (by the court), `given up`, `settled`.
+    """See the module. `counts`: statements `seen`, accepts `revealed`, statements `refused`; offences `found`, `without
+    stake`, `full` (not kept), `reported`, `not taken` (by the court), `given up`, `settled`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Watcher:
         self.counts: Counter[str] = Counter()
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
         self._keys, self._registry, self._membership, self._draw = keys, registry, membership, draw
-        self._watch = Watch(MAX_WATCHED)
+        self._accepts, self._verdicts = Watch(MAX_WATCHED), Watch(MAX_WATCHED)  # neither can crowd the other out
         self._promised: list[Promised] = []
         self._cases: dict[Hash32, _Case] = {}
 
@@ -106,11 +106,23 @@ class Watcher:
         try:
             accept = Accept(**Accept.LAYOUT.read(words, "accept"))
             signed = SignedAccept(accept=accept, signature=SignatureBytes(told.revealed[-SIGNATURE_BYTES:]))
-            self._require_bound(leader, signed)
+            self._require_bound(leader, accept, signed.signature)
         except ProtocolError:
             self.counts["refused"] += 1
             return
         self._see(leader, signed)
+
+    def attested(self, envelope: Envelope) -> None:
+        """Somebody gives its verdict on an alert."""
+        signed = envelope.payload
+        if not isinstance(signed, SignedAttestation):
+            return
+        try:
+            self._require_bound(envelope.operator, signed.attestation, signed.signature)
+        except BadSignature:
+            self.counts["refused"] += 1
+            return
+        self._see(envelope.operator, signed)
 
     async def follow(self, header: Header) -> None:
         """Reveal what is over, and report what is not with the court yet."""
@@ -133,7 +145,8 @@ class Watcher:
         for name, offence in zip(list(due), offences, strict=True):
             if offence.state:
                 self.counts["settled"] += 1
-                _LOG.warning("the court has the double accept of 0x%s", due[name].evidence.operator.hex())
+                evidence = due[name].evidence
+                _LOG.warning("the court has the %s of 0x%s", _kind_of(evidence), evidence.operator.hex())
                 del self._cases[name], due[name]
         calls = [report_call(case.evidence) for case in due.values()]
         taken = await self._registry.would_pass(contracts.court, calls, header)
@@ -151,12 +164,13 @@ class Watcher:
         case.not_before, case.pause = BlockNumber(header.number + case.pause), 2 * case.pause
         if case.pause > MAX_PAUSE:
             self.counts["given up"] += 1
-            _LOG.warning("the court does not take the double accept of 0x%s", case.evidence.operator.hex())
+            kind, operator = _kind_of(case.evidence), case.evidence.operator
+            _LOG.warning("the court does not take the %s of 0x%s", kind, operator.hex())
             del self._cases[name]
 
-    def _see(self, operator: Address, signed: SignedAccept) -> None:
+    def _see(self, operator: Address, signed: SignedStatement) -> None:
         self.counts["seen"] += 1
-        evidence = self._watch.see(operator, signed)
+        evidence = (self._accepts if isinstance(signed, SignedAccept) else self._verdicts).see(operator, signed)
         if evidence is None or offence_id(evidence) in self._cases or operator == self._keys.account:
             return
         if not self._registry.has_stake(operator):
@@ -166,19 +180,22 @@ class Watcher:
             self.counts["full"] += 1
             return
         self.counts["found"] += 1
-        _LOG.error("0x%s has accepted two orders for one leg of block %d", operator.hex(), signed.accept.target_block)
+        _LOG.error("0x%s has signed what contradicts itself: %s", operator.hex(), _kind_of(evidence))
         self._cases[offence_id(evidence)] = _Case(evidence)
 
-    def _require_bound(self, operator: Address, signed: SignedAccept) -> None:
-        accept = signed.accept
-        key = self._registry.key_of(operator, accept.block_number, accept.timestamp)
+    def _require_bound(self, operator: Address, said: Slashable, signature: SignatureBytes) -> None:
+        key = self._registry.key_of(operator, said.block_number, said.timestamp)
         if key is None:
-            raise BadSignature("no hot key of this operator was in force", "accept.signature")
-        verify(self._keys.domain, accept, signed.signature, key)
+            raise BadSignature("no hot key of this operator was in force", "signature")
+        verify(self._keys.domain, said, signature, key)
 
 
 async def _nowhere(_: Payload) -> None:
     return
+
+
+def _kind_of(evidence: Evidence) -> str:
+    return evidence.kind.name.lower().replace("_", " ")
 
 
 def _revealed(promised: Promised, salt: bytes) -> Opportunity:
