@@ -29,6 +29,7 @@ from typing import Final
 from node.clock import Clock, SystemClock
 from node.config import Config
 from node.config_file import load_config
+from node.core_dumps import empty_core_dumps
 from node.errors import NodeError, SetupError
 from node.keyfile import MAX_PASSWORD_BYTES, Password, PasswordUnusable
 
@@ -73,6 +74,7 @@ def run_process(name: str, main: ProcessMain, words: Sequence[str] | None = None
     path: Path = parser.parse_args(words).config
     try:
         config = load_config(path, os.environ)
+        empty_core_dumps()
         password = _password_from(sys.stdin.fileno())
         _run(_live(name, config, password, main))
     except SetupError as error:

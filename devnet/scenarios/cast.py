@@ -23,8 +23,8 @@ from protocol.signing import sign
 from protocol.statements import HotKeyBinding
 from protocol.units import Address, EpochNumber, TokenAmount, address_from_hex
 
-ANYBODY: Final = account("whale-1")
-"""Pays the gas of what anybody may do."""
+ANYBODY: Final = account("scenario-anybody")
+"""Pays the gas of what anybody may do; none of the order flow's accounts, whose nonces it would share."""
 _STATE: Final = "state(uint256)"
 
 

@@ -80,6 +80,13 @@ class LiveNode:
         self.killed.append(name)
         return pid
 
+    def log(self, name: str) -> str:
+        """What one of its processes has logged; nothing before it has."""
+        try:
+            return (self.prepared.config.data_folder / "logs" / f"{name}.log").read_text(errors="replace")
+        except OSError:
+            return ""
+
     def put_clock(self, milliseconds: int) -> None:
         """Let its clock be wrong by so much from now on."""
         with self.clock.open("r+b") as file:
@@ -87,12 +94,21 @@ class LiveNode:
 
 
 class LiveDevnet:
-    """What goes on around a scenario's nodes; made by `live`."""
+    """What goes on around a scenario's nodes; made by `live`. `apart`: nodes that are prepared, and not run.
+
+    `record`: where a further node finds everything.
+    """
 
     def __init__(
-        self, stage: Stage, relay: Relay, nodes: Mapping[str, LiveNode], parts: list[asyncio.Task[Any]]
+        self,
+        stage: Stage,
+        relay: Relay,
+        nodes: Mapping[str, LiveNode],
+        apart: Mapping[str, PreparedNode],
+        record: RunRecord,
+        parts: list[asyncio.Task[Any]],
     ) -> None:
-        self.stage, self.relay, self.nodes = stage, relay, nodes
+        self.stage, self.relay, self.nodes, self.apart, self.record = stage, relay, nodes, apart, record
         self._patience = Patience(REFUSED_IN_A_ROW)
         self._parts = parts
 
@@ -145,9 +161,12 @@ def builders_endowment() -> list[tuple[str, list[str]]]:
 
 
 @contextlib.asynccontextmanager
-async def live(stage: Stage, styles: Mapping[str, Style]) -> AsyncIterator[LiveDevnet]:
+async def live(
+    stage: Stage, styles: Mapping[str, Style], apart: Mapping[str, Style] | None = None
+) -> AsyncIterator[LiveDevnet]:
     """Run the relay, the order flow and a node for each operator of `styles`; nothing of it is left in the end.
 
+    Nodes of `apart` are prepared, and known to the others, and whoever asked for them runs them.
     The nodes warm up yet when the block begins (`are_ready`).
     """
     config = RelayConfig(block_time_seconds=BLOCK_SECONDS, seed=stage.random.getrandbits(32))
@@ -155,18 +174,19 @@ async def live(stage: Stage, styles: Mapping[str, Style]) -> AsyncIterator[LiveD
     async with contextlib.AsyncExitStack() as stack:
         relay = await stack.enter_async_context(Relay(config, stage.ground.anvil_url))
         record = record_of(relay, config, stage.ground.world, stage.ground.folder)
-        for prepared, cable in await _prepared(stage, stack, styles, record):
-            clock = prepared.config_path.with_name("clock")
-            clock.write_bytes(bytes(BYTES))
-            process = NodeProcess(prepared, start_command(), mark, _wrong_clock(clock))
-            nodes[prepared.name] = LiveNode(process, cable, clock)
+        aside = dict[str, PreparedNode]()
+        for prepared, cable in await _prepared(stage, stack, {**styles, **(apart or {})}, record):
+            if prepared.name in styles:
+                nodes[prepared.name] = _with_clock(prepared, cable, mark)
+            else:
+                aside[prepared.name] = prepared
         try:
             actors = actors_process(
                 DevnetConfig(seed=config.seed, block_time_seconds=BLOCK_SECONDS), record, stage.ground.folder
             )
             parts += [asyncio.create_task(relay.run(), name="relay"), asyncio.create_task(actors.run(), name="actors")]
             await asyncio.gather(*(node.process.start() for node in nodes.values()))
-            scene = LiveDevnet(stage, relay, nodes, parts)
+            scene = LiveDevnet(stage, relay, nodes, aside, record, parts)
             yield scene
         finally:
             await asyncio.gather(*(node.process.stop() for node in nodes.values()), return_exceptions=True)
@@ -192,6 +212,24 @@ async def _prepared(
             raise ScenarioFailed(str(error)) from error
         found.append((prepared, cable))
     return found
+
+
+@contextlib.asynccontextmanager
+async def further_node(scene: LiveDevnet, prepared: PreparedNode) -> AsyncIterator[LiveNode]:
+    """Run one more node, which nobody of the others knows, for as long as the block."""
+    async with TcpProxy(scene.record.rpc_url) as cable:
+        node = _with_clock(prepared, cable, uuid.uuid4().hex)
+        await node.process.start()
+        try:
+            yield node
+        finally:
+            await node.process.stop()
+
+
+def _with_clock(prepared: PreparedNode, cable: TcpProxy, mark: str) -> LiveNode:
+    clock = prepared.config_path.with_name("clock")
+    clock.write_bytes(bytes(BYTES))
+    return LiveNode(NodeProcess(prepared, start_command(), mark, _wrong_clock(clock)), cable, clock)
 
 
 def _wrong_clock(path: Path) -> dict[str, str]:

@@ -177,8 +177,9 @@ async def rotate(session: Session, hot_keystore: Path) -> None:
     effects = [f"hot key: {address_to_hex(before.record.hot_key)} → {new.address}, from the block of this on"]
     actions = [set_hot_key(session.contracts, address_from_hex(new.address), binding)]
     then = (
-        "put the new keystore into the configuration and restart the node, which then signs no accepts and no verdicts "
-        f"for {HORIZON} blocks: what the key signed elsewhere it cannot know; give the new key ether for gas"
+        "a node that runs goes on with it if its keystore lies beside the former one, as NAME.next.json; it signs no "
+        f"accepts and no verdicts for {HORIZON} blocks after it found it: it cannot know what the key signed before; "
+        "give the new key ether for gas, and let the vault execute for it: `hftnode vault loosen --operator`"
     )
     await carry_out(session, key, actions, effects=effects, then=then, advice=_advice)
 

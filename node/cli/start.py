@@ -15,6 +15,7 @@ from node.cli.words import config_option, user_errors
 from node.clock import SystemClock
 from node.config import Config, Mode
 from node.config_file import load_config
+from node.core_dumps import empty_core_dumps
 from node.keyfile import Password, PasswordUnusable, read_password
 from node.process import start_logging
 from node.run_file import ProcessRecord, RunRecord
@@ -33,6 +34,7 @@ from node.supervisor import node_commands, supervise
 def start(config_path: Path, password_file: Path | None) -> None:
     """Start the node in the foreground; Ctrl-C ends it and leaves nothing behind."""
     config = load_config(config_path, os.environ)
+    empty_core_dumps()
     password = _password(config, password_file)
     start_logging("supervisor")
     asyncio.run(_run(config, config_path, password))

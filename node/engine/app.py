@@ -25,6 +25,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.errors import EngineFault
 from node.engine.event_log import EventLog
 from node.engine.feed import ChainFeed, FeedHooks
+from node.engine.headers import Header
 from node.engine.keys import signers_of
 from node.engine.lending import read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, ChainTime, Lockstep
@@ -37,6 +38,7 @@ from node.engine.pending_simulator import PendingSimulator
 from node.engine.pipeline_settings import pipeline_settings
 from node.engine.relays import ANSWER_SECONDS, Relays
 from node.engine.resume import records_of, resume, retracted_since
+from node.engine.rotation import Rotation
 from node.engine.rpc import HttpTransport, Rpc, RpcError
 from node.engine.signer import Signer
 from node.engine.simulator import BundleSimulator
@@ -69,6 +71,7 @@ class Engine:
     lockstep: Lockstep | None
     network: NetworkPart | None
     stop: OperatorStop
+    rotation: Rotation
 
 
 async def main(process: Process) -> None:
@@ -112,7 +115,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         )
         safes = {sender: vault.safe for sender, vault in zip(signers, config.execution.vaults, strict=False)}
         settings = pipeline_settings(config, [lender for lender, _ in lenders], senders)
-        state = PipelineState(settings, VaultCallData(safes or {SHADOW_SENDER: SHADOW_SENDER}))
+        call_data = VaultCallData(safes or {SHADOW_SENDER: SHADOW_SENDER})
+        state = PipelineState(settings, call_data)
 
         spool = Spool(config.spool_folder)
         spool.open()
@@ -163,22 +167,41 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         stack.push_async_callback(core.close)
         if (used := limits.load()) is not None:
             core.feed(LimitsResumed(with_open(used, left_open.sent)))
+
+        attend = BeforeBlock(core, own_evm, treasury, strays, network, limits, clock)
+
+        async def before_block(header: Header) -> None:
+            relays.block_came(header.number)
+            await rotation.follow(header)
+            await attend(header)
+
         hooks = FeedHooks(
             emit=lambda event: _emit(core, event, strays, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
-            before_block=BeforeBlock(core, own_evm, treasury, strays, network, limits, clock),
+            before_block=before_block,
             on_stage=None if lockstep is None else partial(_play, lockstep, core, network),
         )
         feed = ChainFeed(config, endpoints, clock, hooks)
         if chain_time is not None:
             chain_time.read = lambda: feed.chain_time
         core.resync = feed.resync
+        rotation = Rotation(config, process.password, endpoints, signers)
+
+        def replaced(former: Address, signer: Signer, safe: Address) -> None:
+            call_data.let(signer.address, safe)
+            treasury.replace(former, signer.address)
+            strays.replace(former, signer.address)
+            core.replace(former, signer)
+            core.beside(relays.warm(signer.identity))
+
+        rotation.on_replaced = replaced
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
             _connect(network, core, relays, treasury, lockstep)
             network.feed = stop.feed
             network.resume(left_open)
+            rotation.on_secret = network.expect
         status = StatusTeller(config, core, feed, relays, treasury, spool, network, pending.counts, time.time_ns)
         desk = DeskLink(config.desk_socket, spool, status, clock)
         for gone in retracted:
@@ -186,7 +209,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         for found in left_open.unsent:
             core.tell(OpportunityDropped(found=found, reason=Reason.ENGINE_ENDED, at=core_now()))
         stop.follow()
-        yield Engine(core, feed, desk, status, signers, relays, lockstep, network, stop)
+        await rotation.look()
+        yield Engine(core, feed, desk, status, signers, relays, lockstep, network, stop, rotation)
 
 
 def _connect(
@@ -252,12 +276,16 @@ def _emit(core: EngineCore, event: Event, strays: Strays, network: NetworkPart |
 
 
 async def _tick(engine: Engine, process: Process) -> None:
-    """Move the pipeline's clock, follow the operator's stop; not in lockstep, where time comes with the blocks."""
+    """Move the pipeline's clock, follow the operator's stop and new keystores.
+
+    Not in lockstep, where time comes with the blocks.
+    """
     while True:
         await process.clock.sleep(CLOCK_SECONDS)
         if engine.lockstep is None:
             engine.core.feed(TimePassed(engine.feed.now()))
             engine.stop.follow()
+            await engine.rotation.look()
 
 
 async def _lockstep(config: Config, process: Process, stack: contextlib.AsyncExitStack) -> Lockstep | None:

@@ -44,6 +44,10 @@ class VaultCallData:
     def __init__(self, safes: Mapping[Address, Address]) -> None:
         self._safes = dict(safes)
 
+    def let(self, sender: Address, safe: Address) -> None:
+        """Let a sender operate a Safe."""
+        self._safes[sender] = safe
+
     def __call__(
         self,
         *,

@@ -103,6 +103,12 @@ class EngineCore:
             events.AnswerOrder: lambda effect, _: self.answer_order(effect),
         }
 
+    def replace(self, former: Address, signer: Signer) -> None:
+        """Let another key sign in a former one's place; that one still withdraws what it sent."""
+        self._signers[signer.address] = signer
+        self.outcomes.also_ours(signer.address)
+        self.feed(events.SenderReplaced(former, signer.address))
+
     def feed(self, event: Event, arrived: int | None = None) -> None:
         """Step the pipeline. `arrived`: when the event came in, on `time.perf_counter_ns`; by default now."""
         begun = time.perf_counter_ns() if arrived is None else arrived

@@ -88,7 +88,7 @@ class Outcomes:
         self.unread = 0
         """How often an older block could not be read."""
         self._endpoints, self._entry_point = endpoints, entry_point
-        self._senders, self._routers = frozenset(senders), frozenset(routers)
+        self._senders, self._routers = set(senders), frozenset(routers)
         self._judging = asyncio.Lock()
         """A block may be judged again while the next one is: what is told once must not be told twice."""
         self._sent: dict[Hash32, Sent] = {}
@@ -101,6 +101,10 @@ class Outcomes:
 
     def __contains__(self, opportunity_id: Hash32) -> bool:
         return opportunity_id in self._sent
+
+    def also_ours(self, sender: Address) -> None:
+        """Another hot key of ours sends too."""
+        self._senders.add(sender)
 
     def expect(self, bundle: SignedBundle) -> None:
         """A bundle is about to be sent."""

@@ -98,6 +98,10 @@ class Strays:
         """By transaction the block in which the outcomes, or we, told of it."""
         self._blocks: list[_Block] = []
 
+    def replace(self, former: Address, present: Address) -> None:
+        """Look after another hot key in a former one's place."""
+        self._hot_keys = frozenset([*(self._hot_keys - {former}), present])
+
     def hear(self, record: AnyRecord) -> None:
         """Learn from a record that is on the spool what is ours and what is told: an earlier process's as well."""
         match record:

@@ -31,6 +31,11 @@ class Treasury:
         """Of the hot keys, as of the last block."""
         self._endpoints, self._hot_keys, self._lenders = endpoints, tuple(hot_keys), tuple(lenders)
 
+    def replace(self, former: Address, present: Address) -> None:
+        """Read another hot key in a former one's place."""
+        self._hot_keys = tuple(present if key == former else key for key in self._hot_keys)
+        self.balances.pop(former, None)
+
     async def read(self, block_hash: Hash32) -> list[Read]:
         """Read all at a block; what a node refuses is left out. Raises RpcError."""
         at = {"blockHash": "0x" + block_hash.hex()}

@@ -243,6 +243,13 @@ class TreasuryRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     nonce: int
 
 
+class SenderReplaced(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """From the coming block on a vault executes for another hot key of ours."""
+
+    former: Address
+    present: Address
+
+
 class LenderRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     """How much of a token a flash lender has."""
 
@@ -328,6 +335,7 @@ Event: TypeAlias = (
     | ExecutionMissed
     | HotKeyUsed
     | TreasuryRead
+    | SenderReplaced
     | LenderRead
     | LoansRead
     | LimitsResumed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from node.pipeline import coordination, order_answers, orders_in, orders_out, victims
 from node.pipeline.detectors.liquidation import is_believed, is_feed
 from node.pipeline.events import (
@@ -26,6 +28,7 @@ from node.pipeline.events import (
     PoolSynced,
     RaiseAlert,
     ResyncPools,
+    SenderReplaced,
     TimePassed,
     TokenScreened,
     TreasuryRead,
@@ -210,6 +213,17 @@ def treasury_read(state: PipelineState, event: TreasuryRead) -> list[Effect]:
     low = state.settings.limits.treasury_warning
     if event.balance < low and (before is None or before.balance >= low):
         effects.append(RaiseAlert(AlertKind.TREASURY_LOW, f"0x{event.address.hex()} has {event.balance} wei left"))
+    return effects
+
+
+def sender_replaced(state: PipelineState, event: SenderReplaced) -> list[Effect]:
+    """Let another hot key send; what is on its way to the next block is withdrawn, and found anew with that block."""
+    settings = state.settings
+    effects = coordination.withdraw_all(state, Reason.KEY_REPLACED)
+    state.waiting.clear()
+    senders = tuple([event.present if sender == event.former else sender for sender in settings.senders])
+    state.settings = msgspec.structs.replace(settings, senders=senders)
+    state.treasury.pop(event.former, None)
     return effects
 
 

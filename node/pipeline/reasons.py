@@ -259,6 +259,12 @@ class Reason(StrEnum):
         "The signer refused: another chain, another contract, or more wei than it signs for.",
         "See the log: its limits and the plan differ.",
     )
+    KEY_REPLACED = (
+        "key_replaced",
+        Stage.SUBMISSION,
+        "The vault executes for another hot key of ours from this block on.",
+        "None: a hot key was rotated.",
+    )
     RELAY_REFUSED = (
         "relay_refused",
         Stage.SUBMISSION,

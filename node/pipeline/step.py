@@ -24,6 +24,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.ExecutionMissed: handlers.execution_missed,
     events.HotKeyUsed: handlers.hot_key_used,
     events.TreasuryRead: handlers.treasury_read,
+    events.SenderReplaced: handlers.sender_replaced,
     events.LenderRead: handlers.lender_read,
     events.LoansRead: handlers.loans_read,
     events.LimitsResumed: handlers.limits_resumed,

@@ -99,3 +99,18 @@ os.kill(os.getpid(), signal.SIGABRT)
     assert done.returncode != 0
     assert done.stdout.split("\n")[0] in ("(0, 0) 0", "(0, 0) -1"), "no core, and on Linux not dumpable"
     assert not list(folder.glob("core*"))
+
+
+def test_a_process_of_a_node_leaves_no_core_and_none_with_its_memory(folder: Path) -> None:
+    """Its children, which the supervisor starts, inherit both."""
+    script = """
+import subprocess, sys
+from node.core_dumps import empty_core_dumps
+empty_core_dumps()
+child = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE), open('/proc/self/coredump_filter').read())"
+print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split("\n")[0] == "(0, 0) 00000000"

@@ -67,10 +67,26 @@ class NetworkKeys:
         self._peer, self._secret, self._boot_id, self._now_ms = peer, secret, boot_id, now_ms
         self.key = SigningKey(secret)
         self.hot_key: Address = address_from_hex(self.key.address)
+        self._former: bytes | None = None
+        self._voice = self.key
         self._last_ms = now_ms()
         self.first_sequence: SequenceNumber = sequence_number(self._last_ms, boot_id)
         self.slashable: SlashableSigner | None = None
         """None until the chain is in sync, and the store could be opened."""
+
+    def replace(self, secret: bytes) -> None:
+        """Sign by another hot key from now on, and envelopes from the next block on (`speak`).
+
+        Who has not seen the block yet in which it came into force would blame us for them.
+        """
+        self._former, self._secret = self._secret, secret
+        self.key = SigningKey(secret)
+        self.hot_key = address_from_hex(self.key.address)
+        self.slashable = None
+
+    def speak(self) -> None:
+        """A block is there: envelopes are signed by the key that was in force before it."""
+        self._voice = self.key
 
     def open(self, store: AntiSlashingStore) -> None:
         """Sign slashable things from now on, by this store."""
@@ -86,7 +102,7 @@ class NetworkKeys:
             expiry=UnixMilliseconds(self._last_ms + ENVELOPE_LIFETIME_MS),
             payload=payload,
         )
-        return signing.sign_envelope(self.domain, envelope, self.key)
+        return signing.sign_envelope(self.domain, envelope, self._voice)
 
     def _next_ms(self, now: UnixMilliseconds) -> UnixMilliseconds:
         """The next number's time; now, where the last was said under a clock that was ahead: it was current nowhere."""
@@ -112,6 +128,11 @@ class NetworkKeys:
     def sealing_secret(self, first: BlockNumber) -> SealingSecret:
         """Return what opens them."""
         return SealingSecret.of_epoch(self._secret, first)
+
+    def opening_secrets(self, first: BlockNumber) -> tuple[SealingSecret, ...]:
+        """Return what opens orders: others may still seal to the key that was told by a former hot key."""
+        former = () if self._former is None else (SealingSecret.of_epoch(self._former, first),)
+        return (self.sealing_secret(first), *former)
 
     def __repr__(self) -> str:
         return f"NetworkKeys({self.key.address})"

@@ -78,12 +78,17 @@ class Membership:
         """Puts a record into the ledger; set where both are wired."""
         self.submit: Callable[[bytes], Awaitable[None]] = self._to_mempool
         """Sends a transaction. Raises RpcError. Another way in lockstep, where sending has its stage."""
-        self._endpoints, self._registry, self._key, self._chain_id = endpoints, registry, key, chain_id
-        self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
+        self._endpoints, self._registry, self._chain_id = endpoints, registry, chain_id
+        self.replace(key)
         self._awaited: EpochNumber | None = None
         self._is_out_of_ether = False
-        self._sent: dict[Hash32, tuple[str, Hash32]] = {}
+        self._sent: dict[Hash32, tuple[str, Hash32, Address]] = {}
         self._told: dict[Hash32, PaymentMade] = {}
+
+    def replace(self, key: SigningKey) -> None:
+        """Send from this key from now on."""
+        self._key = key
+        self._tip = Wei(TIP + int.from_bytes(keccak256(key.address.encode())[:4], "big") % _TIP_SPREAD)
 
     def resume(self, sent: Iterable[TransactionSent], told: Iterable[PaymentMade]) -> None:
         """Go on where an earlier process ended: with what it sent, and what it told of the cost."""
@@ -113,13 +118,12 @@ class Membership:
         made = []
         for sent, receipt in zip(list(self._sent), receipts, strict=True):
             if isinstance(receipt, _ReceiptJson):
-                what, subject = self._sent.pop(sent)
-                made.append(self._payment(sent, what, subject, receipt))
+                made.append(self._payment(sent, *self._sent.pop(sent), receipt))
                 self._remember(made[-1])
         return made
 
     def _await(self, sent: Hash32, what: str, subject: Hash32) -> None:
-        self._sent[sent] = what, subject
+        self._sent[sent] = what, subject, address_from_hex(self._key.address)
         while len(self._sent) > MAX_SENT:
             del self._sent[next(iter(self._sent))]
 
@@ -128,12 +132,12 @@ class Membership:
         while len(self._told) > MAX_SENT:
             del self._told[next(iter(self._told))]
 
-    def _payment(self, sent: Hash32, what: str, subject: Hash32, receipt: _ReceiptJson) -> PaymentMade:
+    def _payment(self, sent: Hash32, what: str, subject: Hash32, sender: Address, receipt: _ReceiptJson) -> PaymentMade:
         used, price = int(receipt.gas_used), int(receipt.effective_gas_price)
         return PaymentMade(
             what=what,
             transaction_hash=sent,
-            sender=address_from_hex(self._key.address),
+            sender=sender,
             token=ZERO_ADDRESS,
             amount="0",
             block=BlockNumber(int(receipt.block_number)),

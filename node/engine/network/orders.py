@@ -9,6 +9,7 @@ What a leader accepts it is held to: `on_promise` is told (`watcher`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -238,15 +239,23 @@ class OrderDesk:
         leaders = self._registry.leaders
         if leaders is None or peer not in self._registry.peers:
             return None
-        secret = self._keys.sealing_secret(leaders.rules.first_block(leaders.rules.epoch_of(sealed.target_block)))
+        first = leaders.rules.first_block(leaders.rules.epoch_of(sealed.target_block))
         try:
-            handover = open_sealed(self._keys.domain, sealed, secret)
+            handover = self._opened(sealed, first)
             order_hash = digest(self._keys.domain, handover.order)
             self._check(handover, peer)
         except (RemoteProtocolError, InvalidField):
             self.counts["boxes refused"] += 1
             return None
         return await self._decided(handover, order_hash, handover.order.finder)
+
+    def _opened(self, sealed: SealedOrder, first: BlockNumber) -> OrderHandover:
+        """Open a box for the epoch that begins at `first`. Raises what `open_sealed` raises."""
+        *earlier, last = self._keys.opening_secrets(first)
+        for secret in earlier:
+            with contextlib.suppress(RemoteProtocolError):
+                return open_sealed(self._keys.domain, sealed, secret)
+        return open_sealed(self._keys.domain, sealed, last)
 
     def answer(self, effect: AnswerOrder) -> None:
         """Send the pipeline's answer. An accept that the store refuses becomes a decline, and must not be executed."""

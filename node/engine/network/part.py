@@ -32,6 +32,7 @@ from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry, subject_name
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.successor import Successor
 from node.engine.network.trust import Trust
 from node.engine.network.watcher import Watcher
 from node.engine.resume import LeftOpen
@@ -45,7 +46,16 @@ from node.pipeline.pools import PoolFamily
 from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
-from protocol.messages import Envelope, Heartbeat, Opportunity, Payload, SealedOrder, SealingKeyRequest, SecurityAlert
+from protocol.messages import (
+    Envelope,
+    Heartbeat,
+    Opportunity,
+    Payload,
+    SealedOrder,
+    SealingKeyRequest,
+    SecurityAlert,
+    SignedAttestation,
+)
 from protocol.units import (
     ZERO_ADDRESS,
     Address,
@@ -121,6 +131,7 @@ class NetworkPart:
         orders.on_promise = self.watcher.got
         self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
+        self.on_envelope[SignedAttestation] = self.watcher.attested
         orders.on_given = lambda leader, order_hash, target, accepted: self.trust.given(
             leader, order_hash, target, accepted=accepted
         )
@@ -132,6 +143,7 @@ class NetworkPart:
         """In lockstep alone: where what is said is exchanged with the other operators."""
         self._is_live = False
         self._store: AntiSlashingStore | None = None
+        self._successor: Successor | None = None
         self._latest: Header | None = None
         self._view: NetworkView | None = None
         self._stopped: dict[bytes, UnixSeconds] = {}
@@ -193,6 +205,7 @@ class NetworkPart:
             _LOG.warning("the registry cannot be read at block %d: %s", header.number, error)
             return False
         self.counts["followed"] += 1
+        self._follow_key(header)
         self._follow_store(header.number)
         self.directory.follow(header.number)
         await self._tell_pipeline(header)
@@ -213,6 +226,15 @@ class NetworkPart:
         """Say something to the network, signed."""
         envelope = self.keys.envelope(payload)
         await self.sentry.publish(encode_envelope(envelope, self.keys.domain.separator))
+
+    def expect(self, secret: bytes) -> None:
+        """The next hot key is at hand; it signs from the block on in which it is in force."""
+        successor = Successor(secret, self._journal.with_name(JOURNAL), self._owner)
+        if successor.hot_key == self.keys.hot_key:
+            return
+        if self._successor is not None:
+            self._successor.close()
+        self._successor = successor
 
     def resume(self, left: LeftOpen) -> None:
         """Go on where an earlier process ended."""
@@ -281,9 +303,10 @@ class NetworkPart:
         )
 
     def close(self) -> None:
-        """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
+        """Let go of the stores."""
+        for store in (self._store, self._successor):
+            if store is not None:
+                store.close()
 
     async def _tell_pipeline(self, header: Header) -> None:
         """Tell the pipeline whose turn the coming blocks are, and what we can do ourselves."""
@@ -324,6 +347,26 @@ class NetworkPart:
         """Each once, the next one first: what is asked has an order."""
         turns = (self.registry.leader(BlockNumber(head + ahead)) for ahead in range(1, TURNS_AHEAD + 1))
         return list(dict.fromkeys(turn.operator for turn in turns if turn is not None))
+
+    def _follow_key(self, header: Header) -> None:
+        """Sign by the next hot key once it is in force; its journal has been kept since it was found."""
+        self.keys.speak()
+        successor = self._successor
+        if successor is None:
+            return
+        successor.follow(header.number)
+        if self.registry.key_of(self.keys.account, header.number, header.timestamp) != successor.hot_key:
+            return
+        self._successor, former = None, self._store
+        if former is not None:
+            former.close()
+        self.keys.replace(successor.secret)
+        self.membership.replace(self.keys.key)
+        self._store, self._owner, self._journal = successor.store, successor.owner, successor.journal
+        if self._store is not None:
+            self.keys.open(self._store)
+        self.counts["keys replaced"] += 1
+        _LOG.warning("the hot key %s is in force from block %d on", self.keys.key.address, header.number)
 
     def _follow_store(self, head: BlockNumber) -> None:
         try:

@@ -25,6 +25,7 @@ from node.engine.network.orders import DECIDE_SECONDS, OrderDesk
 from node.engine.network.part import JOURNAL, NetworkPart, Terms
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.rotation import successor_path
 from node.engine.rpc_types import Data
 from node.engine.signing_journal import Owner, place_of
 from node.errors import NodeError, SetupError
@@ -151,10 +152,16 @@ async def _registered(endpoints: Endpoints, contracts: NetworkContracts, network
 
 def _hot_key(config: Config, password: Password, record: OperatorRecord) -> tuple[bytes, Address]:
     """Return the registered hot key out of the keystores, and its Safe. Raises SetupError if it is not there."""
-    for vault in config.execution.vaults:
-        secret = read_keystore(vault.keystore, password)
+    keystores = [
+        (path, vault.safe)
+        for vault in config.execution.vaults
+        for path in (vault.keystore, successor_path(vault.keystore))
+        if path == vault.keystore or path.exists()
+    ]
+    for path, safe in keystores:
+        secret = read_keystore(path, password)
         if address_from_hex(SigningKey(secret).address) == record.hot_key:
-            return secret, vault.safe
+            return secret, safe
     raise SetupError(
         f"the registered hot key {address_to_hex(Address(record.hot_key))} is in no keystore of [[execution.vaults]]"
     )
