@@ -8,10 +8,10 @@ StopUnwritable    the file cannot be written or removed; the text says why
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
+from node.durable import replace_file, sync_folder
 from node.errors import NodeError
 
 FILE_NAME: Final = "stopped"
@@ -49,14 +49,9 @@ class StopFile:
         """Stop, also after a power cut. Raises StopUnwritable."""
         if self._path is None:
             return
-        beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(why[:MOST_CHARACTERS] + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            replace_file(self._path, (why[:MOST_CHARACTERS] + "\n").encode())
         except OSError as error:
             raise StopUnwritable(f"{self._path} cannot be written: {error.strerror}") from None
 
@@ -66,6 +61,7 @@ class StopFile:
             return False
         try:
             self._path.unlink()
+            sync_folder(self._path.parent)
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -26,6 +26,7 @@ from node.engine.rpc import RpcError
 from node.engine.strays import Strays
 from node.engine.treasury import Read, Treasury
 from node.pipeline.events import TreasuryRead
+from node.pipeline.risk import DayUse
 from protocol.units import Address, Wei
 
 SHADOW_SENDER: Final = Address(b"\x00" * 19 + b"\x01")
@@ -60,7 +61,8 @@ class BeforeBlock:
         self._take_judged(self._answered(judged))
         reads = self._answered(answer)
         await self._look_for_strays(header, reads)
-        self._keep_limits()
+        if self.limits.is_news(core.state.gate.used):
+            core.beside(self._keep_limits(core.state.gate.used))
         is_told = self._take_treasury(reads)
         if isinstance(judged, RpcError):
             again = partial(core.outcomes.judge, header, again=True)
@@ -100,10 +102,10 @@ class BeforeBlock:
             self.core.feed(read)
         return self.treasury.is_whole(reads)
 
-    def _keep_limits(self) -> None:
+    async def _keep_limits(self, use: DayUse) -> None:
         """Write down what the day has used; a full disk is counted here, and stops the execution at the spool."""
         try:
-            self.limits.save(self.core.state.gate.used)
+            await self.limits.keep(use)
         except OSError as error:
             self.core.counts["limits_unsaved"] += 1
             _LOG.error("what the day's limits have used cannot be written: %s", error)

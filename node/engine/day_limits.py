@@ -1,18 +1,21 @@
 """What is used of the day's limits, on disk from block to block: a restart is no way around them.
 
-One small file, replaced whole, so that it is the old one or the new one. A day that is over counts for nothing.
+One small file, replaced whole, so that it is the old one or the new one, also after a power cut. A day that is over
+counts for nothing.
 
 DayLimitsDamaged    the file is not what was written: nobody knows what the day has used
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from node.durable import replace_file
 from node.errors import NodeError
 from node.pipeline.risk import DayUse
 from node.records import OpportunityFound
@@ -39,6 +42,7 @@ class DayLimits:
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / FILE_NAME
         self._saved: DayUse | None = None
+        self._is_saving = False
 
     def load(self) -> DayUse | None:
         """Return what an earlier process left; None if there is nothing. Raises DayLimitsDamaged, OSError."""
@@ -55,16 +59,31 @@ class DayLimits:
             ) from None
         return self._saved
 
+    def is_news(self, use: DayUse) -> bool:
+        """Whether there is anything to keep, and nothing is being written."""
+        return self._path is not None and use != self._saved and not self._is_saving
+
     def save(self, use: DayUse) -> None:
-        """Keep what is used, if it changed. Raises OSError."""
+        """Keep what is used, if it changed, and return once it is on disk. Raises OSError."""
         if self._path is None or use == self._saved:
             return
         turnover = {token.hex(): str(used) for token, used in sorted(use.turnover.items())}
-        beside = self._path.with_suffix(".new")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(msgspec.json.encode(_Written(use.day, str(use.spent), turnover)))
-        beside.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(_Written(use.day, str(use.spent), turnover)))
         self._saved = use
+
+    async def keep(self, use: DayUse) -> None:
+        """As `save`, on a thread of its own: a disk takes its time. One at a time; what is skipped comes with the next.
+
+        Raises OSError.
+        """
+        if not self.is_news(use):
+            return
+        self._is_saving = True
+        try:
+            await asyncio.to_thread(self.save, use)
+        finally:
+            self._is_saving = False
 
 
 def with_open(use: DayUse, sent: Iterable[OpportunityFound]) -> DayUse:

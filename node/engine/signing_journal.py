@@ -21,6 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from node.durable import sync_folder
 from node.errors import NodeError
 from protocol.units import HASH_BYTES, Address, BlockNumber, Hash32, UnixNanoseconds
 
@@ -153,7 +154,7 @@ class Journal:
                 _write(file, _header(self._owner, os.fstat(file)) + b"".join(lines))
                 os.fsync(file)
                 aside.replace(self.path)
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
             except BaseException:
                 os.close(file)
                 raise
@@ -216,11 +217,3 @@ def _write(file: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -25,6 +25,7 @@ from typing import Final
 
 import msgspec
 
+from node.durable import replace_file
 from node.engine.errors import SpoolFailed
 from node.link import LedgerEntry, decode_body, encode_frame
 from node.records import AnyRecord, encode_record
@@ -155,10 +156,8 @@ class Spool:
                 msgspec.structs.replace(entry, sequence=sequence + place)
                 for place, (entry, _) in enumerate(self._waiting, start=1)
             ]
-            self._renumbered(sequence).write_bytes(b"".join(map(_raw_of, again)))
-        fresh = self._folder / f"{_DESK}.new"
-        fresh.write_text(str(sequence), encoding="ascii")
-        fresh.replace(self._folder / _DESK)
+            replace_file(self._renumbered(sequence), b"".join(map(_raw_of, again)))
+        replace_file(self._folder / _DESK, str(sequence).encode("ascii"))
         self.close()
         self._waiting.clear()
         self._bytes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,27 @@ def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).unlink()
     limits.save(USED)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+async def test_one_is_written_at_a_time_and_what_came_meanwhile_with_the_next(tmp_path: Path) -> None:
+    limits, later = DayLimits(tmp_path), msgspec.structs.replace(USED, spent=Wei(8))
+    await asyncio.gather(limits.keep(USED), limits.keep(later))
+    assert DayLimits(tmp_path).load() == USED
+    assert limits.is_news(later)
+    await limits.keep(later)
+    assert DayLimits(tmp_path).load() == later
+    assert not limits.is_news(later)
+
+
+async def test_what_could_not_be_written_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("in its place")
+    limits = DayLimits(tmp_path / "folder")
+    with pytest.raises(OSError, match="folder"):
+        await limits.keep(USED)
+    (tmp_path / "folder").unlink()
+    assert limits.is_news(USED)
+    await limits.keep(USED)
+    assert DayLimits(tmp_path / "folder").load() == USED
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
