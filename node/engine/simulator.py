@@ -107,7 +107,8 @@ class BundleSimulator:
             profit_told(result.logs, execution.opportunity.profit_token, plan.entry_point)
             for result, execution in zip(own, plan.executions, strict=failure is None)
         )
-        return BundleSimulated(plan.id, failure, profits, Gas(sum(one.gas_used for one in results)), self._now())
+        gas = Gas(sum(one.gas_used for one in results))
+        return BundleSimulated(plan.id, failure, profits, gas, self._now(), tuple(Gas(one.gas_used) for one in own))
 
 
 def _own_call(plan: BundlePlan, own: Execution) -> EvmCall:

@@ -143,6 +143,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     reason = event.failure
     if reason is None and not _profits_suffice(plan, event):
         reason = Reason.SIMULATION_DIFFERS
+    if reason is None and not _pays_its_gas(state, plan, event):
+        reason = Reason.SIMULATION_TOO_DEAR
     if reason is None:
         for execution in plan.executions:
             find = state.outstanding[execution.opportunity.id].find
@@ -248,6 +250,15 @@ def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
 def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
     return len(event.profits) == len(plan.executions) and all(
         profit >= execution.minimum_profit for profit, execution in zip(event.profits, plan.executions, strict=True)
+    )
+
+
+def _pays_its_gas(state: PipelineState, plan: BundlePlan, event: BundleSimulated) -> bool:
+    """Whether each execution is worth the gas that it used, which may be more than was expected of its shape."""
+    least = state.settings.limits.minimum_net_profit
+    return len(event.own_gas) == len(plan.executions) and all(
+        state.outstanding[one.opportunity.id].price.wei_down(profit) - gas * one.max_fee_per_gas >= least
+        for profit, gas, one in zip(event.profits, event.own_gas, plan.executions, strict=True)
     )
 
 

@@ -190,13 +190,16 @@ class PendingSimulated(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class BundleSimulated(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The answer to `SimulateBundle`: `failure` None if it ran clean; `profits` in smallest units, one an execution."""
+    """The answer to `SimulateBundle`: `failure` None if it ran clean; `profits` in smallest units and `own_gas`, one an
+    execution. `gas_used`: by all transactions of the bundle.
+    """
 
     plan_id: Hash32
     failure: Reason | None
     profits: tuple[TokenAmount, ...]
     gas_used: Gas
     now: UnixNanoseconds
+    own_gas: tuple[Gas, ...] = ()
 
 
 class ExecutionLanded(msgspec.Struct, frozen=True, gc=False, tag=True):

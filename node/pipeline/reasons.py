@@ -241,6 +241,12 @@ class Reason(StrEnum):
         "The simulation's profit is below what was predicted.",
         "See the audit: a pool's state may be wrong.",
     )
+    SIMULATION_TOO_DEAR = (
+        "simulation_too_dear",
+        Stage.SIMULATION,
+        "Of the simulation's profit, the gas that it used leaves less than the minimum.",
+        "None if rare; otherwise a token or pool uses more gas than its like.",
+    )
     SIMULATION_UNAVAILABLE = (
         "simulation_unavailable",
         Stage.SIMULATION,

@@ -118,6 +118,7 @@ async def learnt(simulator: BundleSimulator) -> BundleSimulator:
 async def test_what_is_not_known_yet_the_node_simulates(simulator: BundleSimulator) -> None:
     answer = await simulator.simulate(asked(11))
     assert (answer.failure, answer.profits, answer.gas_used, answer.now) == (None, (4_999,), 100_000, 9)
+    assert answer.own_gas == (100_000,)
     assert simulator.counts["by_node"] == simulator.counts["failed"] == 1
 
 

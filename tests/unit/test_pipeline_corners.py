@@ -376,7 +376,8 @@ def test_a_plan_whose_simulation_ends_after_its_successors_is_not_sent() -> None
     sent = []
     for plan in (newer, older):
         profits = tuple(execution.minimum_profit for execution in plan.executions)
-        sent += plans(step(state, BundleSimulated(plan.id, None, profits, Gas(300_000), NOW)))
+        gas = tuple(execution.opportunity.gas for execution in plan.executions)
+        sent += plans(step(state, BundleSimulated(plan.id, None, profits, Gas(300_000), NOW, gas)))
     assert sent == [newer]
 
 

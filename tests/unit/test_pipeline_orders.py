@@ -219,7 +219,8 @@ def test_an_order_is_accepted_after_a_clean_simulation_only(market: GeneratedMar
         (asked,) = (effect for effect in effects if isinstance(effect, SimulateBundle))
         assert not any(isinstance(effect, AnswerOrder) for effect in effects)
         profits = tuple(execution.minimum_profit for execution in asked.plan.executions)
-        simulated = BundleSimulated(asked.plan.id, failure, profits, Gas(1), UnixNanoseconds(NOW))
+        gas = tuple(execution.opportunity.gas for execution in asked.plan.executions)
+        simulated = BundleSimulated(asked.plan.id, failure, profits, Gas(1), UnixNanoseconds(NOW), gas)
         effects = step(state, simulated)
         assert answer_in(effects)[0] is verdict
         assert any(isinstance(effect, SignAndSubmit) for effect in effects) == (failure is None)

@@ -74,7 +74,8 @@ def _simulated(state: PipelineState, effects: Sequence[Effect], traps: Collectio
         plan = asked.pop(0)
         failure = Reason.SIMULATION_REVERTED if _pools(plan) & set(traps) else None
         profits = (10**30,) * len(plan.executions)
-        more = step(state, BundleSimulated(plan.id, failure, profits, Gas(1), state.now))
+        gas = (Gas(1),) * len(plan.executions)
+        more = step(state, BundleSimulated(plan.id, failure, profits, Gas(1), state.now, gas))
         told += more
         asked += [one.plan for one in more if isinstance(one, SimulateBundle)]
     return told

@@ -258,13 +258,40 @@ def test_two_hot_keys_carry_their_finds_apart() -> None:
     assert {execution.sender for plan in sent for execution in plan.executions} == {ALICE, BOB}
 
 
+def _gas(plan: BundlePlan) -> tuple[Gas, ...]:
+    """What its executions are expected to use."""
+    return tuple(one.opportunity.gas for one in plan.executions)
+
+
+def test_an_execution_that_does_not_pay_the_gas_of_its_simulation_is_dropped() -> None:
+    state = pipeline(MARKET, settings(MARKET, simulate=True))
+    effects = step(state, seen(swap_of(*busiest())))
+    (request,) = [effect for effect in effects if isinstance(effect, SimulateBundle)]
+    (execution,) = request.plan.executions
+    minimum = (execution.minimum_profit,)
+    dear = (Gas(execution.opportunity.gas * 11 // 10),)
+    answer = BundleSimulated(request.plan.id, None, minimum, Gas(300_000), NOW, dear)
+    assert minimum[0] > 0
+    dropped = [effect.reason for effect in step(state, answer) if isinstance(effect, RecordDrop)]
+    assert dropped == [Reason.SIMULATION_TOO_DEAR]
+
+
+def test_a_simulation_that_does_not_tell_the_gas_of_each_execution_is_not_clean() -> None:
+    state = pipeline(MARKET, settings(MARKET, simulate=True))
+    effects = step(state, seen(swap_of(*busiest())))
+    (request,) = [effect for effect in effects if isinstance(effect, SimulateBundle)]
+    profits = tuple(one.opportunity.gross_profit for one in request.plan.executions)
+    assert not plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW)))
+    assert state.dropped == {Reason.SIMULATION_TOO_DEAR: 1}
+
+
 def test_nothing_goes_out_before_its_simulation_was_clean() -> None:
     state = pipeline(MARKET, settings(MARKET, simulate=True))
     effects = step(state, seen(swap_of(*busiest())))
     (request,) = [effect for effect in effects if isinstance(effect, SimulateBundle)]
     assert not plans(effects)
     profits = tuple(execution.minimum_profit for execution in request.plan.executions)
-    (sent,) = plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW)))
+    (sent,) = plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW, _gas(request.plan))))
     assert sent == request.plan
 
 
@@ -283,7 +310,7 @@ def test_a_simulation_that_is_not_clean_ends_the_find(
     effects = step(state, seen(swap_of(*busiest())))
     (request,) = [effect for effect in effects if isinstance(effect, SimulateBundle)]
     profits = tuple(execution.minimum_profit - profit_short for execution in request.plan.executions)
-    after = step(state, BundleSimulated(request.plan.id, failure, profits, Gas(300_000), NOW))
+    after = step(state, BundleSimulated(request.plan.id, failure, profits, Gas(300_000), NOW, _gas(request.plan)))
     assert not plans(after)
     assert [effect.reason for effect in after if isinstance(effect, RecordDrop)] == [reason]
 
@@ -341,7 +368,9 @@ def test_what_was_given_up_during_its_simulation_is_not_signed() -> None:
     (request,) = [effect for effect in step(state, seen(victim)) if isinstance(effect, SimulateBundle)]
     step(state, PendingGone(Hash32(victim.hash), "replaced"))
     profits = tuple(execution.minimum_profit for execution in request.plan.executions)
-    assert not plans(step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW)))
+    assert not plans(
+        step(state, BundleSimulated(request.plan.id, None, profits, Gas(300_000), NOW, _gas(request.plan)))
+    )
 
 
 def test_a_reorganisation_withdraws_what_was_planned_on_the_head_and_leaks_no_reservation() -> None:
