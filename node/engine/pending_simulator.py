@@ -25,8 +25,8 @@ from node.pipeline.events import PendingSimulated, PoolChange, SimulatePending
 from node.pipeline.reasons import Reason
 from protocol.units import Hash32, UnixNanoseconds
 
-ANSWER_SECONDS: Final = 0.3
-"""For `eth_simulateV1`: what comes later is of no use for a block of two seconds."""
+ANSWER_SECONDS: Final = 0.5
+"""For `eth_simulateV1`: later is too late for a block of two seconds; it is asked for again with the next."""
 TAKE_OVER_SECONDS: Final = 0.2
 """For so long it waits for the changes of the block before it."""
 MAX_ASKED: Final = 2

@@ -63,6 +63,8 @@ def simulated(state: PipelineState, event: PendingSimulated) -> list[Effect]:
     if event.failure is not None:
         state.book.remove(event.transaction_hash)
         state.count(event.failure)
+        if event.failure is Reason.SIMULATION_UNAVAILABLE:  # with the next block it is asked for again
+            _put(state, msgspec.structs.replace(pending, pools=(), changes=None, on_block=event.on_block))
         return []
     numbers = [state.market.number_of(change.pool_id) for change in event.pool_changes]
     pools = tuple(dict.fromkeys([number for number in numbers if number is not None]))

@@ -217,12 +217,21 @@ def test_the_senders_earlier_ones_are_simulated_before_it() -> None:
     assert ask(state, second, account_nonce=0).transactions == (first, second)
 
 
-@pytest.mark.parametrize("reason", [Reason.VICTIM_WOULD_REVERT, Reason.SIMULATION_UNAVAILABLE, Reason.POOL_UNKNOWN])
+@pytest.mark.parametrize("reason", [Reason.VICTIM_WOULD_REVERT, Reason.POOL_UNKNOWN])
 def test_what_could_not_be_simulated_is_counted_and_forgotten(reason: Reason) -> None:
     state = scene()
     assert step(state, answer(ask(state, a_call()), failure=reason)) == ()
     assert state.dropped == {reason: 1}
     assert len(state.book) == len(state.unread) == 0
+
+
+def test_what_was_not_answered_is_asked_for_again_with_the_next_block() -> None:
+    state = scene()
+    assert step(state, answer(ask(state, a_call()), failure=Reason.SIMULATION_UNAVAILABLE)) == ()
+    assert state.dropped == {Reason.SIMULATION_UNAVAILABLE: 1}
+    (again,) = asked(step(state, block()))
+    assert again.transactions == (a_call(),)
+    assert plans(step(state, answer(again, moved())))
 
 
 def test_a_pool_whose_state_the_logs_do_not_tell_is_not_backrun() -> None:
