@@ -112,6 +112,8 @@ class ProtocolsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whose pending calls are read: without them no backruns."""
     lenders: tuple[LenderConfig, ...] = ()
     """Where flash loans come from, in no order: the cheapest is taken."""
+    morpho: Address | None = None
+    """Morpho Blue, whose loans are followed and liquidated; without it they are not."""
 
 
 class TokensConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from devnet.rpc import RpcClient
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.keccak import keccak256
 
+_V4_SWAP: Final = "0x" + keccak256(b"Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)").hex()
+"""Its first amount is ether's, where the pool holds that: negative what the swapper paid."""
 _WITHDRAWAL: Final = "0x" + keccak256(b"Withdrawal(address,uint256)").hex()
 
 
@@ -107,14 +109,19 @@ class ChainWatch:
         return found
 
 
-def coinbase_payment(mined: Mined, executor: str) -> int:
-    """Return the wei that our executor paid the builder: it unwraps exactly that, and nothing else, of its WETH."""
-    topic = "0x" + executor[2:].lower().rjust(64, "0")
-    return sum(
-        int(log["data"], 16)
-        for log in mined.logs
-        if len(log["topics"]) == 2 and log["topics"][0] == _WITHDRAWAL and log["topics"][1].lower() == topic
-    )
+def coinbase_payment(manifest: Manifest, mined: Mined) -> int:
+    """Return the wei that our executor paid the builder: the WETH it unwrapped, but for what V4 took in ether."""
+    executor = "0x" + manifest.contracts["arb_executor"][2:].lower().rjust(64, "0")
+    of_ether = {pool.pool_id.lower() for pool in manifest.pools if pool.native_ether}
+    unwrapped = 0
+    for log in mined.logs:
+        topics = [topic.lower() for topic in log["topics"]]
+        if topics == [_WITHDRAWAL, executor]:
+            unwrapped += int(log["data"], 16)
+        elif len(topics) == 3 and topics[0] == _V4_SWAP and topics[1] in of_ether and topics[2] == executor:
+            ether = int(log["data"][2:66], 16)
+            unwrapped -= (1 << 256) - ether if ether >> 255 else 0
+    return unwrapped
 
 
 def _seen(block: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]]) -> SeenBlock:

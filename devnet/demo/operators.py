@@ -206,6 +206,7 @@ def node_config(
                 LenderConfig(kind=LenderKind.AAVE_V3, address=_raw(contracts["aave_pool"])),
                 LenderConfig(kind=LenderKind.UNISWAP_V3),
             ),
+            morpho=_raw(contracts["morpho"]),
         ),
         tokens=TokensConfig(profit=tuple(_profit(manifest, symbol) for symbol in style.profit)),
         execution=ExecutionConfig(vault_module=_raw(contracts["vault_module"]), vaults=vaults),

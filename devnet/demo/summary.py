@@ -32,7 +32,13 @@ _MEMBERSHIP: Final = tuple(
     for event in (b"CheckedIn(uint256,address,uint256,uint256)", b"Rolled(uint256,bytes32,uint256,uint256)")
 )
 _EXECUTED: Final = "0x" + keccak256(b"Executed(address,address,uint256,uint256)").hex()
-_LIQUIDATED: Final = "0x" + keccak256(b"LiquidationCall(address,address,address,uint256,uint256,address,bool)").hex()
+_LIQUIDATED: Final = {
+    contract: "0x" + keccak256(event).hex()
+    for contract, event in (
+        ("aave_pool", b"LiquidationCall(address,address,address,uint256,uint256,address,bool)"),
+        ("morpho", b"Liquidate(bytes32,address,address,uint256,uint256,uint256,uint256,uint256)"),
+    )
+}
 _ETHER: Final = 10**18
 _E8: Final = 10**8
 
@@ -88,13 +94,13 @@ class Outcome:
 def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
     """Measure one operator on the chain, over all blocks of the watch."""
     keys = {account(vault.hot_key).address for vault in operator.vaults}
-    executor, ledger = (watch.manifest.contracts[name] for name in ("arb_executor", "execution_ledger"))
+    ledger = watch.manifest.contracts["execution_ledger"]
     gas = bids = included = liquidations = liquidated_wei = 0
     for block in watch.blocks:
         for mined in block.transactions:
             if mined.sender in keys:
                 gas += mined.gas_used * mined.gas_price
-                bids += mined.gas_used * (mined.gas_price - block.base_fee) + coinbase_payment(mined, executor)
+                bids += mined.gas_used * (mined.gas_price - block.base_fee) + coinbase_payment(watch.manifest, mined)
                 included += mined.succeeded and not _is_membership(mined, ledger)
                 if is_liquidation(watch.manifest, mined):
                     liquidations += 1
@@ -105,9 +111,9 @@ def earned(watch: ChainWatch, operator: Operator, after: Holdings) -> Earned:
 
 
 def is_liquidation(manifest: Manifest, mined: Mined) -> bool:
-    """Whether a transaction liquidated a loan on Aave."""
-    pool = manifest.contracts["aave_pool"].lower()
-    return any(log["address"].lower() == pool and log["topics"][0] == _LIQUIDATED for log in mined.logs)
+    """Whether a transaction liquidated a loan on Aave, or on Morpho."""
+    marks = {(manifest.contracts[name].lower(), topic) for name, topic in _LIQUIDATED.items()}
+    return any((log["address"].lower(), next(iter(log["topics"]), "")) in marks for log in mined.logs)
 
 
 def told_profit_wei(manifest: Manifest, mined: Mined) -> int:

@@ -179,6 +179,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             emit=lambda event: _emit(core, event, strays, network),
             state_of=state.market.state_of,
             book=lambda: state.loans.book,
+            morpho_book=lambda: state.morpho.book,
             before_block=before_block,
             on_stage=None if lockstep is None else partial(_play, lockstep, core, network),
         )

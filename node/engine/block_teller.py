@@ -14,6 +14,7 @@ from node.engine.headers import Header
 from node.engine.upkeep import Readers, Upkeep
 from node.pipeline.events import BlockArrived, BlockRetracted, Event, PoolQuarantined
 from node.pipeline.lending.aave_book import AaveBook
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.pools import PoolId, PoolState
 from node.pipeline.settings import NANOSECONDS_PER_SECOND
 from protocol.units import Hash32, UnixNanoseconds
@@ -25,8 +26,8 @@ StateOf: TypeAlias = Callable[[PoolId], PoolState | None]
 class FeedHooks(msgspec.Struct, frozen=True, kw_only=True):
     """What others do at certain points of the stream.
 
-    `emit` steps the pipeline. `state_of`: a pool's confirmed state in the pipeline's market, for the audit; `book`: the
-    loans that it follows.
+    `emit` steps the pipeline. `state_of`: a pool's confirmed state in the pipeline's market, for the audit; `book` and
+    `morpho_book`: the loans that it follows.
     `before_block` is awaited before a block is emitted (treasury, lenders), once the block is read.
     `on_stage(block, stage)`, in lockstep only, is awaited when a stage opened and everything announced before it is
     emitted, read and settled.
@@ -35,6 +36,7 @@ class FeedHooks(msgspec.Struct, frozen=True, kw_only=True):
     emit: Emit
     state_of: StateOf
     book: Callable[[], AaveBook | None] = lambda: None
+    morpho_book: Callable[[], MorphoBook | None] = lambda: None
     before_block: Callable[[Header], Awaitable[None]] | None = None
     on_stage: Callable[[int, int], Awaitable[None]] | None = None
 
@@ -122,6 +124,7 @@ class BlockTeller:
                 included=tuple(Hash32(bytes(transaction.hash)) for transaction in block.transactions),
                 now=self._time.now(),
                 loan_logs=self._readers.loan_logs.read(block.logs),
+                morpho_logs=self._readers.morpho_logs.read(block.logs),
             )
         )
         self.first_told.set()

@@ -15,6 +15,7 @@ from governance.executor import (
     CurveHop,
     Hop,
     Loan,
+    MorphoLiquidation,
     OrderToExecute,
     PairHop,
     PairVenue,
@@ -89,7 +90,17 @@ def _loan(loan: FlashLoan) -> Loan | None:
 def _hop(step: Step) -> Hop:
     minimum = Amount(step.minimum_out)
     if isinstance(step, LiquidationStep):
-        return AaveLiquidation(token_out=step.token_out, borrower=step.borrower, minimum_out=minimum)
+        if step.terms is None:
+            return AaveLiquidation(token_out=step.token_out, borrower=step.borrower, minimum_out=minimum)
+        return MorphoLiquidation(
+            token_out=step.token_out,
+            borrower=step.borrower,
+            oracle=step.terms.oracle,
+            irm=step.terms.rate_model,
+            lltv=step.terms.lltv,
+            repaid_shares=step.terms.repaid_shares,
+            minimum_out=minimum,
+        )
     if step.family is PoolFamily.UNISWAP_V3:
         return ConcentratedHop(token_out=step.token_out, fee_pips=step.fee_pips, minimum_out=minimum)
     if step.family in AT_BALANCER_V2:

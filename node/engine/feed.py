@@ -34,6 +34,7 @@ from node.engine.loan_logs import TOPICS, LoanLogs
 from node.engine.loan_reading import LoanReader
 from node.engine.market_memory import MarketMemory
 from node.engine.mempool import Mempool
+from node.engine.morpho_reading import MorphoReader
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.pool_logs import PoolLogs
@@ -122,7 +123,7 @@ class ChainFeed:
     def resync(self, request: ResyncPools | ResyncLoans | ScreenTokens) -> None:
         """Read pools or loans, or screen tokens, anew, soon. Never blocks; may be called from within `emit`."""
         if isinstance(request, ResyncLoans):
-            self._upkeep.resync_loans(request.users)
+            self._upkeep.resync_loans(request.users, is_morpho=request.is_morpho)
         elif isinstance(request, ScreenTokens):
             self._upkeep.screen(request.tokens)
         else:
@@ -192,6 +193,7 @@ class ChainFeed:
             "audit ": readers.audit.counts,
             "memory ": readers.memory.counts,
             "loans ": readers.loan_logs.counts,
+            "morpho ": readers.morpho_logs.counts,
             "passed over ": readers.discovery.passed_over,
         }
         counts = {prefix + name: count for prefix, part in parts.items() for name, count in part.items()}
@@ -210,7 +212,9 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
     lends = [one.address for one in protocols.lenders if one.kind is LenderKind.AAVE_V3 and one.address is not None]
     return Readers(
         endpoints=endpoints,
-        blocks=BlockReader(endpoints, [*logs.topics, *(TOPICS if lends else ())], bounds.undo_blocks),
+        blocks=BlockReader(
+            endpoints, [*logs.topics, *(TOPICS if lends or protocols.morpho else ())], bounds.undo_blocks
+        ),
         logs=logs,
         pools=pools,
         discovery=Discovery(
@@ -235,6 +239,9 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
             is_for_all=config.execution.simulate_pending,
         ),
         loan_logs=LoanLogs(),
+        morpho_logs=LoanLogs(),
+        morpho=None if protocols.morpho is None else MorphoReader(endpoints, multicall, protocols.morpho),
+        morpho_book=hooks.morpho_book,
         loans=LoanReader(endpoints, multicall, protocols.multicall3, lends[0]) if lends else None,
         book=hooks.book,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from node.engine.pool_topics import LogJson
+from node.pipeline.lending import morpho_book
 from node.pipeline.lending.aave_book import BORROW, SETTINGS, UNREADABLE, LoanLog
 from node.pipeline.lending.aave_v3 import POOL_EVENTS, TOKEN_EVENTS
 from node.pipeline.lending.errors import LogMalformed
@@ -18,7 +19,8 @@ OF_POOL: Final[Kinds] = {topic: kind for topic, kind in POOL_EVENTS.items() if k
 OF_TOKEN: Final[Kinds] = TOKEN_EVENTS
 OF_FEED: Final[Kinds] = FEED_EVENTS
 OF_SETTINGS: Final[Kinds] = SETTINGS
-TOPICS: Final = ["0x" + topic.hex() for topic in (*OF_POOL, *OF_TOKEN, *OF_FEED, *OF_SETTINGS)]
+OF_MORPHO: Final[Kinds] = morpho_book.EVENTS
+TOPICS: Final = ["0x" + topic.hex() for topic in (*OF_POOL, *OF_TOKEN, *OF_FEED, *OF_SETTINGS, *OF_MORPHO)]
 """For the filter of `eth_getLogs`."""
 
 

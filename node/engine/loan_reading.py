@@ -169,19 +169,8 @@ class LoanReader:
                 feed = address_to_hex(_address(aggregator))
                 feeds[feed] = (*feeds.get(feed, ()), name)
                 prices[name] = number_at(price, 0)
-        view = OracleView(feeds, prices, await self._oracles(list(feeds), at))
+        view = OracleView(feeds, prices, await submitters_of(self._multicall, list(feeds), at))
         return view, [one for one in sources if one != ZERO_ADDRESS], refused
-
-    async def _oracles(self, feeds: Sequence[str], at: Hash32) -> dict[str, frozenset[str]]:
-        """By feed, whose submissions it takes; without those that do not tell."""
-        answers = await self._multicall.read([View(address_from_hex(feed), _ORACLES) for feed in feeds], at)
-        oracles: dict[str, frozenset[str]] = {}
-        for feed, answer in zip(feeds, answers, strict=True):
-            try:
-                oracles[feed] = frozenset(decode(["address[]"], answer or b"")[0])
-            except InvalidAbi:
-                continue
-        return oracles
 
     async def _modes(self, at: Hash32) -> tuple[dict[int, EMode], set[int]]:
         """(the e-mode categories in use, which of them have a price of their own)."""
@@ -265,6 +254,18 @@ def _asked(target: Address, function: bytes, argument: Address) -> View:
 
 def _address(word: bytes) -> Address:
     return Address(word[_WORD - 20 : _WORD])
+
+
+async def submitters_of(multicall: Multicall, feeds: Sequence[str], at: Hash32) -> dict[str, frozenset[str]]:
+    """By feed, whose submissions it takes; without those that do not tell. Raises RpcError."""
+    answers = await multicall.read([View(address_from_hex(feed), _ORACLES) for feed in feeds], at)
+    oracles: dict[str, frozenset[str]] = {}
+    for feed, answer in zip(feeds, answers, strict=True):
+        try:
+            oracles[feed] = frozenset(decode(["address[]"], answer or b"")[0])
+        except InvalidAbi:
+            continue
+    return oracles
 
 
 def aggregators(sources: Mapping[str, Kinds]) -> list[str]:

@@ -24,13 +24,24 @@ from node.engine.loan_logs import LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, aggregators
 from node.engine.market_memory import MarketMemory, is_untold
 from node.engine.mempool import Mempool
+from node.engine.morpho_reading import MorphoReader
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_reading import PoolReader, Unreadable
 from node.engine.rpc import Call, RpcError
 from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
-from node.pipeline.events import Event, PoolDiscovered, PoolQuarantined, PoolSynced, TokenScreened, TokenVerdict
+from node.pipeline.events import (
+    Event,
+    LoansRead,
+    PoolDiscovered,
+    PoolQuarantined,
+    PoolSynced,
+    RatesRead,
+    TokenScreened,
+    TokenVerdict,
+)
 from node.pipeline.lending.aave_book import AaveBook
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.pools import AT_BALANCER_V2, PoolId, PoolSpec, PoolState
 from protocol.units import ZERO_ADDRESS, Address
 
@@ -64,6 +75,10 @@ class Readers(msgspec.Struct, frozen=True, kw_only=True):
     """None where no lender is configured whose loans we follow."""
     book: Callable[[], AaveBook | None] = lambda: None
     """The pipeline's loans."""
+    morpho_logs: LoanLogs
+    morpho: MorphoReader | None = None
+    """None where no Morpho is configured."""
+    morpho_book: Callable[[], MorphoBook | None] = lambda: None
 
 
 class Upkeep:
@@ -92,12 +107,15 @@ class Upkeep:
         self._kept_at: int | None = None
         self._borrowers_wanted: dict[str, None] = {}
         self._are_loans_wanted = readers.loans is not None
+        self._is_morpho_wanted = readers.morpho is not None
+        self._are_rates_due = False
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
         waiting = self._wanted or self._unscreened or self._registered or self._readers.mempool.unasked
-        return not waiting and not self._is_audit_due and not self._are_loans_wanted and not self._borrowers_wanted
+        of_loans = self._are_loans_wanted or self._borrowers_wanted or self._is_morpho_wanted or self._are_rates_due
+        return not waiting and not self._is_audit_due and not of_loans
 
     def resync(self, pool_ids: Sequence[PoolId]) -> None:
         """Read these pools; none means all that are followed."""
@@ -105,9 +123,12 @@ class Upkeep:
         self._wanted.update(dict.fromkeys(ids))
         self.look()
 
-    def resync_loans(self, users: Sequence[str]) -> None:
-        """Read these borrowers; none means everything of the lender."""
-        if self._readers.loans is not None:
+    def resync_loans(self, users: Sequence[str], *, is_morpho: bool = False) -> None:
+        """Read these borrowers; none means everything of the lender: Aave, or Morpho."""
+        if is_morpho:
+            self._is_morpho_wanted = self._readers.morpho is not None
+            self.look()
+        elif self._readers.loans is not None:
             self._borrowers_wanted.update(dict.fromkeys(users))
             self._are_loans_wanted |= not users
             self.look()
@@ -152,6 +173,7 @@ class Upkeep:
     def block_told(self) -> None:
         """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
+        self._are_rates_due = self._readers.morpho is not None
         untold = [spec.id for spec in self._readers.logs.followed if is_untold(spec) and spec.can_be_called]
         for turn in range(min(len(untold), UNTOLD_PER_BLOCK)):
             self._wanted[untold[(self._untold_turn + turn) % len(untold)]] = None
@@ -167,7 +189,8 @@ class Upkeep:
     async def work(self) -> None:
         """Serve all requests. Raises RpcError; what was not served still waits, and holds nothing else up."""
         self.wake.clear()
-        parts = (self._identify, self._resync, self._read_loans, self._screen, self._ask_nonces, self._audit)
+        of_chain = (self._identify, self._resync, self._read_loans, self._read_morpho)
+        parts = (*of_chain, self._screen, self._ask_nonces, self._audit)
         while not self.is_idle and (head := self._readers.blocks.head) is not None:
             failure: RpcError | None = None
             for part in parts:
@@ -251,6 +274,27 @@ class Upkeep:
         self.counts["loans_read"] += 1
         self._emit(read)
 
+    async def _read_morpho(self, head: Header) -> None:
+        """The whole book where it is wanted, else the rates after the head."""
+        morpho = self._readers.morpho
+        if morpho is None or self._readers.blocks.head is not head:
+            return
+        book, is_whole = self._readers.morpho_book(), self._is_morpho_wanted
+        if is_whole:
+            read: LoansRead | RatesRead = await morpho.read(head)
+        elif self._are_rates_due and book is not None:
+            read = await morpho.rates(book, head)
+        else:
+            self._are_rates_due = False
+            return
+        if self._is_gone(head) or self._readers.blocks.head is not head:
+            return  # of blocks since, another book is there
+        if is_whole and self._readers.morpho_logs.watch(morpho.sources):
+            self._readers.mempool.watch(aggregators(morpho.sources))
+        self._is_morpho_wanted = self._are_rates_due = False
+        self.counts["loans_read"] += is_whole
+        self._emit(read)
+
     async def _screen(self, head: Header) -> None:
         tokens = tuple(self._unscreened)
         if not tokens:
@@ -292,6 +336,7 @@ class Upkeep:
         if not self._is_audit_due or self._readers.blocks.head is not head:
             return
         self._is_audit_due = False
+        morpho_book = self._readers.morpho_book()
         book = self._readers.book()  # the one after this head: a block told while we wait makes another
         differing = await self._readers.audit.sample(self._readers.logs.followed, head.hash)
         if self._is_gone(head):
@@ -299,6 +344,7 @@ class Upkeep:
         for pool_id, why in differing.items():
             self._emit(PoolQuarantined(pool_id, f"audit at block {head.number}: {why}"))
         await self._audit_loans(head, book)
+        await self._audit_morpho(head, morpho_book)
 
     async def _audit_loans(self, head: Header, book: AaveBook | None) -> None:
         if self._readers.loans is None or book is None:
@@ -308,6 +354,15 @@ class Upkeep:
             self.counts["loans_differed"] += 1
             _log.warning("audit at block %d: %s", head.number, differs)
             self.resync_loans(())
+
+    async def _audit_morpho(self, head: Header, book: MorphoBook | None) -> None:
+        if self._readers.morpho is None or book is None or self._readers.blocks.head is not head:
+            return
+        differs = await self._readers.morpho.differing(book, head)
+        if differs is not None and not self._is_gone(head) and self._readers.blocks.head is head:
+            self.counts["loans_differed"] += 1
+            _log.warning("audit at block %d: %s", head.number, differs)
+            self.resync_loans((), is_morpho=True)
 
     def _is_gone(self, head: Header) -> bool:
         """Whether a head has left the chain, so that what was read at it is not to be told."""

@@ -15,6 +15,7 @@ import msgspec
 from node.pipeline.amm.units import Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount, TokenDelta
 from node.pipeline.lending.aave_book import AaveBook, LoanLog
 from node.pipeline.lending.aave_v3 import Position
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.network_view import NetworkView
 from node.pipeline.plans import BundlePlan, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
@@ -150,6 +151,9 @@ class BlockArrived(msgspec.Struct, frozen=True, gc=False, tag=True):
     included: tuple[Hash32, ...]
     now: UnixNanoseconds
     loan_logs: tuple[LoanLog, ...] = ()
+    """Of Aave, and of the feeds that it asks."""
+    morpho_logs: tuple[LoanLog, ...] = ()
+    """Of Morpho, and of the feeds that its oracles ask."""
 
 
 class BlockRetracted(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -265,8 +269,15 @@ class LoansRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A lender's loans as read from the chain after `block`: all of them, or with `book` None these positions anew."""
 
     block: BlockNumber
-    book: AaveBook | None
+    book: AaveBook | MorphoBook | None
     positions: Mapping[str, Position] = {}
+
+
+class RatesRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """What debt grows by in markets of Morpho's after `block`, a second, in 18 decimals."""
+
+    block: BlockNumber
+    rates: Mapping[bytes, int]
 
 
 class LimitsResumed(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -341,6 +352,7 @@ Event: TypeAlias = (
     | SenderReplaced
     | LenderRead
     | LoansRead
+    | RatesRead
     | LimitsResumed
     | KillSwitchSet
     | NetworkRead
@@ -409,6 +421,8 @@ class ResyncLoans(msgspec.Struct, frozen=True, gc=False, tag=True):
 
     users: tuple[str, ...]
     why: str
+    is_morpho: bool = False
+    """Morpho's book, not Aave's."""
 
 
 class ScreenTokens(msgspec.Struct, frozen=True, gc=False, tag=True):

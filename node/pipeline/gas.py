@@ -40,6 +40,7 @@ _HOP: dict[str, int] = {
     PoolFamily.ERC4626: 120_000,
     PoolFamily.WRAPPER: 50_000,
     LiquidationVenue.AAVE_V3: 420_000,
+    LiquidationVenue.MORPHO_BLUE: 180_000,
 }
 _MAX_SHAPES = 1024
 _HEADROOM_PERCENT = 160

@@ -27,6 +27,7 @@ from node.pipeline.events import (
     PoolQuarantined,
     PoolSynced,
     RaiseAlert,
+    RatesRead,
     ResyncPools,
     SenderReplaced,
     TimePassed,
@@ -34,6 +35,7 @@ from node.pipeline.events import (
     TreasuryRead,
 )
 from node.pipeline.finds import Find
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.packing import pack
 from node.pipeline.pending import PendingSwap, routed_swaps
 from node.pipeline.pending_answers import PendingAnswer, answer_of
@@ -76,7 +78,7 @@ def token_screened(state: PipelineState, event: TokenScreened) -> list[Effect]:
 def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     """Fold the block in, then look at the whole market and at everything that is still pending."""
     state.now = event.now
-    effects = state.blocks.arrive(event) + state.loans.arrive(event)
+    effects = state.blocks.arrive(event) + state.loans.arrive(event) + state.morpho.arrive(event)
     for transaction_hash in event.included:
         state.book.mined(transaction_hash)
         state.answers.mined(transaction_hash)
@@ -108,7 +110,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
 def block_retracted(state: PipelineState, event: BlockRetracted) -> list[Effect]:
     """Undo the head, and withdraw what was planned on it; the new head plans anew."""
     state.now = event.now
-    effects = state.blocks.retract(event.hash) + state.loans.retract(event.hash)
+    effects = state.blocks.retract(event.hash) + state.loans.retract(event.hash) + state.morpho.retract(event.hash)
     effects += coordination.withdraw_all(state, Reason.REORGED)
     state.book.outdate()
     if state.blocks.head is not None:
@@ -121,7 +123,7 @@ def pending_seen(state: PipelineState, event: PendingTransactionSeen) -> list[Ef
     state.now = event.received_at
     transaction, head = event.transaction, state.blocks.head
     kind = state.routers.get(transaction.to or "")
-    if kind is None and head is not None and is_feed(state.loans.book, transaction.to or ""):
+    if kind is None and head is not None and is_feed(state.books(), transaction.to or ""):
         return _answer_seen(state, answer_of(transaction, event.received_at, head.number, event.account_nonce))
     if kind is None or head is None:
         return victims.unread(state, event, Reason.NOT_A_SWAP)
@@ -235,7 +237,14 @@ def lender_read(state: PipelineState, event: LenderRead) -> list[Effect]:
 
 def loans_read(state: PipelineState, event: LoansRead) -> list[Effect]:
     """Take the loans in."""
+    if isinstance(event.book, MorphoBook):
+        return state.morpho.read(event, event.book)
     return state.loans.read(event)
+
+
+def rates_read(state: PipelineState, event: RatesRead) -> list[Effect]:
+    """Take the rates in."""
+    return state.morpho.rates_read(event)
 
 
 def limits_resumed(state: PipelineState, event: LimitsResumed) -> list[Effect]:
@@ -287,7 +296,7 @@ def _answer_seen(state: PipelineState, pending: PendingAnswer | None) -> list[Ef
     if pending is None:
         state.count(Reason.NOT_A_SWAP)
         return []
-    if not is_believed(state.loans.book, pending):
+    if not is_believed(state.books(), pending):
         state.count(Reason.ANSWER_OF_STRANGER)
         return []
     state.answers.add(pending)
@@ -299,24 +308,29 @@ def _answer_seen(state: PipelineState, pending: PendingAnswer | None) -> list[Ef
 
 def _liquidations(state: PipelineState, target: BlockNumber, at: UnixSeconds) -> list[Find]:
     """What is ill by the confirmed prices, and what the answers that are still pending make ill."""
-    if state.loans.book is None:
-        return []
-    finds = state.liquidations.at_block_start(state.loans.book, target, at, state.now)
+    finds: list[Find] = []
+    for book in state.books():
+        finds += state.liquidations.at_block_start(book, target, at, state.now)
     for pending in state.answers:
         finds += _behind_answer(state, pending)
     return finds
 
 
 def _behind_answer(state: PipelineState, pending: PendingAnswer) -> list[Find]:
-    head, book = state.blocks.head, state.loans.book
-    if head is None or book is None:
+    head = state.blocks.head
+    if head is None:
         return []
     target, at = BlockNumber(head.number + 1), UnixSeconds(head.timestamp + 1)
-    found = state.liquidations.behind(book, pending, state.answers, target, at, pending.received_at)
-    if isinstance(found, Reason):
-        state.count(found)
-        return []
-    return found
+    finds: list[Find] = []
+    for book in state.books():
+        if pending.aggregator not in book.feeds:
+            continue
+        found = state.liquidations.behind(book, pending, state.answers, target, at, pending.received_at)
+        if isinstance(found, Reason):
+            state.count(found)
+        else:
+            finds += found
+    return finds
 
 
 def _begin_block(state: PipelineState, head: BlockArrived) -> None:

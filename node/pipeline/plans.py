@@ -81,12 +81,22 @@ class LiquidationVenue(StrEnum):
     """Which lender a liquidation is made at."""
 
     AAVE_V3 = "aave_v3_liquidation"
+    MORPHO_BLUE = "morpho_blue_liquidation"
+
+
+class MorphoTerms(msgspec.Struct, frozen=True, gc=False):
+    """What names a market of Morpho's beside its two tokens, and how many shares of the debt are repaid."""
+
+    oracle: Address
+    rate_model: Address
+    lltv: int
+    repaid_shares: int
 
 
 class LiquidationStep(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A leg that repays a borrower's debt (`token_in`) and takes collateral (`token_out`); `address` is the lender's.
 
-    `amount_in` is what the lender takes: no more than the close factor, the debt and the collateral let it.
+    `amount_in` is what the lender is given: no more than the close factor, the debt and the collateral let it take.
     """
 
     family: LiquidationVenue
@@ -97,6 +107,8 @@ class LiquidationStep(msgspec.Struct, frozen=True, gc=False, tag=True):
     amount_in: TokenAmount
     amount_out: TokenAmount
     minimum_out: TokenAmount
+    terms: MorphoTerms | None = None
+    """Morpho's alone."""
 
     @property
     def pool_id(self) -> PoolId:

@@ -12,7 +12,9 @@ from node.pipeline.detectors.residual import ResidualDetector
 from node.pipeline.events import OrderArrived, TreasuryRead
 from node.pipeline.finds import Given
 from node.pipeline.lenders import LenderBook
-from node.pipeline.loans import Loans
+from node.pipeline.lending.aave_book import AaveBook
+from node.pipeline.lending.morpho_book import MorphoBook
+from node.pipeline.loans import Loans, MorphoLoans
 from node.pipeline.market import Market
 from node.pipeline.network_view import NetworkView
 from node.pipeline.pending import PendingBook
@@ -50,6 +52,7 @@ class PipelineState:
         self.residuals = ResidualDetector(self.market, self.search, self.book, settings)
         self.cyclic = CyclicArbitrageDetector(self.market, self.search, settings)
         self.loans = Loans(bounds.undo_blocks)
+        self.morpho = MorphoLoans(bounds.undo_blocks)
         self.answers = PendingAnswers()
         self.liquidations = LiquidationDetector(self.market, self.search, settings)
         self.bids = BidPolicy(b"".join(settings.senders))
@@ -78,6 +81,10 @@ class PipelineState:
         """How often each reason occurred, also where there was no opportunity yet to record."""
         self.cycles_capped = 0
         self.routers: dict[str, RouterKind] = {"0x" + address.hex(): kind for address, kind in settings.routers.items()}
+
+    def books(self) -> list[AaveBook | MorphoBook]:
+        """The lenders' books that are known."""
+        return [book for book in (self.loans.book, self.morpho.book) if book is not None]
 
     def count(self, reason: Reason, times: int = 1) -> None:
         """Count a drop."""

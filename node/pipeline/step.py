@@ -27,6 +27,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.SenderReplaced: handlers.sender_replaced,
     events.LenderRead: handlers.lender_read,
     events.LoansRead: handlers.loans_read,
+    events.RatesRead: handlers.rates_read,
     events.LimitsResumed: handlers.limits_resumed,
     events.KillSwitchSet: handlers.kill_switch_set,
     events.NetworkRead: handlers.network_read,

@@ -80,6 +80,7 @@ def manifest() -> Manifest:
         "sushi_factory",
         "uniswap_v3_factory",
         "uniswap_v3_router02",
+        "morpho",
         *NAMES.values(),
     )
     contracts = {**base.contracts, **{name: address(name) for name in names}}
@@ -136,7 +137,31 @@ def test_gas_bids_and_gains_are_those_of_the_operators_keys_and_safes() -> None:
     found = earned(watch(theirs, ours, reverted), NORTH, after(5 * ETHER - gas))
     assert found == Earned({**dict.fromkeys(PINNED, 0), "WETH": 9 * 10**17}, -gas, gas, 10**16 + 2 * 200_000 * GWEI, 1)
     assert net_usd(manifest(), found) == pytest.approx(0.9 * 3_200 - gas / ETHER * 3_200, abs=0.01)
-    assert coinbase_payment(ours, EXECUTOR) == 10**16
+    assert coinbase_payment(manifest(), ours) == 10**16
+
+
+def test_ether_that_goes_into_a_pool_of_ether_is_no_bid() -> None:
+    pool = "0x" + "bb" * 32
+    held = Pool(
+        name="uniswap_v4:WETH/USDC:500",
+        family="uniswap_v4",
+        address=address("manager"),
+        tokens=("WETH", "USDC"),
+        fee_pips=500,
+        pool_id=pool,
+        native_ether=True,
+    )
+    there = msgspec.structs.replace(manifest(), pools=(*manifest().pools, held))
+    swap = topic("Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)")
+
+    def swapped(amount0: int, swapper: str = EXECUTOR) -> dict[str, Any]:
+        word = f"0x{amount0 % (1 << 256):064x}" + "00" * 160
+        return {"address": address("manager"), "topics": [swap, pool, "0x" + swapper[2:].rjust(64, "0")], "data": word}
+
+    into = mined(1, KEY, swapped(-5 * ETHER), paid(5 * ETHER), paid(10**16))
+    out_of = mined(2, KEY, swapped(5 * ETHER), paid(10**16))
+    others = mined(3, KEY, swapped(-5 * ETHER, address("somebody")), paid(10**16))
+    assert [coinbase_payment(there, one) for one in (into, out_of, others)] == [10**16] * 3
 
 
 def told(profit: int) -> dict[str, Any]:
@@ -149,9 +174,15 @@ def told(profit: int) -> dict[str, Any]:
     return {"address": address("vault_module"), "topics": topics, "data": "0x" + f"{5:064x}{profit:064x}"}
 
 
-def test_what_liquidations_netted_is_known_apart() -> None:
-    event = "LiquidationCall(address,address,address,uint256,uint256,address,bool)"
-    liquidation = {"address": address("aave_pool"), "topics": [topic(event)], "data": "0x"}
+@pytest.mark.parametrize(
+    ("lender", "event"),
+    [
+        ("aave_pool", "LiquidationCall(address,address,address,uint256,uint256,address,bool)"),
+        ("morpho", "Liquidate(bytes32,address,address,uint256,uint256,uint256,uint256,uint256)"),
+    ],
+)
+def test_what_liquidations_netted_is_known_apart(lender: str, event: str) -> None:
+    liquidation = {"address": address(lender), "topics": [topic(event)], "data": "0x"}
     cost = 200_000 * (BASE_FEE + GWEI)
     both = watch(mined(1, KEY, liquidation, told(ETHER)), mined(2, KEY, told(3 * ETHER)))
     found = earned(both, NORTH, after(5 * ETHER - 2 * cost))

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from node.engine.headers import header_from_json
-from node.engine.loan_reading import LoanReader
+from node.engine.loan_reading import LoanReader, submitters_of
 from node.engine.multicall import View
 from node.engine.upkeep import Upkeep
 from node.pipeline.lending import aave_v3
@@ -78,6 +78,8 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
         logs=SimpleNamespace(followed=[]),
         loans=SimpleNamespace(differing=differing),
         book=lambda: now.book,
+        morpho=None,
+        morpho_book=lambda: None,
     )
     upkeep = Upkeep(engine_config(), readers, lambda _: None)  # type: ignore[arg-type]
     upkeep.block_told()
@@ -94,5 +96,5 @@ async def test_whose_answers_a_feed_takes_is_asked_of_it_and_one_that_does_not_s
             assert {view.data for view in views} == {selector("getOracles()")}
             return [told.get(address_to_hex(view.target)) for view in views]
 
-    known = await reader(Feeds())._oracles(feeds, HEAD.hash)  # type: ignore[arg-type]
+    known = await submitters_of(Feeds(), feeds, HEAD.hash)  # type: ignore[arg-type]
     assert known == {feeds[0]: frozenset({ALICE, BOB}), feeds[1]: frozenset()}

@@ -1,8 +1,9 @@
-"""Liquidations on Aave V3: what is ill now, and what a pending answer of a price feed makes ill, taken right after it.
+"""Liquidations on Aave V3 and Morpho Blue: what is ill now, and right behind it what a pending answer makes ill.
 
 A find is a closed route in exact integers: borrow the profit token, swap it to the debt's asset where that is another,
 repay the debt, swap the collateral back. How much is repaid is chosen for the greatest gain, up to what the close
-factor, the debt and the collateral let.
+factor, the debt and the collateral let. Morpho's debts are repaid in shares, which cost a little more with each second:
+what is spare then is only given back where the debt is in the profit token, so that only those are taken.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import msgspec
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.finds import Find
 from node.pipeline.lenders import flash_loan
-from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.errors import LendingError
-from node.pipeline.lending.liquidations import LiquidationFind
+from node.pipeline.lending.liquidations import LiquidationFind, Taken
 from node.pipeline.lending.margins import Margins
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.pending_answers import PendingAnswer, PendingAnswers
-from node.pipeline.plans import FlashLender, LiquidationStep, LiquidationVenue, Opportunity, Step
+from node.pipeline.plans import FlashLender, LiquidationStep, LiquidationVenue, MorphoTerms, Opportunity, Step
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.search import Route, Search, least_out
@@ -47,6 +48,7 @@ LOOKS_PER_BLOCK = 24
 _ROUNDS = 40
 """Of the search for the amount, if it is not all that may be repaid."""
 _NEARLY = 1024
+Book = AaveBook | MorphoBook
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -65,6 +67,7 @@ class _Amounts(msgspec.Struct, frozen=True, gc=False):
 
     into_debt: tuple[TokenAmount, ...]
     out_of_collateral: tuple[TokenAmount, ...]
+    taken: Taken
     gain: TokenAmount
 
 
@@ -81,18 +84,15 @@ class LiquidationDetector:
         self._market, self._search, self._settings = market, search, settings
 
     def at_block_start(
-        self, book: AaveBook, target_block: BlockNumber, at: UnixSeconds, now: UnixNanoseconds
+        self, book: Book, target_block: BlockNumber, at: UnixSeconds, now: UnixNanoseconds
     ) -> list[Find]:
         """Finds of what is ill by the confirmed prices, in a block that is not before `at`."""
         self._looks = 0
-        margins = self._margins_of(book, at)
-        ill, unknown = book.liquidatable(at, margins.near_now())
-        self.unjudged = margins.unjudged + unknown
-        return self._finds(book, ill, (), target_block, at, now)
+        return self._finds(book, self._ill(book, book, at), (), target_block, at, now)
 
     def behind(
         self,
-        book: AaveBook,
+        book: Book,
         pending: PendingAnswer,
         answers: PendingAnswers,
         target_block: BlockNumber,
@@ -110,16 +110,26 @@ class LiquidationDetector:
         if min(one.transaction.max_fee_per_gas for one in chain) < self._search.base_fee:
             return Reason.VICTIM_FEE_TOO_LOW
         self._looks += 1
-        margins = self._margins_of(book, at)
+        confirmed = book
         try:
             for one in chain:
                 book = book.answered(one.aggregator, one.answer)
         except LendingError:
             return Reason.VICTIM_WOULD_REVERT
-        ill, unknown = book.liquidatable(at, margins.near(book.oracle.prices))
-        self.unjudged = margins.unjudged + unknown
+        ill = self._ill(book, confirmed, at)
         finds = self._finds(book, ill, [one.transaction for one in chain], target_block, at, now)
         return finds or Reason.NOT_PROFITABLE
+
+    def _ill(self, book: Book, confirmed: Book, at: UnixSeconds) -> list[LiquidationFind]:
+        """What may be liquidated in a book; of Aave's only those are weighed exactly that are near by its margins."""
+        if isinstance(book, AaveBook) and isinstance(confirmed, AaveBook):
+            margins = self._margins_of(confirmed, at)
+            near = margins.near_now() if book is confirmed else margins.near(book.oracle.prices)
+            ill, unknown = book.liquidatable(at, near)
+            self.unjudged = margins.unjudged + unknown
+            return ill
+        ill, self.unjudged = book.liquidatable(at)
+        return ill
 
     def _margins_of(self, book: AaveBook, at: UnixSeconds) -> Margins:
         """Of the confirmed book; computed anew where another block, or what was read since, made another one."""
@@ -130,7 +140,7 @@ class LiquidationDetector:
 
     def _finds(
         self,
-        book: AaveBook,
+        book: Book,
         ill: Sequence[LiquidationFind],
         victims: Sequence[SignedTransaction],
         target_block: BlockNumber,
@@ -144,13 +154,13 @@ class LiquidationDetector:
             for rank in range(len(self._settings.profit_tokens)):
                 found = self._weigh(book, one, rank, overlay, at)
                 if found is not None and found[1].surplus_wei > (0 if best is None else best.surplus):
-                    best = self._find(*found, victims, target_block, now, book.pool)
+                    best = self._find(*found, victims, target_block, now, book)
             if best is not None:
                 finds.append(best)
         return finds
 
     def _weigh(
-        self, book: AaveBook, ill: LiquidationFind, rank: int, overlay: Overlay, at: UnixSeconds
+        self, book: Book, ill: LiquidationFind, rank: int, overlay: Overlay, at: UnixSeconds
     ) -> tuple[_Way, Route, _Amounts] | None:
         """The best amount of one position with one profit token; None where there is no way or no lender."""
         price, token = self._search.prices[rank], self._settings.profit_tokens[rank]
@@ -163,7 +173,7 @@ class LiquidationDetector:
         if back is None or returned is None:
             return None
         into = ways.best(token.address, debt, returned[-1], ways.pools(back))
-        if into is None:
+        if into is None or (into and isinstance(book, MorphoBook)):
             return None
         most = min(token.max_input, _greatest_input(ways, into, ill.moved.debt_repaid, returned[-1]))
         available = self._search.lenders.most(token.address)
@@ -182,13 +192,13 @@ class LiquidationDetector:
         moved = None if best is None else _amounts(book, way, ways, best, at)
         if best is None or moved is None or moved.gain <= 0:
             return None
-        return way, self._route(way, moved, best), moved
+        return way, self._route(book, way, moved, best), moved
 
-    def _route(self, way: _Way, moved: _Amounts, amount: TokenAmount) -> Route:
+    def _route(self, book: Book, way: _Way, moved: _Amounts, amount: TokenAmount) -> Route:
         market, edges = self._market, (*way.into_debt, *way.out_of_collateral)
         families = [market.specs[market.edges[edge].pool].family for edge in way.into_debt]
         after = [market.specs[market.edges[edge].pool].family for edge in way.out_of_collateral]
-        gas = self._search.gas.expected(way.lender.kind, [*families, LiquidationVenue.AAVE_V3, *after])
+        gas = self._search.gas.expected(way.lender.kind, [*families, _venue(book), *after])
         gain_wei = way.price.wei_down(moved.gain)
         surplus = Wei(gain_wei - gas * self._search.base_fee)
         amounts = (*moved.into_debt, *moved.out_of_collateral)
@@ -202,18 +212,26 @@ class LiquidationDetector:
         victims: Sequence[SignedTransaction],
         target_block: BlockNumber,
         now: UnixNanoseconds,
-        pool: str,
+        book: Book,
     ) -> Find:
         borrower = address_from_hex(way.ill.user)
         taken, given = moved.into_debt[-1], moved.out_of_collateral[0]
+        pool = book.morpho if isinstance(book, MorphoBook) else book.pool
         ends = address_from_hex(way.ill.debt_asset), address_from_hex(way.ill.collateral_asset)
         liquidation = LiquidationStep(
-            LiquidationVenue.AAVE_V3, address_from_hex(pool), borrower, *ends, taken, given, least_out(given)
+            _venue(book),
+            address_from_hex(pool),
+            borrower,
+            *ends,
+            taken,
+            given,
+            least_out(given),
+            _terms(book, way.ill, moved.taken),
         )
         before = self._search.swap_steps(way.into_debt, moved.into_debt)
         after = self._search.swap_steps(way.out_of_collateral, moved.out_of_collateral)
         steps: tuple[Step, ...] = (*before, liquidation, *after)
-        named = borrower + b"".join(one.hash for one in victims)
+        named = borrower + way.ill.market + b"".join(one.hash for one in victims)
         opportunity = Opportunity(
             id=Hash32(keccak256(self._settings.chain_id.to_bytes(8, "big") + target_block.to_bytes(8, "big") + named)),
             kind=OpportunityKind.LIQUIDATION,
@@ -231,37 +249,41 @@ class LiquidationDetector:
         return Find(opportunity, route, pools, tuple([() for _ in victims]), borrower)
 
 
-def is_feed(book: AaveBook | None, address: str) -> bool:
-    """Whether an address (lower-case hex) is one of them."""
-    return book is not None and address in book.oracle.assets
+def is_feed(books: Sequence[Book], address: str) -> bool:
+    """Whether an address (lower-case hex) is that of a feed that one of the books follows."""
+    return any(address in book.feeds for book in books)
 
 
-def is_believed(book: AaveBook | None, pending: PendingAnswer) -> bool:
+def is_believed(books: Sequence[Book], pending: PendingAnswer) -> bool:
     """Whether a pending answer is of the feed's only oracle: anybody may send one, with any value."""
-    return book is not None and book.oracle.believes(pending.aggregator, pending.transaction.sender)
+    of = pending.aggregator, pending.transaction.sender
+    return any(book.believes(*of) if isinstance(book, MorphoBook) else book.oracle.believes(*of) for book in books)
 
 
-def _amounts(book: AaveBook, way: _Way, ways: Ways, amount: TokenAmount, at: UnixSeconds) -> _Amounts | None:
+def _venue(book: Book) -> LiquidationVenue:
+    return LiquidationVenue.MORPHO_BLUE if isinstance(book, MorphoBook) else LiquidationVenue.AAVE_V3
+
+
+def _terms(book: Book, ill: LiquidationFind, taken: Taken) -> MorphoTerms | None:
+    if not isinstance(book, MorphoBook):
+        return None
+    params = book.params[ill.market]
+    return MorphoTerms(address_from_hex(params.oracle), address_from_hex(params.rate_model), params.lltv, taken.shares)
+
+
+def _amounts(book: Book, way: _Way, ways: Ways, amount: TokenAmount, at: UnixSeconds) -> _Amounts | None:
     """All amounts for a loan; None where a pool refuses, or the lender would not take all that is brought."""
     into = ways.amounts(way.into_debt, amount)
     if into is None:
         return None
-    ill = way.ill
-    taken = aave_v3.liquidation(
-        book.market,
-        book.positions[ill.user],
-        book.oracle.prices,
-        ill.collateral_asset,
-        ill.debt_asset,
-        at,
-        into[-1],
-    )
-    if taken is None or taken.debt_repaid != into[-1] or not taken.collateral_received:
+    taken = book.taken(way.ill, into[-1], at)
+    if taken is None or not taken.collateral_received:
         return None
     back = ways.amounts(way.out_of_collateral, taken.collateral_received)
     if back is None:
         return None
-    return _Amounts(into, back, back[-1] - amount - flash_loan(way.lender, amount).fee)
+    gain = back[-1] + taken.spare - amount - flash_loan(way.lender, amount).fee
+    return _Amounts(into, back, taken, gain)
 
 
 def _greatest_input(ways: Ways, into: Way, wanted: TokenAmount, enough: TokenAmount) -> TokenAmount:

@@ -8,7 +8,7 @@ stable rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_v3 import Market, Position
 from node.pipeline.lending.errors import LogMalformed, StateContradicted
-from node.pipeline.lending.liquidations import LiquidationFind, liquidatable
+from node.pipeline.lending.liquidations import LiquidationFind, Taken, liquidatable
 from node.pipeline.lending.logs import Event, events_of
 from node.pipeline.lending.oracle_view import OracleView
 
@@ -57,6 +57,11 @@ class AaveBook(msgspec.Struct, frozen=True, gc=False):
     positions: Mapping[str, Position]
     refused: Mapping[str, str] = msgspec.field(default_factory=dict)
 
+    @property
+    def feeds(self) -> Collection[str]:
+        """The aggregators whose answers move its prices."""
+        return self.oracle.assets
+
     def with_positions(self, read: Mapping[str, Position]) -> AaveBook:
         """The book with positions that were read; at the bound further ones are left out."""
         room = MAX_POSITIONS - len(self.positions)
@@ -91,6 +96,15 @@ class AaveBook(msgspec.Struct, frozen=True, gc=False):
         finds, unknown = liquidatable(self.market, sound, self.oracle.prices, now)
         allowed = [one for one in finds if not {one.collateral_asset, one.debt_asset} & self.refused.keys()]
         return allowed, unknown + len(asked) - len(sound)
+
+    def taken(self, ill: LiquidationFind, amount: int, now: int) -> Taken | None:
+        """What so much of the debt's asset buys at a time; None where the pool would not take all of it."""
+        ends = ill.collateral_asset, ill.debt_asset
+        position, prices = self.positions[ill.user], self.oracle.prices
+        moved = aave_v3.liquidation(self.market, position, prices, *ends, now, amount)
+        if moved is None or moved.debt_repaid != amount:
+            return None
+        return Taken(amount, moved.collateral_received)
 
 
 class _Turn:

@@ -16,6 +16,15 @@ from node.pipeline.lending.errors import LendingError
 from node.pipeline.lending.ray_math import WAD
 
 
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What a liquidator pays and gets: of `debt_repaid` the lender leaves `spare`; `shares` of the debt, at Morpho."""
+
+    debt_repaid: int
+    collateral_received: int
+    spare: int = 0
+    shares: int = 0
+
+
 class LiquidationFind(msgspec.Struct, frozen=True, gc=False):
     """One position that can be liquidated: by which assets, what moves, and by how much what is received is worth more
     than what is repaid, in the oracle's unit.
@@ -25,8 +34,10 @@ class LiquidationFind(msgspec.Struct, frozen=True, gc=False):
     health_factor: int
     collateral_asset: str
     debt_asset: str
-    moved: Liquidation
+    moved: Liquidation | Taken
     surplus: int
+    market: bytes = b""
+    """Morpho's, by its id."""
 
 
 def liquidatable(

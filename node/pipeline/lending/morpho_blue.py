@@ -110,6 +110,31 @@ def liquidation(market: MorphoMarket, position: MorphoPosition, price: int) -> M
     return MorphoLiquidation(_assets(shares, *totals, up=True), shares, position.collateral)
 
 
+def liquidation_of(market: MorphoMarket, position: MorphoPosition, price: int, shares: int) -> MorphoLiquidation | None:
+    """What repaying so many shares of a position's debt moves (Morpho.liquidate); None where it is refused, or empty.
+
+    The market must be accrued to the time of the block.
+    """
+    health = health_factor(market, position, price)
+    if health is None or health >= WAD or not 0 < shares <= position.borrow_shares or not price:
+        return None
+    totals = market.borrow_assets, market.borrow_shares
+    seized = _assets(shares, *totals, up=False) * incentive_factor(market.lltv) // WAD * ORACLE_SCALE // price
+    if not 0 < seized <= position.collateral:
+        return None
+    return MorphoLiquidation(_assets(shares, *totals, up=True), shares, seized)
+
+
+def shares_for(market: MorphoMarket, assets: int) -> int:
+    """The most shares of debt that so many loan assets repay."""
+    return _shares(assets, market.borrow_assets, market.borrow_shares, up=False)
+
+
+def assets_of(market: MorphoMarket, shares: int) -> int:
+    """The loan assets that repay so many shares of debt."""
+    return _assets(shares, market.borrow_assets, market.borrow_shares, up=True)
+
+
 def market_after(market: MorphoMarket, event: Event, timestamp: int) -> MorphoMarket:
     """The market after one of its events, at a block's time. Raises StateContradicted."""
     change = _MARKET_CHANGES.get(event.name)
