@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from node.pipeline import order_answers, orders_out
@@ -23,6 +25,7 @@ from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.placed import Changes, Placed
 from node.pipeline.plans import Bid, BundlePlan, Opportunity
+from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
@@ -140,11 +143,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
         return []
     if not all(execution.opportunity.id in state.outstanding for execution in plan.executions):
         return []  # one of them was given up meanwhile, and its reservation given back
-    reason = event.failure
-    if reason is None and not _profits_suffice(plan, event):
-        reason = Reason.SIMULATION_DIFFERS
-    if reason is None and not _pays_its_gas(state, plan, event):
-        reason = Reason.SIMULATION_TOO_DEAR
+    prices = [state.outstanding[execution.opportunity.id].price for execution in plan.executions]
+    reason = shortfall(state, plan, event, prices)
     if reason is None:
         for execution in plan.executions:
             find = state.outstanding[execution.opportunity.id].find
@@ -158,6 +158,17 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     placed = state.outstanding[plan.executions[0].opportunity.id]
     blamed = [] if reason is Reason.SIMULATION_UNAVAILABLE else _blame(state, placed, reason)
     return [*take_off(state, placed.id, reason), *blamed]
+
+
+def shortfall(
+    state: PipelineState, plan: BundlePlan, event: BundleSimulated, prices: Sequence[ReferencePrice]
+) -> Reason | None:
+    """Why a simulation was not clean; None if it was. `prices`: of each execution's profit token."""
+    if event.failure is not None:
+        return event.failure
+    if not _profits_suffice(plan, event):
+        return Reason.SIMULATION_DIFFERS
+    return None if _pays_its_gas(state, plan, event, prices) else Reason.SIMULATION_TOO_DEAR
 
 
 def _blame(state: PipelineState, placed: Placed, reason: Reason) -> list[Effect]:
@@ -253,12 +264,14 @@ def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:
     )
 
 
-def _pays_its_gas(state: PipelineState, plan: BundlePlan, event: BundleSimulated) -> bool:
+def _pays_its_gas(
+    state: PipelineState, plan: BundlePlan, event: BundleSimulated, prices: Sequence[ReferencePrice]
+) -> bool:
     """Whether each execution is worth the gas that it used, which may be more than was expected of its shape."""
     least = state.settings.limits.minimum_net_profit
     return len(event.own_gas) == len(plan.executions) and all(
-        state.outstanding[one.opportunity.id].price.wei_down(profit) - gas * one.max_fee_per_gas >= least
-        for profit, gas, one in zip(event.profits, event.own_gas, plan.executions, strict=True)
+        price.wei_down(profit) - gas * one.max_fee_per_gas >= least
+        for profit, gas, one, price in zip(event.profits, event.own_gas, plan.executions, prices, strict=True)
     )
 
 

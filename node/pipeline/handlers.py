@@ -143,7 +143,7 @@ def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
     state.book.remove(event.hash)
     state.answers.remove(event.hash)
     state.unread.pop(event.hash)
-    effects: list[Effect] = []
+    effects = orders_in.victim_gone(state, event.hash)
     for placed in tuple(state.outstanding.values()):
         opportunity = placed.find.opportunity
         if any(victim.hash == event.hash for victim in opportunity.victims):
@@ -154,6 +154,8 @@ def pending_gone(state: PipelineState, event: PendingGone) -> list[Effect]:
 def bundle_simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     """Send, or drop with a reason. Nothing of it counts for the breaker: what a simulation refuses costs nothing."""
     state.now = event.now
+    if event.plan_id in state.trials:
+        return orders_in.simulated(state, event)
     return coordination.simulated(state, event)
 
 

@@ -16,19 +16,22 @@ def accepted(state: PipelineState, opportunity_id: Hash32) -> list[Effect]:
     return [AnswerOrder(event.number, event.order, event.order_hash, OrderVerdict.ACCEPT)]
 
 
-def given_up(state: PipelineState, opportunity_id: Hash32) -> list[Effect]:
+def given_up(
+    state: PipelineState, opportunity_id: Hash32, reason: DeclineReason = DeclineReason.UNPROFITABLE
+) -> list[Effect]:
     """The answer to an order that was taken off before it was accepted; its leg is free again."""
     event = state.orders_waiting.pop(opportunity_id, None)
     if event is None:
         return []
     state.taken_keys.discard(event.order.primary_key)
-    return [declined(event, DeclineReason.UNPROFITABLE)]
+    return [declined(event, reason)]
 
 
 def begin_block(state: PipelineState, head: BlockNumber) -> list[Effect]:
     """Orders for a block that is there were not accepted in time."""
     late = [event for event in state.orders_waiting.values() if event.order.target_block <= head]
     state.orders_waiting.clear()
+    state.trials.clear()
     state.taken_keys.clear()
     return [declined(event, DeclineReason.TOO_LATE) for event in late]
 

@@ -1,7 +1,8 @@
 """Orders that others send us for a block of ours: judged by their profit for us, beside our own finds.
 
 An order becomes a find whose route is given; it takes the place of what it conflicts with only where it brings more.
-It is accepted once its simulation was clean: the accept binds, by our stake. Its transaction is the registered key's.
+What it brings is its finder's word until its own simulation was clean: before that it has no place and moves no bid,
+after that it is accepted: the accept binds, by our stake. Its transaction is the registered key's.
 One for the block after the next waits for that block's turn to come: its finder has seen a head that we have not.
 Who else has the find bids by all that it is worth. So do we, and from the bucket above, up to most of what is our part.
 """
@@ -16,19 +17,29 @@ from node.pipeline import coordination
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.bids import SHARES, bid_for
 from node.pipeline.bundle import costs_of
-from node.pipeline.events import AnswerOrder, Effect, OrderArrived, OrderVerdict
+from node.pipeline.events import (
+    AnswerOrder,
+    BundleSimulated,
+    Effect,
+    OrderArrived,
+    OrderVerdict,
+    SignAndSubmit,
+    SimulateBundle,
+)
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
 from node.pipeline.market import Market
 from node.pipeline.network_view import MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
-from node.pipeline.order_answers import accepted, declined
-from node.pipeline.placed import Placed
+from node.pipeline.order_answers import accepted, declined, given_up
+from node.pipeline.placed import Placed, Trial
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
 from node.pipeline.pools import NAMED_BY_MORE, PAIRS, PoolFamily, PoolSpec
+from node.pipeline.reasons import Reason
 from node.pipeline.risk import Rejected
 from node.pipeline.search import Route as SearchRoute
 from node.pipeline.state import PipelineState
+from node.pipeline.unread import MOST_GAS
 from protocol.conflicts import Occasion, leg_key
 from protocol.errors import LocalProtocolError, ProtocolError
 from protocol.ethereum.transactions import SignedTransaction, decode_transaction
@@ -60,6 +71,8 @@ def arrived(state: PipelineState, event: OrderArrived) -> list[Effect]:
         victims = tuple([decode_transaction(raw) for raw in route.transactions])
     except ProtocolError:
         return [declined(event, DeclineReason.INVALID)]
+    if sum(victim.gas_limit for victim in victims) > MOST_GAS:
+        return [declined(event, DeclineReason.BUSY)]
     if not _names_its_leg(state, event, route, victims):
         return [declined(event, DeclineReason.INVALID)]
     found = _find_of(state, view, event, route, victims)
@@ -254,28 +267,76 @@ def _bid_of(state: PipelineState, find: Find, whole: Wei) -> Bid:
     return bid_for(bucket, share, find.surplus, opportunity.gas, limit, in_coin=False, cap=cap)
 
 
-def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: Find, whole: Wei) -> list[Effect]:
-    schedule, opportunity = state.schedule, find.opportunity
+def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
+    """Give an order its place whose own simulation was clean, if it still is worth it; decline any other."""
+    trial, view = state.trials.pop(event.plan_id), state.network
+    name = trial.placed.id
+    if name not in state.orders_waiting or view is None:
+        return []
+    reason = coordination.shortfall(state, trial.plan, event, [trial.placed.price])
+    if reason is not None:
+        return [*given_up(state, name), *coordination.drop(state, trial.placed.find, reason)]
+    judged = _judged(state, view, trial.placed.find, trial.whole)
+    if isinstance(judged, DeclineReason):
+        return given_up(state, name, judged)
+    placed, leaving = judged
+    effects: list[Effect] = []
+    for effect in coordination.on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury)):
+        if isinstance(effect, SimulateBundle) and effect.plan.id == trial.plan.id:
+            del state.waiting[trial.plan.id]
+            effects += [*accepted(state, name), SignAndSubmit(effect.plan)]
+        else:
+            effects.append(effect)
+    return effects
+
+
+def victim_gone(state: PipelineState, transaction_hash: Hash32) -> list[Effect]:
+    """Decline what stands behind it and has no place yet."""
+    effects: list[Effect] = []
+    for plan_id, trial in tuple(state.trials.items()):
+        if any(victim.hash == transaction_hash for victim in trial.plan.victims):
+            del state.trials[plan_id]
+            effects += given_up(state, trial.placed.id)
+            effects += coordination.drop(state, trial.placed.find, Reason.VICTIM_GONE)
+    return effects
+
+
+def _judged(
+    state: PipelineState, view: NetworkView, find: Find, whole: Wei
+) -> tuple[Placed, list[Placed]] | DeclineReason:
+    """The order with its bid and hot key, and what makes way for it; or why it has no place."""
+    schedule = state.schedule
     leaving = schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
-        return [declined(event, DeclineReason.CONFLICT)]
+        return DeclineReason.CONFLICT
     bid = _bid_of(state, find, whole)
     costs = costs_of(find, bid, schedule.base_fee)
     verdict = state.gate.check(coordination.question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         state.count(verdict.reason)
-        return [declined(event, DeclineReason.UNPROFITABLE)]
+        return DeclineReason.UNPROFITABLE
     treasury = {view.hot_key: state.treasury[view.hot_key]} if view.hot_key in state.treasury else {}
     sender = schedule.sender_for(find, costs.hot_key_most, leaving, treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
-        return [declined(event, DeclineReason.BUSY)]
-    placed = Placed(find, bid, costs, price, sender, teaches=False)
+        return DeclineReason.BUSY
+    return Placed(find, bid, costs, price, sender, teaches=False), leaving
+
+
+def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: Find, whole: Wei) -> list[Effect]:
+    """Simulate it first, on its own: what an order says that it brings is its finder's word, and displaces nothing."""
+    judged = _judged(state, view, find, whole)
+    if isinstance(judged, DeclineReason):
+        return [declined(event, judged)]
+    placed, leaving = judged
     try:
-        schedule.build(placed, state.treasury[sender].nonce)
+        plan = state.schedule.alone(placed, state.treasury[placed.sender].nonce)
     except LocalProtocolError:  # nothing of the route is ours: what cannot be encoded must not get into the schedule
         return [declined(event, DeclineReason.INVALID)]
     state.taken_keys.add(event.order.primary_key)
-    effects = coordination.on_its_way(state, placed, schedule.place(placed, leaving, state.treasury))
-    state.orders_waiting[opportunity.id] = msgspec.structs.replace(event, route=b"")
-    return effects if state.settings.simulate else [*accepted(state, opportunity.id), *effects]
+    state.orders_waiting[placed.id] = msgspec.structs.replace(event, route=b"")
+    if state.settings.simulate:
+        state.trials[plan.id] = Trial(placed, whole, plan)
+        return [SimulateBundle(plan)]
+    effects = coordination.on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+    return [*accepted(state, placed.id), *effects]

@@ -40,6 +40,14 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
         return self.find.opportunity.behind
 
 
+class Trial(msgspec.Struct, frozen=True):
+    """Another's order that waits for its own simulation and has no place yet; what it would be worth as ours alone."""
+
+    placed: Placed
+    whole: Wei
+    plan: BundlePlan
+
+
 class Changes(msgspec.Struct, frozen=True):
     """What follows from a change of the schedule: plans to send, the most urgent first, bundles to cancel, and the
     finds that are not on their way any more.

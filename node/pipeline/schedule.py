@@ -161,9 +161,9 @@ class Schedule:
         cancels += [self._cancel(placed.id) for placed in gone if placed.id != new.id]
         return Changes(plans, cancels, gone)
 
-    def build(self, new: Placed, nonce: int) -> None:
-        """Make the find's transaction before it is placed. Raises InvalidField where its route cannot be encoded."""
-        self._execution(new, new.bid, nonce)
+    def alone(self, new: Placed, nonce: int) -> BundlePlan:
+        """The find's own bundle before it is placed. Raises InvalidField where its route cannot be encoded."""
+        return self._builder.plan([self._execution(new, new.bid, nonce)], new.id)
 
     def stand_by(self, new: Placed, treasury: Mapping[Address, TreasuryRead]) -> Changes:
         """Send a find for the case that what it conflicts with fails."""

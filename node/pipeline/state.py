@@ -19,7 +19,7 @@ from node.pipeline.market import Market
 from node.pipeline.network_view import NetworkView
 from node.pipeline.pending import PendingBook
 from node.pipeline.pending_answers import PendingAnswers
-from node.pipeline.placed import Placed
+from node.pipeline.placed import Placed, Trial
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pool_lenders import PoolLenders
 from node.pipeline.ports import CallDataBuilder
@@ -73,6 +73,8 @@ class PipelineState:
         """What was given for this block and the last one, whatever the block: by that a backup is told."""
         self.orders_waiting: dict[Hash32, OrderArrived] = {}
         """Others' orders that wait for their simulation, by order hash."""
+        self.trials: dict[Hash32, Trial] = {}
+        """Of them, those that have no place yet, by the plan that is simulated."""
         self.orders_early: list[OrderArrived] = []
         """Others' orders for a block of ours whose head has not come yet."""
         self.taken_keys: set[LegKey] = set()

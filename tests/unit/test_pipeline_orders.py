@@ -22,6 +22,7 @@ from node.pipeline.events import (
     OrderAnswered,
     OrderArrived,
     OrderVerdict,
+    PendingGone,
     RecordDrop,
     SignAndSubmit,
     SimulateBundle,
@@ -29,17 +30,33 @@ from node.pipeline.events import (
 )
 from node.pipeline.network_view import MAX_GIVEN, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.orders_in import EARLY_NS
-from node.pipeline.plans import BundlePlan
+from node.pipeline.plans import BundlePlan, SwapStep
 from node.pipeline.pools import PoolFamily
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
+from node.pipeline.unread import MOST_GAS
 from protocol.conflicts import Occasion, leg_key
+from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
 from protocol.kinds import DeclineReason
 from protocol.leaders import Turn
-from protocol.routes import decode_route, encode_route
+from protocol.routes import Route, RouteSwap, decode_route, encode_route
 from protocol.signing import digest, sign
-from protocol.units import Address, BasisPoints, BlockNumber, ChainId, Gas, Hash32, LegKey, UnixNanoseconds, Wei
+from protocol.statements import Order
+from protocol.units import (
+    Address,
+    BasisPoints,
+    BlockNumber,
+    ChainId,
+    Gas,
+    Hash32,
+    LegKey,
+    TokenAmount,
+    UnixNanoseconds,
+    Wei,
+)
 from tests import pipeline_scene as scene
 from tests.protocol_factories import DEVNET, KEYS, hash_of
 
@@ -225,6 +242,119 @@ def test_an_order_is_accepted_after_a_clean_simulation_only(market: GeneratedMar
         assert answer_in(effects)[0] is verdict
         assert any(isinstance(effect, SignAndSubmit) for effect in effects) == (failure is None)
         assert not state.orders_waiting
+
+
+def _boast(market: GeneratedMarket, own: BundlePlan) -> OrderArrived:
+    """An order over the pools of a find of the leader's own, behind nothing, that says it brings ten times as much."""
+    legs = [leg for leg in own.executions[0].opportunity.steps if isinstance(leg, SwapStep)]
+    first, last = legs[0].amount_in, legs[-1]
+    outs = [leg.amount_out for leg in legs[:-1]] + [first + 10 * (last.amount_out - first)]
+    swaps = tuple(
+        RouteSwap(
+            family=leg.family.value,
+            pool_id=leg.pool_id,
+            pool=leg.address,
+            token_in=leg.token_in,
+            token_out=leg.token_out,
+            index_in=leg.index_in,
+            index_out=leg.index_out,
+            fee_pips=leg.fee_pips,
+            amount_in=TokenAmount(amount_in),
+            amount_out=TokenAmount(amount_out),
+        )
+        for leg, amount_in, amount_out in zip(legs, [first, *outs], outs, strict=False)
+    )
+    route = encode_route(Route(transactions=(), swaps=swaps))
+    occasion = Occasion(ChainId(scene.settings(market).chain_id), TARGET, None)
+    order = Order(
+        finder=FINDER,
+        executor=LEADER,
+        target_block=TARGET,
+        finder_bps=BasisPoints(100),
+        min_finder_wei=TokenAmount(1),
+        profit_token=own.executions[0].opportunity.profit_token,
+        pay_to=THIRD,
+        primary_key=leg_key(occasion, swaps[0].leg),
+        route_commit=Hash32(keccak256(route)),
+    )
+    signature = sign(DEVNET, order, KEYS["alice"])
+    return OrderArrived(3, order, digest(DEVNET, order), signature, route, UnixNanoseconds(NOW))
+
+
+def _simulation(plan: BundlePlan, failure: Reason | None = None) -> BundleSimulated:
+    profits = tuple(execution.opportunity.gross_profit for execution in plan.executions)
+    gas = tuple(execution.opportunity.gas for execution in plan.executions)
+    return BundleSimulated(plan.id, failure, profits, Gas(1), UnixNanoseconds(NOW), gas)
+
+
+def test_an_order_moves_nothing_of_ours_before_its_own_simulation_was_clean(market: GeneratedMarket) -> None:
+    for failure in (Reason.SIMULATION_REVERTED, None):
+        state = member(LEADER, market, simulate=True)
+        (own,) = (one.plan for one in step(state, swap(market, 0.1)) if isinstance(one, SimulateBundle))
+        step(state, _simulation(own))
+        boast = _boast(market, own)
+        (asked,) = step(state, boast)
+        assert isinstance(asked, SimulateBundle)
+        assert [one.order is not None for one in asked.plan.opportunities] == [True]
+        assert list(state.outstanding) == [own.executions[0].opportunity.id]
+
+        effects = step(state, _simulation(asked.plan, failure))
+
+        sent = [one.plan for one in effects if isinstance(one, SignAndSubmit)]
+        if failure is None:
+            assert answer_in(effects) == (OrderVerdict.ACCEPT, None)
+            assert sent == [asked.plan], "it is not simulated again"
+            assert boast.order_hash in state.outstanding
+        else:
+            assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.UNPROFITABLE)
+            assert not any(isinstance(one, SimulateBundle | SignAndSubmit) for one in effects)
+            assert list(state.outstanding) == [own.executions[0].opportunity.id]
+        assert (state.trials, state.orders_waiting) == ({}, {})
+        assert (boast.order.primary_key in state.taken_keys) == (failure is None)
+
+
+def test_what_came_while_an_order_was_simulated_and_brings_more_stays(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market, simulate=True)
+    (asked,) = step(state, arriving(order))
+    assert isinstance(asked, SimulateBundle)
+    step(state, swap(market))
+
+    effects = step(state, _simulation(asked.plan))
+
+    assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.CONFLICT)
+    assert not state.taken_keys
+
+
+def test_an_order_whose_victim_goes_while_it_is_simulated_is_declined(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market, simulate=True)
+    (asked,) = step(state, arriving(order))
+    assert isinstance(asked, SimulateBundle)
+    (victim,) = asked.plan.victims
+
+    effects = step(state, PendingGone(Hash32(victim.hash), "replaced"))
+
+    assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.UNPROFITABLE)
+    assert state.dropped[Reason.VICTIM_GONE] == 1
+    assert step(state, _simulation(asked.plan)) == ()
+
+
+def test_an_order_behind_more_gas_than_is_run_is_declined(market: GeneratedMarket, order: HandOver) -> None:
+    route = decode_route(order.route)
+    fields = DynamicFeeFields(
+        chain_id=scene.settings(market).chain_id,
+        nonce=0,
+        max_priority_fee_per_gas=10**9,
+        max_fee_per_gas=3 * 10**10,
+        gas_limit=MOST_GAS + 1,
+        to="0x" + "77" * 20,
+        data=b"",
+    )
+    heavy = sign_dynamic_fee(fields, SigningKey(keccak256(b"carol")))
+    effects = step(
+        member(LEADER, market, simulate=True),
+        arriving(order, route=encode_route(replace(route, transactions=(heavy,)))),
+    )
+    assert answer_in(effects) == (OrderVerdict.DECLINE, DeclineReason.BUSY)
 
 
 def test_an_order_that_waits_when_its_block_comes_was_too_late(market: GeneratedMarket, order: HandOver) -> None:
