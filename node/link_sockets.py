@@ -72,12 +72,12 @@ class Link:
     async def say_now(self, message: AnyLinkMessage, deadline_seconds: float) -> None:
         """Write a message past the queues, before the link is in use or as its last word."""
         with contextlib.suppress(OSError):  # a dead peer shows at the next receive
-            self._writer.write(encode_frame(message))
-            await within(self._clock, deadline_seconds, self._writer.drain())
+            await within(self._clock, deadline_seconds, self._write(encode_frame(message)))
 
     def start_sending(self) -> None:
         """Begin to send what is queued."""
-        self._writer.transport.set_write_buffer_limits(high=READ_BYTES)
+        if not self._writer.is_closing():
+            self._writer.transport.set_write_buffer_limits(high=READ_BYTES)
         self._sending = asyncio.create_task(self._send_queued())
 
     async def close(self) -> None:
@@ -103,11 +103,17 @@ class Link:
         with contextlib.suppress(OSError):  # it had died before: closed all the same
             await self._writer.wait_closed()
 
+    async def _write(self, frames: bytes) -> None:
+        """Raises OSError. A transport that uvloop has closed raises RuntimeError, which would end the process."""
+        if self._writer.is_closing():
+            raise ConnectionResetError(f"{self.peer or 'the other side'} has closed")
+        self._writer.write(frames)
+        await self._writer.drain()
+
     async def _send_queued(self) -> None:
         try:
             while frames := await self.outbox.take():
-                self._writer.write(frames)
-                await self._writer.drain()
+                await self._write(frames)
         except OSError:
             self.outbox.close()
 

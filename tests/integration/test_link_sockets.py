@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+import uvloop
 
 from node.clock import Clock, SystemClock
 from node.link import AnyLinkMessage, FrameDecoder, Hello, LedgerEntry, MarketTick, Ping, Pong, Refusal, encode_frame
@@ -272,6 +274,22 @@ async def test_a_peer_that_dies_closes_the_link_for_senders(path: Path) -> None:
     with pytest.raises(LinkClosed):
         await link.receive()
     await link.close()
+
+
+@pytest.mark.parametrize("is_greeted", [False, True])
+def test_on_uvloop_too_a_peer_that_died_ends_the_link_and_no_more(path: Path, is_greeted: bool) -> None:
+    async def scene() -> None:
+        link, peer = await dial_raw(path, dial(path))
+        peer.close()
+        link._writer.write(b"it fails, and the loop closes its transport")
+        await asyncio.sleep(0.05)
+        if not is_greeted:
+            link.start_sending()
+        with contextlib.suppress(LinkClosed):
+            await link.send(Ping(nonce=1))
+        await link.close()
+
+    uvloop.run(scene())
 
 
 async def send_for_ever(link: Link) -> None:

@@ -63,12 +63,11 @@ def test_a_living_process_is_read_by_its_name() -> None:
     with subprocess.Popen(words, env={**os.environ, MARK: "mark of the desk"}) as process:
         try:
             deadline = time.monotonic() + 60.0
-            while not (found := own_bytes("mark of the desk")):
+            while sum((found := own_bytes("mark of the desk")).values()) <= MEGABYTE:  # it has only just begun
                 assert time.monotonic() < deadline
         finally:
             process.kill()
     assert found.keys() == {(process.pid, "north desk")}
-    assert found[process.pid, "north desk"] > MEGABYTE
     assert own_bytes("nobody's mark") == {}
 
 
