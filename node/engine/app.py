@@ -188,15 +188,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             chain_time.read = lambda: feed.chain_time
         core.resync = feed.resync
         rotation = Rotation(config, process.password, endpoints, signers)
-
-        def replaced(former: Address, signer: Signer, safe: Address) -> None:
-            call_data.let(signer.address, safe)
-            treasury.replace(former, signer.address)
-            strays.replace(former, signer.address)
-            core.replace(former, signer)
-            core.beside(relays.warm(signer.identity))
-
-        rotation.on_replaced = replaced
+        rotation.on_replaced = partial(_replace, core, relays, call_data, treasury, strays)
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
             _connect(network, core, relays, treasury, lockstep)
@@ -212,6 +204,24 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         stop.follow()
         await rotation.look()
         yield Engine(core, feed, desk, status, signers, relays, lockstep, network, stop, rotation)
+
+
+def _replace(
+    core: EngineCore,
+    relays: Relays,
+    call_data: VaultCallData,
+    treasury: Treasury,
+    strays: Strays,
+    former: Address,
+    signer: Signer,
+    safe: Address,
+) -> None:
+    """A vault's hot key was rotated: whoever goes by the former one goes by the new one."""
+    call_data.let(signer.address, safe)
+    treasury.replace(former, signer.address)
+    strays.replace(former, signer.address)
+    core.replace(former, signer)
+    core.beside(relays.warm(signer.identity))
 
 
 def _connect(
