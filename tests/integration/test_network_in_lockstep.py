@@ -14,7 +14,7 @@ from devnet.accounts import account
 from devnet.app import pass_blocks, record_of
 from devnet.demo.app import bus_of
 from devnet.demo.network_contracts import networks
-from devnet.demo.operators import EVERYTHING, PreparedNode, prepare_node
+from devnet.demo.operators import OF_FIVE, PreparedNode, prepare_node
 from devnet.demo.reach import BEFORE_EPOCH, blocks_before_epoch
 from devnet.gossip_bus import GossipBus
 from devnet.packages import Packages
@@ -29,7 +29,7 @@ from tests.engine_run import process_of, running, told
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(400)]
 
 NAMES = ("north", "west", "centre")
-"""West has no ether for gas: what it finds it can only hand over."""
+"""West has no ether for gas: what it finds it can only hand over, and it sees pools that the others do not."""
 LEFT_OUT = BEFORE_EPOCH - 3
 """So much nearer to the first epoch with leaders than a demo begins; somebody still has to roll it."""
 BLOCKS = 12
@@ -53,7 +53,7 @@ def nodes_of(relay: Relay, world: World, config: RelayConfig, folder: Path) -> l
     known = networks(operators, world.manifest, folder)
     nodes = []
     for one in operators:
-        node = prepare_node(one, EVERYTHING, record, world.manifest, folder / one.name, known[one.name])
+        node = prepare_node(one, OF_FIVE[one.name], record, world.manifest, folder / one.name, known[one.name])
         logged = msgspec.structs.replace(node.config, event_log=folder / f"{one.name}.jsonl")
         nodes.append(replace(node, config=logged))
     return nodes
