@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from governance.deploy_errors import CallReverted
 from governance.log_ranges import by_range
 from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.keys import SigningKey
+from protocol.ethereum.keys import KeccakSigner
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
 from protocol.units import Address, BlockNumber, ChainId, Gas, Hash32, Wei, address_from_hex, address_to_hex
 
@@ -126,7 +126,7 @@ class JsonRpcCaller:
     """
 
     def __init__(
-        self, rpc: Rpc, key: SigningKey, pause: Callable[[], Awaitable[None]], *, priority_fee: Wei = PRIORITY_FEE
+        self, rpc: Rpc, key: KeccakSigner, pause: Callable[[], Awaitable[None]], *, priority_fee: Wei = PRIORITY_FEE
     ) -> None:
         self.account = address_from_hex(key.address)
         self._rpc = rpc

@@ -16,12 +16,12 @@ from typing import Final
 
 from governance.caller import ContractCaller, SeenTransaction
 from governance.contracts import error_meanings
-from governance.deploy_errors import CallReverted, ChainRefused, NotApproved, ReadBackFailed, StepFailed
+from governance.deploy_errors import CallReverted, ChainRefused, NotApproved, NotMined, ReadBackFailed, StepFailed
 from governance.deploy_journal import Journal
 from governance.deploy_plan import LEDGER, STAKING, Plan, Step, describe
 from governance.deploy_readback import creation_findings, read_back
 from governance.reverts import explain_revert
-from protocol.units import Address, Wei, address_to_hex
+from protocol.units import Address, BlockNumber, Wei, address_to_hex
 
 LOOKS: Final = 300
 """How often the chain is asked for a transaction before it counts as stuck; between two looks the caller pauses."""
@@ -60,6 +60,12 @@ async def verify(caller: ContractCaller, plan: Plan, journal: Journal) -> None:
             created[step.name] = seen
     if findings := await read_back(caller, plan, created):
         raise ReadBackFailed(findings)
+
+
+async def first_block(caller: ContractCaller, plan: Plan, journal: Journal) -> BlockNumber | None:
+    """Return the block in which a plan's first contract was created, or None before it is."""
+    seen = await _mined(caller, plan.steps[0], journal)
+    return None if seen is None else seen.block
 
 
 async def survey(caller: ContractCaller, plan: Plan, journal: Journal, *, looks: int = LOOKS) -> Survey:
@@ -126,7 +132,7 @@ async def _wait(caller: ContractCaller, step: Step, journal: Journal, looks: int
         if (seen := await _mined(caller, step, journal)) is not None:
             return seen
         await caller.pause()
-    raise StepFailed(f"{step.name} is not mined after {looks} looks: begin again later, nothing is done twice")
+    raise NotMined(f"{step.name} is not mined after {looks} looks: begin again later, nothing is done twice")
 
 
 async def _mined(caller: ContractCaller, step: Step, journal: Journal) -> SeenTransaction | None:

@@ -5,7 +5,8 @@ DeployError
 ├── ChainRefused         the chain is not as the plan needs it: other chain, nonce, code, too little money
 ├── JournalRefused       the journal is another plan's, or cannot be read or written
 ├── NotApproved          whoever was asked said no; nothing was sent
-├── StepFailed           a step would revert, reverted, or was not mined in time
+├── StepFailed           a step would revert, or reverted
+├── NotMined             a step was sent and not mined in time: it may still be
 ├── ReadBackFailed       what stands on the chain is not what was planned: every difference by name
 └── CallReverted         a call or an estimate reverted; `data` is what the contract said
 """
@@ -40,7 +41,11 @@ class NotApproved(DeployError):
 
 
 class StepFailed(DeployError):
-    """A step would revert, reverted, or was not mined in time."""
+    """A step would revert, or reverted."""
+
+
+class NotMined(DeployError):
+    """A step was sent and not mined in time: it may still be."""
 
 
 class ReadBackFailed(DeployError):

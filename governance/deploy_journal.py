@@ -14,7 +14,8 @@ import msgspec
 
 from governance.deploy_errors import JournalRefused
 from governance.deploy_plan import Plan
-from protocol.units import Hash32, address_to_hex
+from protocol.errors import ProtocolError
+from protocol.units import Address, ChainId, Hash32, address_from_hex, address_to_hex
 
 _FORMAT: Final = 1
 _MAX_BYTES: Final = 1_000_000
@@ -96,6 +97,26 @@ class Journal:
                 os.close(folder)
         except OSError as error:
             raise JournalRefused(f"{self._path}: cannot be written: {error.strerror}") from error
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployment that a journal is of."""
+
+    chain_id: ChainId
+    deployer: Address
+    first_nonce: int
+
+
+def begun(path: Path) -> Begun | None:
+    """Return which deployment the journal at `path` is of, or None if there is none. Raises `JournalRefused`."""
+    document = _read(path)
+    if document is None:
+        return None
+    try:
+        deployer = address_from_hex(document.deployer)
+    except ProtocolError as error:
+        raise JournalRefused(f"{path}: deployer: {error}") from None
+    return Begun(chain_id=ChainId(document.chain_id), deployer=deployer, first_nonce=document.first_nonce)
 
 
 def _read(path: Path) -> _Document | None:

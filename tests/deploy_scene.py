@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from governance.amounts import HFT
 from governance.caller import Draft, Event, SeenTransaction, SignedDraft
 from governance.contracts import ExecutorBindings, VenueFactory
 from governance.deploy_errors import CallReverted
@@ -59,6 +60,40 @@ SETTINGS = NetworkSettings(
 def plan(**changes: Any) -> Plan:
     """A plan from nonce 5 on, with changed settings."""
     return plan_of(CHAIN, DEPLOYER, 5, replace(SETTINGS, **changes))
+
+
+def settings_toml(settings: NetworkSettings, chain_id: ChainId) -> str:
+    """The file that says these settings."""
+    told, cut, governance = settings.bindings, settings.cut, settings.governance
+    accounts = ("guardian", "supply_holder", "fee_token")
+    lines = [
+        f"chain_id = {chain_id}",
+        *(f'{name} = "{address_to_hex(getattr(settings, name))}"' for name in accounts),
+        f'initial_supply = "{HFT.shown(settings.initial_supply)}"',
+        f'min_stake = "{HFT.shown(settings.min_stake)}"',
+        f"protocol_fee_bps = {settings.protocol_fee_bps}",
+        f"alert_quorum_bps = {settings.alert_quorum_bps}",
+        "[cut]",
+        *(f"{name} = {getattr(cut, name)}" for name in ("length", "cut_off", "lag")),
+        "[governance]",
+        *(f"{name} = {getattr(governance, name)}" for name in ("voting_delay", "voting_period", "timelock_delay")),
+        f'proposal_threshold = "{HFT.shown(governance.proposal_threshold)}"',
+        f"quorum_percent = {governance.quorum_percent}",
+    ]
+    if told is None:
+        return "\n".join(lines)
+    single = ("weth", "balancer_vault", "aave_pool", "pool_manager", "morpho")
+    lines += ["[bindings]", *(f'{name} = "{address_to_hex(getattr(told, name))}"' for name in single)]
+    for name in ("uniswap_v2", "sushi_swap", "uniswap_v3"):
+        venue: VenueFactory = getattr(told, name)
+        code_hash = f'init_code_hash = "0x{venue.init_code_hash.hex()}"'
+        lines.append(
+            f'{name} = {{ factory = "{address_to_hex(venue.factory)}", {code_hash}, fee_pips = {venue.fee_pips} }}'
+        )
+    for name in ("curve_pools", "flash_lenders"):
+        told_addresses = ", ".join(f'"{address_to_hex(each)}"' for each in getattr(told, name))
+        lines.append(f"{name} = [{told_addresses}]")
+    return "\n".join(lines)
 
 
 def granted(role: str, account: str) -> Event:

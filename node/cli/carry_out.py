@@ -66,7 +66,7 @@ async def carry_out(
         words = ["Nothing was sent: this was a dry run. Without --dry-run it is done."]
         session.answer(words, _told(key, simulated, effects, cost, [], then, dry_run=True))
         return
-    _agree(session)
+    agree(yes=session.options.yes, as_json=session.options.as_json)
     receipts = [await _one(session, sender, each, advice) for each in simulated]
     words = [_sentence(receipt) for receipt in receipts] + [f"Next: {then}"]
     session.answer(words, _told(key, simulated, effects, cost, receipts, then, dry_run=False))
@@ -108,12 +108,13 @@ def _show(session: Session, key: KeccakSigner, actions: Sequence[Action], effect
         session.say(f"  {effect}")
 
 
-def _agree(session: Session) -> None:
-    if session.options.yes:
+def agree(*, yes: bool, as_json: bool) -> None:
+    """Ask whoever is at the terminal, unless they have agreed before. Raises `NotAgreed`."""
+    if yes:
         return
     if not sys.stdin.isatty():
         raise NotAgreed("nothing was sent: nobody is here to agree; use --yes, or --dry-run to only look")
-    if not click.confirm("Do it?", default=False, err=session.options.as_json):
+    if not click.confirm("Do it?", default=False, err=as_json):
         raise NotAgreed("nothing was sent: you did not agree")
 
 

@@ -95,14 +95,19 @@ class Session:
 
     def open_key(self, path: Path) -> SigningKey:
         """Open a keystore with the password file, or ask for its password. Raises `KeystoreError`."""
-        forbid_core_dumps()
-        if self.options.password_file is not None:
-            password = read_password(self.options.password_file)
-        elif sys.stdin.isatty():
-            password = Password(click.prompt(f"Password of {path}", hide_input=True, err=True))
-        else:
-            raise PasswordUnusable(f"nobody is here to type the password of {path}: use --password-file")
-        return SigningKey(read_keystore(path, password))
+        return open_keystore(path, self.options.password_file)
+
+
+def open_keystore(path: Path, password_file: Path | None) -> SigningKey:
+    """Open a keystore with the password file, or ask for its password. Raises `KeystoreError`, `PasswordUnusable`."""
+    forbid_core_dumps()
+    if password_file is not None:
+        password = read_password(password_file)
+    elif sys.stdin.isatty():
+        password = Password(click.prompt(f"Password of {path}", hide_input=True, err=True))
+    else:
+        raise PasswordUnusable(f"nobody is here to type the password of {path}: use --password-file")
+    return SigningKey(read_keystore(path, password))
 
 
 async def operator_of(session: Session, account: Address) -> Address:
@@ -130,6 +135,15 @@ network_option = click.option(
 )
 
 
+password_file_option = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    envvar="HFTNODE_PASSWORD_FILE",
+    help="File (or pipe) whose first line opens the keystore; without it the password is asked for.",
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
 def _options_of_reading(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         json_option,
@@ -153,13 +167,8 @@ def _options_of_changing(command: Callable[..., None]) -> Callable[..., None]:
             help="Seconds to wait for each transaction to be mined.",
         ),
         click.option("--dry-run", is_flag=True, help="Show and simulate; send nothing."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        click.option(
-            "--password-file",
-            type=click.Path(path_type=Path),
-            envvar="HFTNODE_PASSWORD_FILE",
-            help="File (or pipe) whose first line opens the keystore; without it the password is asked for.",
-        ),
+        yes_option,
+        password_file_option,
         click.option("--account", type=ADDRESS, help="The account that acts by the remote signer."),
         click.option(
             "--remote-signer",

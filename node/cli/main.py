@@ -23,6 +23,7 @@ from node.cli.why import why
 COMMANDS = "hftnode.commands"
 ON_CHAIN: Final[Mapping[str, tuple[str, str]]] = {
     "brake": ("node.cli.brake", "brake_group"),
+    "deploy": ("node.cli.deploy", "deploy"),
     "gov": ("node.cli.gov", "gov_group"),
     "join": ("node.cli.join", "join"),
     "rewards": ("node.cli.rewards", "rewards_group"),

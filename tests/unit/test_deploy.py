@@ -17,6 +17,7 @@ from governance.deploy_errors import (
     DeployError,
     JournalRefused,
     NotApproved,
+    NotMined,
     ReadBackFailed,
     StepFailed,
 )
@@ -85,7 +86,7 @@ async def test_a_deployment_cut_at_any_step_goes_on_and_does_nothing_twice(
 
 async def test_a_transaction_that_is_never_mined_is_given_up_and_found_again(path: Path) -> None:
     chain = TableChain(PLAN, mines_at_once=False)
-    with pytest.raises(StepFailed, match="TimelockController is not mined after 0 looks"):
+    with pytest.raises(NotMined, match="TimelockController is not mined after 0 looks"):
         await deploy(chain, PLAN, path, yes, looks=0)
     await deploy(chain, PLAN, path, yes, looks=2)
     assert chain.sent == list(range(5, LAST))
@@ -352,5 +353,5 @@ async def test_an_error_that_is_no_revert_is_the_nodes_own() -> None:
 
 
 def test_every_error_of_a_deployment_is_one_of_its_tree() -> None:
-    for kind in (ChainRefused, JournalRefused, NotApproved, StepFailed, ReadBackFailed, CallReverted):
+    for kind in (ChainRefused, JournalRefused, NotApproved, StepFailed, NotMined, ReadBackFailed, CallReverted):
         assert issubclass(kind, DeployError)
