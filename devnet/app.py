@@ -110,7 +110,7 @@ async def wire(config: DevnetConfig, home: Home, world: World, anvil_binary: Pat
             await pass_blocks(anvil.url, config.empty_blocks, int(config.block_time_seconds))
         relay = await stack.enter_async_context(Relay(relay_config, anvil.url))
         record = record_of(relay, relay_config, world, logs)
-        actors = actors_process(config, record, logs) if config.actors else None
+        actors = actors_process(config, record, logs, anvil.url) if config.actors else None
         yield Running(record, world.manifest, anvil, relay, actors)
 
 
@@ -124,7 +124,7 @@ async def pass_blocks(anvil_url: str, count: int, seconds: int) -> None:
             await chain.call("evm_mine")
 
 
-def actors_process(config: DevnetConfig, record: RunRecord, logs: Path) -> ChildProcess:
+def actors_process(config: DevnetConfig, record: RunRecord, logs: Path, anvil_url: str = "") -> ChildProcess:
     """Return the actors of a devnet, to be run beside it."""
     builders = ",".join(f"{name}={url}" for name, url in record.builder_urls.items())
     command = [sys.executable, "-m", "devnet.actors", "--manifest", record.manifest_path, "--url", record.rpc_url]
@@ -132,6 +132,12 @@ def actors_process(config: DevnetConfig, record: RunRecord, logs: Path) -> Child
     command += ["--block-seconds", str(record.block_time_seconds), "--exit-with-parent"]
     if config.lockstep:
         command.append("--lockstep")
+    if config.record_tape is not None:
+        command += ["--record-tape", str(config.record_tape), "--tape-blocks", str(config.tape_blocks)]
+    if config.tape is not None:
+        command += ["--tape", str(config.tape)]
+    if config.record_tape is not None or config.tape is not None:
+        command += ["--chain-url", anvil_url]
     if config.actor_parameters is not None:
         command += ["--parameters", str(config.actor_parameters)]
     return ChildProcess("actors", command, logs / "actors.log", restart=not config.lockstep)

@@ -24,6 +24,11 @@ class DevnetConfig:
     """In lockstep: so many others than the actors must have joined before the first block."""
     actors: bool = True
     actor_parameters: Path | None = None
+    record_tape: Path | None = None
+    """In lockstep: where the actors write what they sent for the first `tape_blocks` blocks."""
+    tape_blocks: int = 0
+    tape: Path | None = None
+    """In lockstep: the actors send what is on this tape, and nothing else."""
     empty_blocks: int = 0
     """So many are made before anything else, for who has to begin at a certain one."""
     stop_after_blocks: int | None = None
@@ -43,6 +48,10 @@ class DevnetConfig:
             faults.append(f"{self.participants} participants are less than none")
         if self.lockstep and not self.actors and not self.participants:
             faults.append("lockstep without actors needs at least one participant")
+        if (self.record_tape is not None or self.tape is not None) and not (self.lockstep and self.actors):
+            faults.append("a tape is of actors in lockstep")
+        if self.record_tape is not None and (self.tape is not None or self.tape_blocks < 1):
+            faults.append("a tape is recorded for at least one block, and not while another is played")
         if not 0 <= self.seed < 2**64:
             faults.append(f"seed {self.seed} is not an unsigned 64-bit integer")
         if self.stop_after_blocks is not None and self.stop_after_blocks < 1:

@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-from devnet.actors.app import ActorsOptions, wire
+from devnet.actors.app import ActorsOptions, PlayTape, RecordTape, wire
 from devnet.actors.gateway import Gateway
 from devnet.actors.parameters import Parameters, load_parameters
+from devnet.actors.playback import Playback
 from devnet.actors.session import Session
 from devnet.anvil import Anvil, AnvilOptions
 from devnet.packages import Packages
@@ -70,9 +71,15 @@ async def devnet(
 
 @asynccontextmanager
 async def session(
-    relay: Relay, world: World, folder: Path, config: RelayConfig, seed: int, parameters: Parameters | None = None
-) -> AsyncIterator[Session]:
-    """The actors, wired up but not playing."""
+    relay: Relay,
+    world: World,
+    folder: Path,
+    config: RelayConfig,
+    seed: int,
+    parameters: Parameters | None = None,
+    tape: RecordTape | PlayTape | None = None,
+) -> AsyncIterator[Session | Playback]:
+    """The actors, wired up but not playing; or a tape of them."""
     options = ActorsOptions(
         url=relay.public_url,
         websocket_url=relay.ws_url,
@@ -81,6 +88,7 @@ async def session(
         lockstep=config.lockstep,
         block_seconds=config.block_time_seconds,
         log_folder=folder,
+        tape=tape,
     )
     async with AsyncExitStack() as parts:
         rpc = await parts.enter_async_context(RpcClient(relay.public_url))
@@ -89,7 +97,7 @@ async def session(
 
 
 @asynccontextmanager
-async def playing(actors: Session) -> AsyncIterator[asyncio.Task[None]]:
+async def playing(actors: Session | Playback) -> AsyncIterator[asyncio.Task[None]]:
     """The actors at play."""
     async with background(actors.run()) as task:
         yield task
@@ -150,10 +158,11 @@ async def _record(rpc: RpcClient, folder: Path, numbers: range) -> Recorded:
     return Recorded(
         blocks,
         receipts,
-        [entry for entry in _lines(folder / "actors.jsonl") if entry["block"] in wanted],
-        [entry for entry in _lines(folder / "sandwiches.jsonl") if entry["block"] in wanted],
+        [entry for entry in lines_of(folder / "actors.jsonl") if entry["block"] in wanted],
+        [entry for entry in lines_of(folder / "sandwiches.jsonl") if entry["block"] in wanted],
     )
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The entries of a journal."""
     return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []

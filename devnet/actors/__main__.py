@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from devnet.actors.app import ActorsOptions, ActorsRefused, load_manifest, play
+from devnet.actors.app import ActorsOptions, ActorsRefused, PlayTape, RecordTape, load_manifest, play
 from devnet.actors.parameters import DEFAULT_PARAMETERS, load_parameters
 from devnet.errors import DevnetError
 
@@ -24,6 +24,21 @@ def _parse_builders(text: str) -> dict[str, str]:
             raise ActorsRefused(f"--builders: {part!r} is not a new name=url")
         builders[name] = url
     return builders
+
+
+def _tape(record: Path | None, blocks: int, played: Path | None, chain_url: str) -> RecordTape | PlayTape | None:
+    """Read what is to be done with a tape, if anything."""
+    if record is None and played is None:
+        return None
+    if not chain_url.startswith("http://"):
+        raise ActorsRefused("a tape needs --chain-url: Anvil's own JSON-RPC")
+    if played is not None:
+        if record is not None:
+            raise ActorsRefused("--record-tape and --tape: a tape is recorded or played, not both")
+        return PlayTape(played, chain_url)
+    if record is None or blocks < 1:
+        raise ActorsRefused(f"--tape-blocks: a tape has at least one block, not {blocks}")
+    return RecordTape(record, blocks, chain_url)
 
 
 async def _play_until_stopped(
@@ -54,6 +69,10 @@ async def _play_until_stopped(
 @click.option("--block-seconds", default=2.0, show_default=True, help="the chain's block time")
 @click.option("--parameters", default=DEFAULT_PARAMETERS, type=click.Path(path_type=Path), help="TOML file")
 @click.option("--logs", default=Path(), type=click.Path(path_type=Path), help="folder of the journals")
+@click.option("--record-tape", type=click.Path(path_type=Path), help="in lockstep: write here what was sent")
+@click.option("--tape-blocks", default=0, help="… for so many blocks")
+@click.option("--tape", type=click.Path(path_type=Path), help="in lockstep: send what is on this tape, nothing else")
+@click.option("--chain-url", default="", help="Anvil's own JSON-RPC, for tapes")
 @click.option("--exit-with-parent", is_flag=True, help="end when standard input is closed")
 def main(
     manifest: Path,
@@ -65,6 +84,10 @@ def main(
     block_seconds: float,
     parameters: Path,
     logs: Path,
+    record_tape: Path | None,
+    tape_blocks: int,
+    tape: Path | None,
+    chain_url: str,
     exit_with_parent: bool,
 ) -> None:
     """Play traders, liquidity providers, borrowers, the oracle, a rival searcher and a sandwich attacker."""
@@ -78,6 +101,7 @@ def main(
             lockstep=lockstep,
             block_seconds=block_seconds,
             log_folder=logs,
+            tape=_tape(record_tape, tape_blocks, tape, chain_url),
         )
         asyncio.run(_play_until_stopped(manifest, parameters, options, exit_with_parent=exit_with_parent))
     except DevnetError as error:

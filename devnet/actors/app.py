@@ -21,8 +21,11 @@ from devnet.actors.journal import ACTORS, SANDWICHES, Journal
 from devnet.actors.market import WETH, Market
 from devnet.actors.outcomes import Outcomes
 from devnet.actors.parameters import Parameters
+from devnet.actors.playback import Playback
 from devnet.actors.reading import StateReader
 from devnet.actors.session import Session, SessionConfig
+from devnet.actors.tape import read_tape
+from devnet.actors.taping import BundleNonces, TapeRecorder
 from devnet.actors.wallet import Wallet
 from devnet.errors import DevnetError, RpcError
 from devnet.manifest import Manifest
@@ -47,6 +50,23 @@ class ActorsRefused(DevnetError):
     """The world, the chain or the options do not fit."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordTape:
+    """Play in lockstep and write what was sent for the first `blocks` blocks; `chain_url` is Anvil's own."""
+
+    path: Path
+    blocks: int
+    chain_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayTape:
+    """Send in lockstep what is on a tape, and nothing else."""
+
+    path: Path
+    chain_url: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorsOptions:
     """Everything from outside. `builders`: name to URL of its relay endpoint."""
@@ -58,6 +78,7 @@ class ActorsOptions:
     lockstep: bool
     block_seconds: float
     log_folder: Path
+    tape: RecordTape | PlayTape | None = None
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -84,6 +105,8 @@ def check_manifest(manifest: Manifest) -> None:
 async def play(manifest: Manifest, parameters: Parameters, options: ActorsOptions) -> None:
     """Play until cancelled. Raises `ActorsRefused`, and in lockstep `ChainFailed` or `RpcError`."""
     check_manifest(manifest)
+    if options.tape is not None and not options.lockstep:
+        raise ActorsRefused("a tape is recorded and played in lockstep only")
     async with AsyncExitStack() as open_parts:
         rpc = await open_parts.enter_async_context(RpcClient(options.url))
         gateway = await open_parts.enter_async_context(
@@ -100,8 +123,8 @@ async def wire(
     rpc: RpcClient,
     gateway: Gateway,
     open_parts: AsyncExitStack,
-) -> Session:
-    """Check the chain and put a session together; what has to be closed goes on `open_parts`."""
+) -> Session | Playback:
+    """Check the chain and put a session together, or a tape's playback; what has to be closed goes on `open_parts`."""
     chain_id = int(await rpc.call("eth_chainId"), 16)
     if chain_id != manifest.chain_id:
         raise ActorsRefused(f"{options.url} is chain {chain_id}, the world is of chain {manifest.chain_id}")
@@ -121,6 +144,26 @@ async def wire(
     sandwiches = Journal(options.log_folder / SANDWICHES)
     open_parts.callback(journal.close)
     open_parts.callback(sandwiches.close)
+    outcomes = Outcomes(market, wallet, journal, sandwiches)
+    recorder = None
+    if options.tape is not None:
+        nonces = BundleNonces(await open_parts.enter_async_context(RpcClient(options.tape.chain_url)))
+        if isinstance(options.tape, PlayTape):
+            tape = read_tape(options.tape.path)
+            if tape.chain_id != chain_id:
+                raise ActorsRefused(f"{options.tape.path} is a tape of chain {tape.chain_id}, not {chain_id}")
+            return Playback(
+                tape=tape,
+                websocket_url=options.websocket_url,
+                rpc=rpc,
+                gateway=gateway,
+                nonces=nonces,
+                wallet=wallet,
+                outcomes=outcomes,
+                journal=journal,
+            )
+        wanted = options.tape
+        recorder = TapeRecorder(wanted.path, wanted.blocks, chain_id=chain_id, seed=options.seed, nonces=nonces)
     return Session(
         config=SessionConfig(
             seed=options.seed,
@@ -139,7 +182,8 @@ async def wire(
         cast=cast,
         reader=reader,
         wallet=wallet,
-        outcomes=Outcomes(market, wallet, journal, sandwiches),
+        outcomes=outcomes,
+        recorder=recorder,
     )
 
 

@@ -11,14 +11,13 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from devnet.accounts import account as named_account
 from devnet.actors.announcements import Announcements, HeadAnnounced, StageAnnounced
-from devnet.actors.cast import FLOW_PARTICIPANT, PARTICIPANTS, Cast, Searcher
+from devnet.actors.cast import FLOW_PARTICIPANT, Cast, Searcher
 from devnet.actors.gateway import Gateway
 from devnet.actors.intents import MOMENTS, Intent
 from devnet.actors.market import Market
@@ -28,6 +27,9 @@ from devnet.actors.parameters import Parameters
 from devnet.actors.pending import PendingReader
 from devnet.actors.randomness import Dice
 from devnet.actors.reading import StateReader
+from devnet.actors.settling import CATCH_UP, Settling
+from devnet.actors.stages import pass_stage, taking_part
+from devnet.actors.taping import TapeRecorder
 from devnet.actors.view import View
 from devnet.actors.wallet import Wallet
 from devnet.errors import ChainFailed, RpcError
@@ -38,10 +40,6 @@ _LAST_MOMENT: Final = 0.85
 """Flow is spread over this part of the block time, so that nearly all of it is there when the block is built."""
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds to wait after the first, second … failure in a row; the last one repeats."""
-_CATCH_UP: Final = 1000
-"""Blocks that are taken in at most, and by which the reference price is advanced, when heads were missed."""
-_REORG: Final = 8
-"""Blocks that are taken in again when a head has a number that was seen: its ancestors may be new as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +69,16 @@ class Session:
         reader: StateReader,
         wallet: Wallet,
         outcomes: Outcomes,
+        recorder: TapeRecorder | None = None,
     ) -> None:
         self._config, self._rpc, self._gateway = config, rpc, gateway
         self._market, self._parameters, self._cast = market, parameters, cast
         self._reader, self._wallet, self._outcomes = reader, wallet, outcomes
         self._pending = PendingReader(market)
         self._prices: tuple[int, dict[str, int]] | None = None
-        self._settled: int | None = None
-        self._doubtful: set[str] = set()
+        self._recorder = recorder
+        raised = {name for searcher in cast.searchers for name in market.manifest.funded.get(searcher.name, ())}
+        self._settling = Settling(rpc, wallet, outcomes, frozenset(raised if recorder is not None else ()))
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -119,14 +119,11 @@ class Session:
 
     async def _run_lockstep(self) -> None:
         """Pass the barriers of both stages, block after block."""
-        async with AsyncExitStack() as leaving:
-            # Listening before joining: the first stage opens with the last participant's joining.
-            announcements = await leaving.enter_async_context(Announcements(self._config.websocket_url, lockstep=True))
-            for name, stage in PARTICIPANTS:
-                answer = await self._rpc.call("devnet_join", name, stage, len(PARTICIPANTS))
-                leaving.push_async_callback(self._leave, name)
-                if not answer.get("lockstep"):
-                    raise ChainFailed("the devnet runs in real time: start it in lockstep, or the actors without it")
+        # Listening before joining: the first stage opens with the last participant's joining.
+        async with (
+            Announcements(self._config.websocket_url, lockstep=True) as announcements,
+            taking_part(self._rpc),
+        ):
             view: View | None = None
             async for announcement in announcements:
                 if not isinstance(announcement, StageAnnounced):
@@ -135,11 +132,13 @@ class Session:
                     view = await self._look(announcement.block - 1, announcements)
                     for intent in self._plan_flow(view):
                         await self._send(intent, view)
-                    await self._pass(FLOW_PARTICIPANT, announcement)
+                    await pass_stage(self._rpc, FLOW_PARTICIPANT, announcement)
                 elif view is not None:
                     for searcher in self._cast.searchers:
                         await self._search(searcher, view, announcements)
-                        await self._pass(searcher.name, announcement)
+                        await pass_stage(self._rpc, searcher.name, announcement)
+                    if self._recorder is not None:
+                        self._recorder.end(announcement.block)
 
     async def _play(self, number: int, announcements: Announcements, cut: asyncio.Event) -> None:
         """One block in real time: flow spread over the block, each searcher at its moment; `cut` ends it early.
@@ -165,7 +164,7 @@ class Session:
 
     async def _look(self, number: int, announcements: Announcements) -> View:
         """Settle what happened up to block `number`, and read its view."""
-        block = await self._settle(number, announcements)
+        block = await self._settling.settle(number, announcements)
         prices = self._advance_prices(number)
         timestamp, base_fee = int(block["timestamp"], 16), int(block["baseFeePerGas"], 16)
         view = await self._reader.read(number, timestamp, base_fee, prices)
@@ -177,47 +176,12 @@ class Session:
         self.counts["blocks"] += 1
         return view
 
-    async def _settle(self, number: int, announcements: Announcements) -> Mapping[str, Any]:
-        """Take in all blocks since the last, up to `number`; after a reorg some again. Return block `number`."""
-        known = number - 1 if self._settled is None else self._settled
-        first = known + 1 if number > known else number - _REORG
-        wanted = range(max(first, number - _CATCH_UP, 0), number + 1)
-        last: dict[str, Any] = {}
-        for at in wanted:
-            block, receipts = await self._rpc.batch(
-                [("eth_getBlockByNumber", [hex(at), False]), ("eth_getBlockReceipts", [hex(at)])]
-            )
-            for answer in (block, receipts):
-                if isinstance(answer, RpcError):
-                    raise answer
-            if not isinstance(block, dict) or not isinstance(receipts, list):
-                raise ChainFailed(f"the chain has no block {at}")
-            hashes: list[str] = block["transactions"]
-            if len(receipts) != len(hashes) or any(receipt["blockHash"] != block["hash"] for receipt in receipts):
-                raise ChainFailed(f"block {at} was replaced while it was read")
-            announcements.settle(at, hashes)
-            by_hash = {receipt["transactionHash"]: receipt for receipt in receipts}
-            self._doubtful |= set(self._outcomes.settle(at, hashes, by_hash))
-            self._settled, last = at, block
-        await self._read_doubtful_nonces(number)
-        return last
-
-    async def _read_doubtful_nonces(self, number: int) -> None:
-        """Take over from the chain the nonces of accounts of which something is missing."""
-        accounts = sorted(self._doubtful)
-        calls = [("eth_getTransactionCount", [named_account(name).address, hex(number)]) for name in accounts]
-        for name, answer in zip(accounts, await self._rpc.batch(calls), strict=True):
-            if isinstance(answer, RpcError):
-                raise answer
-            self._wallet.correct(name, int(answer, 16))
-        self._doubtful.clear()
-
     def _advance_prices(self, number: int) -> dict[str, int]:
         """The reference prices at a block: one step of the walk for each block since the last."""
         if self._prices is None:
             return {token.symbol: token.usd_price_e8 for token in self._market.manifest.tokens}
         last, prices = self._prices
-        for block in range(max(last, number - _CATCH_UP) + 1, number + 1):
+        for block in range(max(last, number - CATCH_UP) + 1, number + 1):
             dice = Dice(self._config.seed, "prices", block)
             prices = next_prices(self._market, self._parameters.oracle, prices, dice)
         self._prices = (number, prices)
@@ -240,23 +204,20 @@ class Session:
         except RpcError as error:
             self.counts["refused"] += 1
             self._outcomes.refused(signed, error.message)
+            return
+        if self._recorder is not None:
+            self._recorder.transaction(signed)
 
     async def _search(self, searcher: Searcher, view: View, announcements: Announcements) -> None:
         pending = self._pending.swaps(announcements.pending)
         for intent in searcher.plan(view, pending, Dice(self._config.seed, searcher.name, view.number)):
             bundle = self._wallet.sign_bundle(intent, view.number + 1, view.base_fee)
+            if self._recorder is not None:
+                self._wallet.landed(bundle)  # or not: its nonces do not come again
+                await self._recorder.bundle(bundle)
             signer = named_account(f"{searcher.name}-flashbots-identity")
             refusals = await self._gateway.send_bundle(bundle.raws, bundle.block, searcher.name, signer)
             self._outcomes.offered(bundle, refusals)
-
-    async def _pass(self, name: str, at: StageAnnounced) -> None:
-        await self._rpc.call("devnet_barrier", name, at.block, at.stage)
-
-    async def _leave(self, name: str) -> None:
-        try:
-            await self._rpc.call("devnet_leave", name)
-        except (ChainFailed, RpcError) as error:
-            _log.info("%s did not leave: %s", name, error)
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -67,6 +67,11 @@ class Wallet:
         self._by_hash[signed.hash] = signed
         return signed
 
+    def adopt(self, signed: Signed) -> None:
+        """Keep count of a transaction that was signed before, in another run."""
+        self._nonces[signed.intent.account].out[signed.nonce] = signed
+        self._by_hash[signed.hash] = signed
+
     def sign_bundle(self, bundle: BundleIntent, block: int, base_fee: int) -> SignedBundle:
         """Sign a bundle's own parts with the nonces they have if it lands; nothing is kept count of."""
         raws: list[bytes] = []

@@ -25,6 +25,7 @@ import orjson
 
 from devnet.actors.journal import SANDWICHES
 from devnet.actors.parameters import load_parameters
+from devnet.actors.tape import Tape, read_tape
 from devnet.app import Running, wire
 from devnet.config import DevnetConfig
 from devnet.demo.chain_watch import ChainWatch
@@ -45,6 +46,7 @@ from devnet.demo.reach import (
 )
 from devnet.demo.report import Report
 from devnet.demo.summary import NodeOutcome, Outcome, available_wei, earned, ledger_differences, make_report, net_usd
+from devnet.demo.tape_recording import record_tape
 from devnet.demo.view import DemoView, NodeView, Screen
 from devnet.demo.worth import Side, worth
 from devnet.errors import ChainFailed, ConfigInvalid
@@ -71,6 +73,7 @@ REFUSED_IN_A_ROW: Final = 20
 """Reads of the watch that the chain may refuse, one after the other: it serves the nodes too."""
 BLOCK_SECONDS: Final = 2.0
 JOURNAL: Final = "actors.jsonl"
+TAPE: Final = "tape.json"
 MAXIMUM_NODES: Final = len(STYLES)
 
 
@@ -85,6 +88,8 @@ class DemoOptions:
     report: Path | None = None
     strangers: bool = False
     """In lockstep: five nodes of which each acts alone. A run to compare with, without a report of its own."""
+    tape: Path | None = None
+    """In lockstep: what the actors send, in place of what they would answer to this chain."""
     node_command: Sequence[str] = ()
     """In place of `hftnode start`."""
 
@@ -108,7 +113,8 @@ class DemoOptions:
 async def run_demo(options: DemoOptions, home: Home, progress: Progress, screen: Screen) -> Report | None:
     """Run a demo and return its report; None when a signal ended it before. Leaves no process behind.
 
-    Five nodes in lockstep run twice on the one seed: as strangers first, then as the network that is reported.
+    Five nodes in lockstep run twice on the one seed: as strangers first, then as the network that is reported. Before
+    that the actors play alone, and what they send then is what both runs are given.
 
     Raises `DevnetError` when a part cannot start or dies, `Interrupted` when a signal comes before the world is there.
     """
@@ -121,14 +127,22 @@ async def run_demo(options: DemoOptions, home: Home, progress: Progress, screen:
             world = await ensure_world(home, packages, progress)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        place, strangers = _Place(home, folder, packages, world, screen, mark), None
+        place, compared = _Place(home, folder, packages, world, screen, mark), None
         if options.lockstep and options.is_network:
-            alone = await _played(replace(options, strangers=True), place, stop)
-            if alone is None:
+            options = replace(options, tape=await _recorded(options, place, progress, stop))
+            alone = await _played(replace(options, strangers=True), place, stop) if options.tape else None
+            if alone is None or options.tape is None:
                 return None
-            strangers = alone.side()
+            compared = Compared(read_tape(options.tape), alone.side())
         demo = await _played(options, place, stop)
-        return None if demo is None else await demo.report(stop, strangers)
+        return None if demo is None else await demo.report(stop, compared)
+
+
+class Compared(NamedTuple):
+    """What a network is held against: what the actors sent in both runs, and the run of the same as strangers."""
+
+    tape: Tape
+    strangers: Side
 
 
 class _Place(NamedTuple):
@@ -142,17 +156,24 @@ class _Place(NamedTuple):
     mark: str
 
 
+async def _recorded(options: DemoOptions, place: _Place, progress: Progress, stop: asyncio.Event) -> Path | None:
+    """Let the actors play alone and keep what they sent; None when a signal came before. Raises `DevnetError`."""
+    path = place.home.run / TAPE
+    progress(f"recording what the actors send in {options.blocks} blocks")
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+    config = replace(_config(options, place), participants=0, record_tape=path, tape_blocks=options.blocks or 0)
+    async with wire(config, place.home, place.world, place.packages.anvil) as running:
+        place.folder.write(running.record)
+        try:
+            return path if await record_tape(running, path, stop) else None
+        finally:
+            place.folder.clear()
+
+
 async def _played(options: DemoOptions, place: _Place, stop: asyncio.Event) -> _Demo | None:
     """Play one demo to its end; None when a signal came before. Raises as `run_demo`."""
-    is_five = options.nodes == OPERATORS
-    config = DevnetConfig(
-        port=0,
-        block_time_seconds=BLOCK_SECONDS,
-        seed=options.seed,
-        lockstep=options.lockstep,
-        participants=options.nodes if options.lockstep else 0,
-        empty_blocks=blocks_before_epoch(place.world.manifest) if options.lockstep and is_five else 0,
-    )
+    config = _config(options, place)
     async with wire(config, place.home, place.world, place.packages.anvil) as running:
         place.folder.write(running.record)
         try:
@@ -161,6 +182,19 @@ async def _played(options: DemoOptions, place: _Place, stop: asyncio.Event) -> _
                 return demo if await demo.play(stop) else None
         finally:
             place.folder.clear()
+
+
+def _config(options: DemoOptions, place: _Place) -> DevnetConfig:
+    is_five = options.nodes == OPERATORS
+    return DevnetConfig(
+        port=0,
+        block_time_seconds=BLOCK_SECONDS,
+        seed=options.seed,
+        lockstep=options.lockstep,
+        participants=options.nodes if options.lockstep else 0,
+        empty_blocks=blocks_before_epoch(place.world.manifest) if options.lockstep and is_five else 0,
+        tape=options.tape,
+    )
 
 
 class _Demo:
@@ -282,7 +316,7 @@ class _Demo:
             digest="" if self._bus is None else self._bus.digests.get(self._watch.last, ""),
         )
 
-    async def report(self, stop: asyncio.Event, strangers: Side | None = None) -> Report | None:
+    async def report(self, stop: asyncio.Event, compared: Compared | None = None) -> Report | None:
         """Solve for what was available and put the report together; everything has ended. Writes the file.
 
         None when a signal comes meanwhile.
@@ -304,7 +338,7 @@ class _Demo:
                 errors=side.errors,
                 left_running=side.left_running,
                 sandwiches=_journal(sandwiches) if self._options.is_network else None,
-                worth=None if strangers is None else worth(manifest, side, strangers),
+                worth=None if compared is None else worth(manifest, side, compared.strangers, compared.tape),
                 cores=self._cores,
                 memory={} if self._options.lockstep else self._memory.growths(),
             )

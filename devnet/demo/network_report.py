@@ -62,6 +62,16 @@ class OperatorWorth(msgspec.Struct, frozen=True, kw_only=True):
     executed_for_others: int
 
 
+class TapePlayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the actors' tape in one run. The bytes are the tape's; the chain is another."""
+
+    equal: int
+    """Transactions that were sent with the tape's bytes for the tape's block: all, or the run is no comparison."""
+    landed: int
+    reverted: int
+    """Of them, by the chain, those that are in a block and succeeded, and those that are and did not."""
+
+
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """What being a network was worth on one seed."""
 
@@ -71,16 +81,17 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     network_usd: float
     difference_usd: float
     tape: int
-    """Transactions of the order flow in the network's run …"""
-    tape_equal: int
-    """… and how many of them were sent by the same bytes in the strangers' run."""
+    """Transactions of the actors on the tape that both runs were given, to the mempool and in bundles."""
+    strangers_played: TapePlayed
+    network_played: TapePlayed
     strangers_last_block: str
     network_last_block: str
     """The last blocks' hashes: they stand for all that happened on the chains."""
     digest: str
     """Of all that the operators said to each other, in its order."""
     faults: tuple[str, ...] = ()
-    """What was wrong with the strangers' run: errors, restarts, ledgers that differ from the chain, what is left."""
+    """What was wrong with the comparison: a run that was not given the whole tape; and with the strangers' run: errors,
+    restarts, ledgers that differ from the chain, what is left."""
 
 
 class NetworkReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from devnet.demo.memory import MemoryGrowth
-from devnet.demo.network_report import Worth
+from devnet.demo.network_report import TapePlayed, Worth
 from devnet.demo.report import Report
 
 LINE_SECONDS: Final = 5.0
@@ -198,9 +198,14 @@ def _worth(worth: Worth) -> Group:
     table.add_row("in sum", f"${worth.strangers_usd:,.2f}", f"${worth.network_usd:,.2f}")
     said = (
         f"{worth.blocks} blocks; as a network the five net ${worth.difference_usd:+,.2f} against strangers; "
-        f"{worth.tape_equal} of {worth.tape} transactions of the order flow were the same in both runs"
+        f"of the actors' tape {_played(worth, worth.strangers_played)} alone, "
+        f"{_played(worth, worth.network_played)} together"
     )
     return Group(table, Text(said))
+
+
+def _played(worth: Worth, played: TapePlayed) -> str:
+    return f"{played.equal} of {worth.tape} transactions equal ({played.landed} landed, {played.reverted} reverted)"
 
 
 def _processors(taken: Mapping[str, float]) -> str:

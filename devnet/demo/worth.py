@@ -1,21 +1,22 @@
 """The network's worth: one seed in lockstep, once with five operators as a network, once with the same as strangers.
 
-Both runs have the same world, operators, reach, actors and number of blocks. A stranger has no stake in the game: it
-neither checks in nor hands over, and what it cannot do itself brings it nothing. The actors draw the same in both; what
-they make of it depends on the chain, on which the operators trade too: `tape_equal` says how much of it was the same.
-Pure.
+Both runs have the same world, operators, reach and number of blocks, and both are given the same tape: what the actors
+sent where no operator was on the chain. A stranger has no stake in the game: it neither checks in nor hands over, and
+what it cannot do itself brings it nothing. The actors do not answer to what the operators do, so what differs between
+the runs is the operators' doing. Pure.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from devnet.actors.tape import Tape
 from devnet.demo.chain_watch import ChainWatch
-from devnet.demo.network_report import OperatorWorth, Worth, orders_executed, usd
-from devnet.demo.summary import SEARCHERS, NodeOutcome, ledger_differences, net_usd
+from devnet.demo.network_report import OperatorWorth, TapePlayed, Worth, orders_executed, usd
+from devnet.demo.summary import NodeOutcome, ledger_differences, net_usd
 from devnet.manifest import Manifest
 
 
@@ -32,8 +33,8 @@ class Side:
     """Of all that the operators said to each other; empty where they are strangers."""
 
 
-def worth(manifest: Manifest, network: Side, strangers: Side) -> Worth:
-    """Compare the two runs."""
+def worth(manifest: Manifest, network: Side, strangers: Side, tape: Tape) -> Worth:
+    """Compare the two runs, which were given this tape."""
     alone = {node.operator.name: net_usd(manifest, node.earned) for node in strangers.nodes}
     together = {node.operator.name: net_usd(manifest, node.earned) for node in network.nodes}
     executed = orders_executed(manifest, network.watch.blocks)
@@ -54,7 +55,8 @@ def worth(manifest: Manifest, network: Side, strangers: Side) -> Worth:
         )
         for node in network.nodes
     )
-    tape, known = _tape(network.journal, network.watch), _tape(strangers.journal, strangers.watch)
+    wanted = set(tape.sent(network.watch.last))
+    played = {name: _played(wanted, side) for name, side in (("strangers", strangers), ("network", network))}
     strangers_usd, network_usd = (round(sum(several.values()), 2) for several in (alone, together))
     return Worth(
         blocks=len(network.watch.blocks),
@@ -62,22 +64,35 @@ def worth(manifest: Manifest, network: Side, strangers: Side) -> Worth:
         strangers_usd=strangers_usd,
         network_usd=network_usd,
         difference_usd=round(network_usd - strangers_usd, 2),
-        tape=len(tape),
-        tape_equal=len(tape & known),
+        tape=len(wanted),
+        strangers_played=played["strangers"],
+        network_played=played["network"],
         strangers_last_block=strangers.watch.blocks[-1].hash,
         network_last_block=network.watch.blocks[-1].hash,
         digest=network.digest,
-        faults=tuple(_faults(manifest, strangers)),
+        faults=(*_unlike(tape, wanted, played, network.watch), *_faults(manifest, strangers)),
     )
 
 
-def _tape(journal: Iterable[Mapping[str, Any]], watch: ChainWatch) -> set[str]:
-    """The order flow's transactions up to the last block that counts, by hash; searchers answer to what they see."""
-    return {
-        entry["hash"]
-        for entry in journal
-        if "hash" in entry and entry["actor"] not in SEARCHERS and entry["block"] <= watch.last
-    }
+def _played(wanted: Set[tuple[int, str]], side: Side) -> TapePlayed:
+    """What the run's own journal says was sent, and what the chain says became of it."""
+    sent = {(entry["block"], each) for entry in side.journal for each in entry.get("sent", ())}
+    hashes = {each for _, each in wanted & sent}
+    ours = [mined for block in side.watch.blocks for mined in block.transactions if mined.hash in hashes]
+    landed = sum(mined.succeeded for mined in ours)
+    return TapePlayed(equal=len(wanted & sent), landed=landed, reverted=len(ours) - landed)
+
+
+def _unlike(
+    tape: Tape, wanted: Set[tuple[int, str]], played: Mapping[str, TapePlayed], watch: ChainWatch
+) -> Iterable[str]:
+    """Where a run was not given what the other was."""
+    for name, one in played.items():
+        if one.equal != len(wanted):
+            yield f"{name}: {one.equal} of {len(wanted)} transactions of the tape were sent"
+    first, last = tape.blocks[0].number, tape.blocks[-1].number
+    if (first, last) != (watch.first, watch.last):
+        yield f"the tape has blocks {first} to {last}, the runs {watch.first} to {watch.last}"
 
 
 def _faults(manifest: Manifest, side: Side) -> Iterable[str]:

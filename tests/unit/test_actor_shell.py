@@ -259,6 +259,10 @@ def test_a_manifest_is_read_back_and_garbage_is_not(tmp_path: Path) -> None:
         ({"--parameters": "nowhere.toml"}, "nowhere.toml: cannot be read"),
         ({"--builders": "alice"}, "'alice' is not a new name=url"),
         ({"--builders": "a=http://x,a=http://y"}, "'a=http://y' is not a new name=url"),
+        ({"--tape": "t.json"}, "a tape needs --chain-url"),
+        ({"--tape": "t.json", "--chain-url": "http://x"}, "in lockstep only"),
+        ({"--tape": "t.json", "--record-tape": "u.json", "--chain-url": "http://x"}, "recorded or played, not both"),
+        ({"--record-tape": "t.json", "--chain-url": "http://x"}, "a tape has at least one block, not 0"),
         ({}, "did not answer"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import demo, harness
-from devnet.demo.network_report import OperatorWorth, Worth, network_report
+from devnet.demo.network_report import OperatorWorth, TapePlayed, Worth, network_report
 from devnet.demo.report import Expectation, Report
 from tests.unit.test_demo_report import REPORT
 from tests.unit.test_demo_summary import manifest
@@ -57,7 +57,8 @@ def test_the_networks_worth_is_told_by_operator_seed_and_in_all() -> None:
         network_usd=120.75,
         difference_usd=20.75,
         tape=10,
-        tape_equal=9,
+        strangers_played=TapePlayed(equal=10, landed=8, reverted=1),
+        network_played=TapePlayed(equal=10, landed=7, reverted=2),
         strangers_last_block="0x01",
         network_last_block="0x02",
         digest="",
