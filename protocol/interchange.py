@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from protocol.errors import MalformedMessage, WrongDomain, WrongVersion
+from protocol.errors import InvalidField, MalformedMessage, WrongDomain, WrongVersion
 from protocol.kinds import EvidenceKind, Verdict
 from protocol.layout import WORD_BYTES
 from protocol.signing import Domain
 from protocol.slashing import Answer, SigningHistory, Slot
-from protocol.units import HASH_BYTES, Address, BlockNumber, Hash32, address_to_hex, max_uint
+from protocol.units import HASH_BYTES, Address, BlockNumber, Hash32, address_from_hex, address_to_hex, max_uint
 
 FORMAT: Final = 1
 _Document = TypeVar("_Document")
@@ -101,7 +101,21 @@ def import_history(text: str, domain: Domain, hot_key: Address, into: SigningHis
             into.add(slot, answer)
 
 
+def hot_key_of(text: str) -> Address:
+    """Return whose history a text says it is. Raises MalformedMessage, WrongVersion."""
+    metadata = _metadata_of(text)
+    try:
+        return address_from_hex(metadata.hot_key)
+    except InvalidField as error:
+        raise MalformedMessage(error.what, "metadata.hotKey") from None
+
+
 def _check_metadata(text: str, domain: Domain, hot_key: Address) -> None:
+    if _metadata_of(text) != _metadata(domain, hot_key):
+        raise WrongDomain("the history of another key, or on another chain", "metadata")
+
+
+def _metadata_of(text: str) -> Metadata:
     found = _decoded(text, dict[str, Any]).get("metadata")
     try:
         metadata = msgspec.convert(found, Metadata)
@@ -109,8 +123,7 @@ def _check_metadata(text: str, domain: Domain, hot_key: Address) -> None:
         raise MalformedMessage(str(error), "metadata") from None
     if metadata.format != FORMAT:
         raise WrongVersion(f"format {metadata.format}, not {FORMAT}", "metadata.format")
-    if metadata != _metadata(domain, hot_key):
-        raise WrongDomain("the history of another key, or on another chain", "metadata")
+    return metadata
 
 
 def _decoded(text: str, kind: type[_Document]) -> _Document:

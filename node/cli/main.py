@@ -25,6 +25,7 @@ ON_CHAIN: Final[Mapping[str, tuple[str, str]]] = {
     "brake": ("node.cli.brake", "brake_group"),
     "deploy": ("node.cli.deploy", "deploy"),
     "gov": ("node.cli.gov", "gov_group"),
+    "journal": ("node.cli.journal", "journal_group"),
     "join": ("node.cli.join", "join"),
     "rewards": ("node.cli.rewards", "rewards_group"),
     "stake": ("node.cli.stake", "stake_group"),

@@ -44,7 +44,6 @@ from protocol.units import (
     Hash32,
     SequenceNumber,
     UnixNanoseconds,
-    address_from_hex,
     boot_id_of,
     milliseconds_of,
 )
@@ -81,6 +80,7 @@ class AntiSlashingStore:
 
     def __init__(self, path: Path, owner: Owner, head: BlockNumber, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.history = SigningHistory()
+        self._owner = owner
         self._now_ns = now_ns
         self._head = self._recorded_head = head
         self._twin_heard = False
@@ -134,14 +134,14 @@ class AntiSlashingStore:
             self.history.distrust(self._head)
             self._append(self._record(RecordKind.FLOOR, self.history.floor), durable=True)
 
-    def take_in(self, text: str, domain: signing.Domain, key: SigningKey) -> None:
-        """Merge an exported history. Raises what `import_history` does, and JournalFailed."""
-        import_history(text, domain, address_from_hex(key.address), self.history)
+    def take_in(self, text: str, domain: signing.Domain) -> None:
+        """Merge an exported history of this key. Raises what `import_history` does, and JournalFailed."""
+        import_history(text, domain, self._owner.hot_key, self.history)
         self._rewrite()
 
-    def export(self, domain: signing.Domain, key: SigningKey) -> str:
+    def export(self, domain: signing.Domain) -> str:
         """Return the history for another store. Whoever goes on there must not go on here."""
-        return export_history(self.history, domain, address_from_hex(key.address))
+        return export_history(self.history, domain, self._owner.hot_key)
 
     def close(self) -> None:
         """Note the head, then let go of file and lease."""

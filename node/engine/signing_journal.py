@@ -88,17 +88,23 @@ def place_of(path: Path, owner: Owner) -> Path:
 
     So a key that was rotated in does not stop at its predecessor's journal, which is left as it is.
     """
+    named = named_in(path)
+    if named is None or named == (owner.domain_separator, owner.hot_key):
+        return path  # where it names nobody, `read` says what is wrong with it
+    return path.with_name(f"{path.stem}-{owner.hot_key.hex()}-{owner.domain_separator[:4].hex()}{path.suffix}")
+
+
+def named_in(path: Path) -> tuple[Hash32, Address] | None:
+    """Return for which domain (its separator) and hot key a file is a journal; None if there is none, or it is none."""
     try:
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
     except FileNotFoundError:
-        return path
+        return None
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC) or not _is_checked(head):
-        return path  # `read` says what is wrong with it
+        return None
     _, separator, key, *_ = _HEADER.unpack(head[: _HEADER.size])
-    if (separator, key) == (owner.domain_separator, owner.hot_key):
-        return path
-    return path.with_name(f"{path.stem}-{owner.hot_key.hex()}-{owner.domain_separator[:4].hex()}{path.suffix}")
+    return Hash32(separator), Address(key)
 
 
 def read(path: Path, owner: Owner) -> Found | None:

@@ -98,12 +98,12 @@ class Bench:
             case Forget(head):
                 self.store.follow(BlockNumber(head))
             case Import(imported):
-                self.store.take_in(json.dumps(imported), DEVNET, KEYS["bob"])
+                self.store.take_in(json.dumps(imported), DEVNET)
             case Move():
-                text = self.store.export(DEVNET, KEYS["bob"])
+                text = self.store.export(DEVNET)
                 self.store.close()
                 self.store = self._fresh()
-                self.store.take_in(text, DEVNET, KEYS["bob"])
+                self.store.take_in(text, DEVNET)
             case Reopen():
                 self.store.close()
                 self.store = open_store(self._path())
@@ -488,8 +488,8 @@ def test_what_was_imported_outlives_a_restart(path: Path) -> None:
     other = SigningHistory()
     other.raise_floor(BlockNumber(HEAD + 3))
     with trusted(path) as store:
-        store.take_in(export_history(other, DEVNET, BOB), DEVNET, KEYS["bob"])
-        store.take_in(json.dumps(document(attestations=[("alert", "block", 4, 1)])), DEVNET, KEYS["bob"])
+        store.take_in(export_history(other, DEVNET, BOB), DEVNET)
+        store.take_in(json.dumps(document(attestations=[("alert", "block", 4, 1)])), DEVNET)
     with open_store(path) as reopened:
         assert answer(reopened, an_accept(ahead=3)) == "BELOW_FLOOR"
         opposite = Attestation(
