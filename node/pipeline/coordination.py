@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -20,6 +20,7 @@ from node.pipeline.events import (
     ScreenTokens,
     SignAndSubmit,
     SimulateBundle,
+    TreasuryRead,
 )
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
@@ -29,7 +30,7 @@ from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
-from protocol.units import BlockNumber, Hash32, UnixSeconds, Wei
+from protocol.units import Address, BlockNumber, Hash32, UnixSeconds, Wei
 
 
 def take(state: PipelineState, find: Find) -> list[Effect]:
@@ -49,13 +50,25 @@ def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     verdict = state.gate.check(question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = state.schedule.sender_for(find, costs.hot_key_most, leaving, state.treasury)
+    sender = state.schedule.sender_for(find, costs.hot_key_most, leaving, spendable(state))
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         given = orders_out.hand_over(state, find, orders_out.Lack.TREASURY)
-        return drop(state, find, Reason.TREASURY_EMPTY) if given is None else given
+        return drop(state, find, _without_key(state)) if given is None else given
     placed = Placed(find, bid, costs, price, sender)
     return on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+
+
+def spendable(state: PipelineState) -> Mapping[Address, TreasuryRead]:
+    """The hot keys that may execute for the next block: all but one whose check-in is due."""
+    view = state.network
+    if view is None or state.schedule.target_block not in view.resting:
+        return state.treasury
+    return {address: read for address, read in state.treasury.items() if address != view.hot_key}
+
+
+def _without_key(state: PipelineState) -> Reason:
+    return Reason.TREASURY_EMPTY if spendable(state) is state.treasury else Reason.KEY_CHECKS_IN
 
 
 def _beside_better(state: PipelineState, find: Find, better: list[Placed]) -> list[Effect]:
@@ -84,7 +97,7 @@ def _follow(state: PipelineState, find: Find, better: list[Placed]) -> list[Effe
     if isinstance(state.gate.check(question(state, left, bid, costs, 0), state.now), Rejected):
         return []
     wanted = Placed(left, bid, costs, price, better[0].sender, teaches=False)
-    placed = None if wanted.id in wanted.behind else schedule.with_key_behind(wanted, better, state.treasury)
+    placed = None if wanted.id in wanted.behind else schedule.with_key_behind(wanted, better, spendable(state))
     return [] if placed is None else on_its_way(state, placed, schedule.place(placed, (), state.treasury))
 
 
@@ -96,7 +109,7 @@ def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Ef
     verdict = state.gate.check(question(state, find, bid, costs, len(better)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = schedule.sender_beside(find, costs.hot_key_most, better[0], state.treasury)
+    sender = schedule.sender_beside(find, costs.hot_key_most, better[0], spendable(state))
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         return drop(state, find, Reason.CONFLICTS_WITH_BETTER)

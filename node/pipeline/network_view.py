@@ -39,6 +39,8 @@ class NetworkView(msgspec.Struct, frozen=True):
     relays: int
     relays_usable: int
     executor_live: bool
+    resting: frozenset[BlockNumber] = frozenset()
+    """Blocks for which the registered hot key executes nothing: its check-in is due, and a bundle would void it."""
     removed: frozenset[bytes] = frozenset()
     """What governance took out of use, or our own policy has stopped: pools' ids, and addresses of pools, tokens and
     lenders.

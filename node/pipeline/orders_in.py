@@ -315,7 +315,8 @@ def _judged(
     if isinstance(verdict, Rejected):
         state.count(verdict.reason)
         return DeclineReason.UNPROFITABLE
-    treasury = {view.hot_key: state.treasury[view.hot_key]} if view.hot_key in state.treasury else {}
+    keys = coordination.spendable(state)
+    treasury = {view.hot_key: keys[view.hot_key]} if view.hot_key in keys else {}
     sender = schedule.sender_for(find, costs.hot_key_most, leaving, treasury)
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:

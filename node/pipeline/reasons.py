@@ -229,6 +229,12 @@ class Reason(StrEnum):
         "No hot key has the ether for the gas of this execution, or its nonce is not known.",
         "Refill the hot key.",
     )
+    KEY_CHECKS_IN = (
+        "key_checks_in",
+        Stage.RISK,
+        "The last blocks before check-in closes are left to the registered hot key's check-in; no other has room.",
+        "None; a second vault with a key of its own goes on meanwhile.",
+    )
     SIMULATION_REVERTED = (
         "simulation_reverted",
         Stage.SIMULATION,

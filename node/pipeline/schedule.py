@@ -120,8 +120,8 @@ class Schedule:
         free = self.sender_for(find, cost, (), treasury)
         if free is not None and not any(placed.sender == free for placed in self._placed) and self._has_room(free):
             return free
-        own = [placed for placed in self._placed if placed.sender == rival.sender]
-        affordable = self._committed(rival.sender, own) + cost <= treasury[rival.sender].balance
+        own, read = [placed for placed in self._placed if placed.sender == rival.sender], treasury.get(rival.sender)
+        affordable = read is not None and self._committed(rival.sender, own) + cost <= read.balance
         return rival.sender if affordable and self._has_room(rival.sender) else None
 
     def with_key_behind(

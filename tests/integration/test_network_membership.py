@@ -19,7 +19,7 @@ from node.config import RpcConfig
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
 from node.engine.multicall import Multicall
-from node.engine.network.membership import Membership
+from node.engine.network.membership import RESTING_BLOCKS, Membership
 from node.engine.network.registry import Registry
 from node.engine.rpc import RpcError
 from node.identity import peer_id_hash
@@ -155,6 +155,37 @@ async def test_an_operator_checks_in_and_by_turns_rolls_until_every_block_has_a_
     assert await again.settled() == [checked_in]
     again.retract(roll.block_hash)
     assert await again.settled() == [roll]
+
+
+async def test_the_last_blocks_before_check_in_closes_are_left_to_it_until_it_is_done(scene: Scene) -> None:
+    head = await scene.follow()
+    epoch = EpochNumber(head.number // CUT.length + 2)
+    rules = scene.registry.leaders.rules  # type: ignore[union-attr]
+    closes = rules.first_block(epoch) - CUT.cut_off
+    membership = scene.membership
+    assert membership.resting(head.number, ACCOUNT) == frozenset(), "the world has checked in for its first epoch"
+    await scene.go_to(rules.first_block(EpochNumber(epoch - 1)))
+    last = {BlockNumber(closes - place) for place in range(1, RESTING_BLOCKS + 1)}
+    assert membership.resting((await scene.follow()).number, ACCOUNT) == last
+    assert membership.resting(BlockNumber(closes - 2), Address(b"\x01" * 20)) == frozenset()
+
+    await scene.go_to(closes - 2)
+    await membership.attend(await scene.follow(), ACCOUNT)
+    await scene.chain.mine()
+    done = await scene.follow()
+    assert done.number == closes - 1
+    assert ACCOUNT in scene.registry.checked_in[epoch], "the last block in which it is possible"
+    assert membership.resting(done.number, ACCOUNT) == frozenset()
+
+
+async def test_a_check_in_that_could_only_come_too_late_is_not_sent(scene: Scene) -> None:
+    head = await scene.follow()
+    epoch = EpochNumber(head.number // CUT.length + 2)
+    closes = scene.registry.leaders.rules.first_block(epoch) - CUT.cut_off  # type: ignore[union-attr]
+    await scene.go_to(closes - 1)
+    await scene.membership.attend(await scene.follow(), ACCOUNT)
+    assert scene.membership.counts["check_in"] == 0
+    assert scene.membership.resting(BlockNumber(closes - 1), ACCOUNT) == frozenset()
 
 
 async def test_an_epoch_for_which_nobody_could_check_in_is_missed_once(scene: Scene) -> None:

@@ -184,6 +184,35 @@ def test_without_money_for_gas_everything_is_handed_over_and_what_comes_back_is_
     assert step(state, refused) == (), "an answer counts once"
 
 
+def test_a_key_whose_check_in_is_due_executes_nothing_for_that_block_and_another_does(
+    market: GeneratedMarket, order: HandOver
+) -> None:
+    resting = frozenset({TARGET})
+    (dropped,) = step(member(LEADER, market, resting=resting), swap(market))
+    assert isinstance(dropped, RecordDrop)
+    assert dropped.reason is Reason.KEY_CHECKS_IN
+
+    state = member(LEADER, market, resting=resting)
+    state.settings = msgspec.structs.replace(state.settings, senders=(scene.ALICE, scene.BOB))
+    step(state, TreasuryRead(scene.BOB, Wei(10**20), 3))
+    (plan,) = scene.plans(step(state, swap(market)))
+    assert [execution.sender for execution in plan.executions] == [scene.BOB]
+    asked = step(member(LEADER, market, resting=resting), arriving(order))
+    assert answer_in(asked) == (OrderVerdict.DECLINE, DeclineReason.BUSY), "an order is for the registered key alone"
+
+    (plan,) = scene.plans(step(member(LEADER, market, resting=frozenset({TARGET + 1})), swap(market)))
+    assert [execution.sender for execution in plan.executions] == [scene.ALICE]
+
+
+def test_what_is_on_the_way_on_a_key_that_then_rests_stays_and_nothing_stands_by_on_it(market: GeneratedMarket) -> None:
+    state = member(LEADER, market)
+    (plan,) = scene.plans(step(state, swap(market, 0.1)))
+    step(state, NetworkRead(view(LEADER, resting=frozenset({TARGET}))))
+
+    assert not scene.plans(step(state, swap(market, 0.09, trader="dave")))
+    assert list(state.outstanding) == [execution.opportunity.id for execution in plan.executions]
+
+
 def test_with_a_stopped_executor_finds_are_handed_over(market: GeneratedMarket) -> None:
     state = member(FINDER, market, relays_usable=2, executor_live=False)
 

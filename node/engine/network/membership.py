@@ -1,8 +1,9 @@
 """What a member owes in each epoch: its check-in, and by turns the roll; sent by the hot key, to the public mempool.
 
 Both are tried again at each block until the chain shows them done, at a low price: a bundle of the same key in that
-block comes first, and the try is void. Whose turn the roll is follows from the check-ins, so that seldom two pay.
-A key without ether sends nothing, which is said once, until it has some again.
+block comes first, and the try is void. So that a key with a bundle in each block is not late for its check-in, it sends
+nothing else for the last blocks in which that is still possible (`resting`). Whose turn the roll is follows from the
+check-ins, so that seldom two pay. A key without ether sends nothing, which is said once, until it has some again.
 
 What each has cost is told once while its block stands. It is on the spool that it is sent before it is, so that an
 engine that is started again goes on waiting for it (`resume`); where its block leaves the chain, it is awaited again.
@@ -47,6 +48,8 @@ from protocol.units import (
 CHECK_IN_GAS: Final = Gas(220_000)
 ROLL_GAS: Final = Gas(160_000)
 REPORT_GAS: Final = Gas(450_000)
+RESTING_BLOCKS: Final = 3
+"""Before check-in closes: one lands it, the others are for a block that somebody else fills, and for a late head."""
 TIP: Final = Wei(10**9)
 """Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
 _KINDS: Final = ("check_in", "roll", "report")
@@ -152,11 +155,23 @@ class Membership:
         registry = self._registry
         if registry.leaders is None or account not in registry.operators:
             return
-        due = registry.leaders.rules.check_in_epoch(header.number)
+        due = registry.leaders.rules.check_in_epoch(BlockNumber(header.number + 1))  # where what is sent now can land
         self._count_missed(due, account)
         if due is not None and account not in registry.checked_in.get(due, frozenset()):
             await self._send("check_in", _word(due), check_in_call(due), CHECK_IN_GAS, header)
         await self._roll(header, account)
+
+    def resting(self, head: BlockNumber, account: Address) -> frozenset[BlockNumber]:
+        """The blocks for which the key sends nothing but its check-in, as it stands at this head."""
+        registry = self._registry
+        if registry.leaders is None or account not in registry.operators:
+            return frozenset()
+        rules = registry.leaders.rules
+        due = rules.check_in_epoch(BlockNumber(head + 1))
+        if due is None or account in registry.checked_in.get(due, frozenset()):
+            return frozenset()
+        closes = rules.first_block(due) - rules.cut_off
+        return frozenset(BlockNumber(closes - place) for place in range(1, RESTING_BLOCKS + 1))
 
     def _count_missed(self, due: EpochNumber | None, account: Address) -> None:
         """An epoch for which check-in has closed without us is missed, once."""

@@ -338,6 +338,7 @@ class NetworkPart:
             relays=terms.relays,
             relays_usable=self.relays_usable(),
             executor_live=vault.is_live,
+            resting=self.membership.resting(header.number, self.keys.account),
             removed=registry.removed | self._stopped.keys(),
             removed_families=frozenset(terms.venues[one] for one in registry.removed if one in terms.venues),
         )
