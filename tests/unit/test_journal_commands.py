@@ -75,7 +75,7 @@ def chain(head: int, chain_id: int = 31337) -> Iterator[str]:
     """A chain's node that knows its head."""
 
     class Answers(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: V105  http.server calls it
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             result = hex(chain_id if asked["method"] == "eth_chainId" else head)
             body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}).encode()
@@ -85,7 +85,7 @@ def chain(head: int, chain_id: int = 31337) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: Any) -> None:  # noqa: V105  http.server calls it
             """Say nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
