@@ -22,6 +22,9 @@ from protocol.units import BlockNumber, Hash32, UnixNanoseconds
 
 MAX_SEEN: Final = 65_536
 """Hashes remembered, so that a transaction is told once however many nodes announce it."""
+SEEN_BLOCKS: Final = 64
+"""For so many blocks: nodes announce within seconds, and an hour's hashes would only fill memory for an hour. What is
+announced again later is told again."""
 MAX_NONCES: Final = 16_384
 MAX_WAITING: Final = 16_384
 """Transactions of which a replacement is told."""
@@ -67,7 +70,8 @@ class Mempool:
         self._destinations, self._emit, self._now, self._keep_blocks = destinations, emit, now, keep_blocks
         self._is_for_all = is_for_all
         self._head = BlockNumber(0)
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, BlockNumber] = {}
+        """By hash the head at which it came: the oldest first."""
         self._nonces: dict[str, int] = {}
         self._waiting: dict[tuple[str, int], _Waiting] = {}
 
@@ -141,6 +145,8 @@ class Mempool:
             if number - self._waiting[oldest].block < self._keep_blocks:
                 break
             del self._waiting[oldest]
+        while self._seen and number - next(iter(self._seen.values())) >= SEEN_BLOCKS:
+            del self._seen[next(iter(self._seen))]
 
     def retracted(self, number: BlockNumber) -> None:
         """A block left the chain: nonces are to be asked anew, and what it took may be announced again."""
@@ -153,7 +159,7 @@ class Mempool:
         return self._is_for_all and to != "" and len(call_data) >= SHORTEST_CALL
 
     def _remember(self, transaction_hash: str) -> None:
-        self._seen[transaction_hash] = None
+        self._seen[transaction_hash] = self._head
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
             self.counts["seen_forgotten"] += 1

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from node.engine.block_reader import MinedTransaction
-from node.engine.mempool import Mempool
+from node.engine.mempool import SEEN_BLOCKS, Mempool
 from node.engine.rpc_types import AddressHex, HashHex, Quantity
 from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
 from protocol.ethereum.transaction_json import to_rpc
@@ -184,6 +184,25 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     told.announce(swap("carol", nonce=1))
     told.announce(swap("erin", nonce=1))
     assert [event.account_nonce for event in told.take() if isinstance(event, PendingTransactionSeen)] == [None, 1]
+
+
+def test_what_was_seen_is_remembered_for_some_blocks_and_then_costs_no_memory() -> None:
+    told, early, late = Told(), swap("carol"), swap("dave")
+    told.mine(7)
+    told.announce(early)
+    told.mine(8)
+    told.announce(late)
+    told.mine(7 + SEEN_BLOCKS - 1)
+    told.take()
+    told.announce(early)
+    assert not told.take()
+    told.mine(7 + SEEN_BLOCKS)
+    assert list(told.mempool._seen) == ["0x" + late.hash.hex()]
+    told.announce(early)
+    told.announce(late)
+    assert [event.transaction.hash for event in told.take() if isinstance(event, PendingTransactionSeen)] == [
+        early.hash
+    ]
 
 
 def test_a_sender_whose_nonce_is_not_known_can_be_told_beforehand() -> None:
