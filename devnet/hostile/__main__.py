@@ -1,8 +1,8 @@
 """`python -m devnet.hostile SETTINGS`: attacks sentries for some seconds, and prints what came of it, as JSON.
 
 A staked identity attacks each target over libp2p until it is banned there, then goes on knocking. Those without stake
-knock, send garbage where a handshake belongs, and leave handshakes half done. All of it is paced: a storm is to show
-what the sentries do, not to take the processor from them.
+knock, send garbage where a handshake belongs, and leave handshakes half done. All of it is paced, and the process gives
+way to others: a storm is to show what the sentries do, not to take the processor from them. An attacker has its own.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ KNOCKS: Final = 3
 VOLLEY_FRAMES: Final = 10
 PACE_SECONDS: Final = 0.02
 PAUSE_SECONDS: Final = 0.5
+GIVES_WAY: Final = 10
+"""By so much nicer than the process that started it."""
 HALF_DONE_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 3.0
 WAY_SECONDS: Final = 60.0
@@ -224,4 +226,5 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
+    os.nice(GIVES_WAY)
     trio.run(main, msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Settings))

@@ -162,7 +162,10 @@ def builders_endowment() -> list[tuple[str, list[str]]]:
 
 @contextlib.asynccontextmanager
 async def live(
-    stage: Stage, styles: Mapping[str, Style], apart: Mapping[str, Style] | None = None
+    stage: Stage,
+    styles: Mapping[str, Style],
+    apart: Mapping[str, Style] | None = None,
+    actors_parameters: Path | None = None,
 ) -> AsyncIterator[LiveDevnet]:
     """Run the relay, the order flow and a node for each operator of `styles`; nothing of it is left in the end.
 
@@ -181,9 +184,10 @@ async def live(
             else:
                 aside[prepared.name] = prepared
         try:
-            actors = actors_process(
-                DevnetConfig(seed=config.seed, block_time_seconds=BLOCK_SECONDS), record, stage.ground.folder
+            played = DevnetConfig(
+                seed=config.seed, block_time_seconds=BLOCK_SECONDS, actor_parameters=actors_parameters
             )
+            actors = actors_process(played, record, stage.ground.folder)
             parts += [asyncio.create_task(relay.run(), name="relay"), asyncio.create_task(actors.run(), name="actors")]
             await asyncio.gather(*(node.process.start() for node in nodes.values()))
             scene = LiveDevnet(stage, relay, nodes, aside, record, parts)

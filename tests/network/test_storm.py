@@ -7,7 +7,6 @@ The same messages are said at the same pace without a storm and in it.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
@@ -23,6 +22,7 @@ from node.sentry.peers import PeerBook
 from tests.protocol_factories import DEVNET
 from tests.sentry_processes import Sentry, all_hear_all, free_port, secret_of, seed_of, sentry
 from tests.sentry_scene import peer_of
+from tests.storm_scene import was_a_storm
 
 HONEST = ("alice", "bob", "carol", "dave")
 HOSTILE = "mallory"
@@ -107,17 +107,6 @@ async def _storm(folder: Path, sentries: Sequence[Sentry], seconds: float, seed:
         yield made
     finally:
         await made.end()
-
-
-def was_a_storm(report: list[dict[str, int]]) -> None:
-    """Fail if the hostile peers did nothing, or if a stranger was let in."""
-    operator, *strangers = report
-    assert operator["too many"] > 0
-    assert operator["replayed"] > 0
-    together = sum(map(Counter, strangers), Counter[str]())
-    assert together["was refused"] > 0
-    assert together["garbage"] + together["half done"] > 0
-    assert together["was let in"] == 0
 
 
 @pytest.mark.timeout(900)
