@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple, NoReturn, assert_never
 
 from protocol.buckets import BucketRules, Buckets, StakeRates
 from protocol.codec import decode_envelope
@@ -63,6 +63,7 @@ class IgnoreReason(Enum):
     DUPLICATE = "it was accepted before"
     UNKNOWN_OPERATOR = "no operator of this account has enough stake, as far as we know"
     OTHER_PEER = "the registry binds the operator to another peer id, as far as we know"
+    UNKNOWN_KEY = "signed by a key that is not the operator's, as far as we know"
     OPERATOR_TOO_FAST = "the operator sends more than its stake allows"
     OLD_SEQUENCE = "the operator's sequence number was there, or is far below the last ones"
     BLOCK_AHEAD = "it speaks of a block far ahead of our head"
@@ -79,8 +80,8 @@ class RejectReason(Enum):
     WRONG_DOMAIN = "for another chain, registry or version"
     WRONG_TOPIC = "its kind belongs to another topic"
     WRONG_PUBLISHER = "published by another peer than the envelope says"
-    BAD_SIGNATURE = "not signed by a hot key of the operator"
-    BAD_ATTESTATION = "the attestation inside is not signed by a hot key of the operator"
+    BAD_SIGNATURE = "not signed by any key"
+    BAD_ATTESTATION = "the attestation inside is not signed by any key"
     ALERT_TOO_LONG = "the alert is to stand for more than seven days"
 
 
@@ -101,7 +102,7 @@ class GossipReject(GossipVerdict):
 
 
 class Operator(NamedTuple):
-    """A registered operator. `hot_keys`: those in force, those announced, and those that ended within 64 blocks."""
+    """A registered operator. `hot_keys`: the one in force, and those that ended within 64 blocks."""
 
     hot_keys: tuple[Address, ...]
     peer_id_hash: PeerIdHash
@@ -147,6 +148,7 @@ class Gossip:
         self._sequences = Sequences()
         self._forwarders: Buckets[PeerIdHash] = Buckets(limits.forwarders)
         self._operators: Buckets[Address] = Buckets(MAX_OPERATORS)
+        self._unknown_keys: Buckets[Address] = Buckets(MAX_OPERATORS)
 
     def follow(self, snapshot: StakeSnapshot) -> None:
         """Judge by this snapshot and its head from now on."""
@@ -190,14 +192,20 @@ class Gossip:
         bucket = self._operators.of(envelope.operator, rules, now)
         if not bucket.has_token(rules, now):
             raise GossipIgnore(IgnoreReason.OPERATOR_TOO_FAST)
-        # [REJECT] A hot key of the operator signed it.
-        if not _signed_by(operator, self._domain, envelope, envelope.signature):
-            raise GossipReject(RejectReason.BAD_SIGNATURE)
+        # [REJECT] Some key signed it, [IGNORE] and it is one of the operator's as far as we know.
+        key = _signer(self._domain, envelope, envelope.signature, RejectReason.BAD_SIGNATURE)
+        if key not in operator.hot_keys:
+            self._ignore_key(envelope.operator, rules, now, is_direct=publisher == forwarder)
         # [IGNORE] Its sequence number is new.
         if not self._sequences.is_new(envelope.operator, envelope.sequence):
             raise GossipIgnore(IgnoreReason.OLD_SEQUENCE)
         # [IGNORE, REJECT] The rules of its payload.
-        self._check_payload(envelope, operator, now)
+        if isinstance(envelope.payload, SignedAttestation):
+            signed = envelope.payload
+            key = _signer(self._domain, signed.attestation, signed.signature, RejectReason.BAD_ATTESTATION)
+            if key not in operator.hot_keys:
+                self._ignore_key(envelope.operator, rules, now, is_direct=publisher == forwarder)
+        self._check_payload(envelope, now)
         # Only what the operator signed costs it a token: with forged messages nobody can silence another.
         bucket.take(rules, now)
         self._sequences.add(envelope.operator, envelope.sequence)
@@ -212,7 +220,17 @@ class Gossip:
             raise GossipIgnore(IgnoreReason.OTHER_PEER)
         return operator, self._limits.operators.rules(operator.stake, self.snapshot.total_stake)
 
-    def _check_payload(self, envelope: Envelope, operator: Operator, now: UnixMilliseconds) -> None:
+    def _ignore_key(self, operator: Address, rules: BucketRules, now: UnixMilliseconds, *, is_direct: bool) -> NoReturn:
+        """Ignore what a key signed that the registry may have set in a block which we have not seen yet.
+
+        Who relays it may have seen that block. The operator's own peer, which alone can publish it, is within the
+        operator's rate like with any other message, or sends too much.
+        """
+        if is_direct and not self._unknown_keys.of(operator, rules, now).take(rules, now):
+            raise GossipIgnore(IgnoreReason.FORWARDER_TOO_FAST)
+        raise GossipIgnore(IgnoreReason.UNKNOWN_KEY)
+
+    def _check_payload(self, envelope: Envelope, now: UnixMilliseconds) -> None:
         match envelope.payload:
             case Opportunity() as opportunity:
                 self._check_block(opportunity.target_block)
@@ -225,8 +243,6 @@ class Gossip:
                 if expiry + CLOCK_TOLERANCE_MS < now:
                     raise GossipIgnore(IgnoreReason.ALERT_OVER)
             case SignedAttestation() as signed:
-                if not _signed_by(operator, self._domain, signed.attestation, signed.signature):
-                    raise GossipReject(RejectReason.BAD_ATTESTATION)
                 self._check_block(signed.attestation.block_number)
             case Heartbeat() as heartbeat:
                 self._check_block(heartbeat.block_number)
@@ -265,8 +281,9 @@ def _decoded(data: bytes, domain: Domain) -> Envelope:
         raise GossipReject(RejectReason.MALFORMED) from None
 
 
-def _signed_by(operator: Operator, domain: Domain, signed: Envelope | Attestation, signature: bytes) -> bool:
+def _signer(domain: Domain, signed: Envelope | Attestation, signature: bytes, otherwise: RejectReason) -> Address:
+    """Return whose key signed. Raises GossipReject if the signature is none."""
     try:
-        return recover(digest(domain, signed), signature) in operator.hot_keys
+        return recover(digest(domain, signed), signature)
     except BadSignature:
-        return False
+        raise GossipReject(otherwise) from None

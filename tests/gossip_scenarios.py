@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from protocol import codec, signing
-from protocol.gossip import MAX_ALERT_MS, Gossip, StakeSnapshot
+from protocol.gossip import MAX_ALERT_MS, Gossip, Operator, StakeSnapshot
 from protocol.kinds import PayloadKind
 from protocol.messages import Payload
-from protocol.units import BlockNumber, UnixSeconds
-from tests.gossip_factories import HEAD, gossip, message, snapshot, verdict
+from protocol.units import BlockNumber, StakeUnits, UnixSeconds
+from tests.gossip_factories import HEAD, PEERS, gossip, message, snapshot, verdict
 from tests.protocol_factories import (
+    ADDRESSES,
     DEVNET,
     DOMAINS,
     KEYS,
@@ -23,6 +24,8 @@ from tests.protocol_factories import (
     heartbeat,
     opportunity,
 )
+
+STAKE = StakeUnits(30 * 10**18)
 
 
 class Arrival(NamedTuple):
@@ -67,10 +70,13 @@ def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
     yield "more than 8 KiB", [Arrival(beat + bytes(8_192))], None
     yield "for another chain", [Arrival(DOMAINS["mainnet"].separator + beat[32:])], None
     yield "one bit of the signature changed", [Arrival(beat[:-60] + bytes((beat[-60] ^ 1,)) + beat[-59:])], None
-    forged = codec.decode_envelope(beat, DEVNET.separator)
-    forged = replace(forged, signature=signing.sign(DEVNET, forged, KEYS["carol"]))
-    lie = Arrival(codec.encode_envelope(forged, DEVNET.separator))
-    yield "signed by another operator, then the true one", [lie, Arrival(beat)], None
+    lie, both = Arrival(_lie("bob")), Operator((ADDRESSES["bob"], ADDRESSES["carol"]), PEERS["bob"], STAKE)
+    yield "signed by a key that is not the operator's in our registry, then the true one", [lie, Arrival(beat)], None
+    yield "the same from its publisher itself", [lie._replace(forwarder="bob")], None
+    yield "the same where the registry has that key since a block", [lie], snapshot(bob=both)
+    yield "v of the signature neither 27 nor 28", [Arrival(beat[:-1] + b"\x1d")], None
+    lies = [Arrival(_lie("alice", at), publisher="alice", forwarder="alice") for at in range(102)]
+    yield "unknown keys from the publisher, more than the stake allows", lies, None
     for at in (-2_001, -2_000, 12_000, 12_001):
         yield f"heard {at} ms after it was made, with 10 s to live", [Arrival(beat, at=at)], None
     overtaken = [Arrival(message(heartbeat(), at=1)), Arrival(beat), Arrival(beat)]
@@ -83,6 +89,12 @@ def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
         yield name, [Arrival(message(payload), kind)], None
 
 
+def _lie(name: str, at: int = 0) -> bytes:
+    """An envelope of an operator that carol's key signed."""
+    whole = codec.decode_envelope(message(heartbeat(), name, at), DEVNET.separator)
+    return codec.encode_envelope(replace(whole, signature=signing.sign(DEVNET, whole, KEYS["carol"])), DEVNET.separator)
+
+
 def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
     for ahead in (-513, -512, 64, 65):
         block = BlockNumber(HEAD + ahead)
@@ -90,6 +102,8 @@ def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
         yield f"a heartbeat of head {ahead:+}", PayloadKind.HEARTBEAT, heartbeat(block_number=block)
         yield f"an attestation of head {ahead:+}", PayloadKind.ATTESTATION, _vote("bob", block_number=block)
     yield "an attestation that another operator signed", PayloadKind.ATTESTATION, _vote("alice")
+    vague = replace(_vote("bob"), signature=b"\xff" * 65)
+    yield "an attestation that no key signed", PayloadKind.ATTESTATION, vague
     top = (NOW + MAX_ALERT_MS) // 1_000
     for expiry in (NOW // 1_000 - 2, NOW // 1_000 - 1, top, top + 1):
         told = alert(expiry=UnixSeconds(expiry))

@@ -22,6 +22,7 @@ from node.sentry.host import Callbacks, SentryHost, SentrySettings, hash_of_peer
 from node.sentry.peers import PeerBook
 from protocol import codec
 from protocol.codec import DirectMessage
+from protocol.ethereum.keys import SigningKey
 from protocol.gossip import Operator, StakeSnapshot, topic
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, Heartbeat
@@ -52,8 +53,8 @@ def registry(names: Sequence[str] = STAKED, block: int = 20_999_999) -> StakeSna
     )
 
 
-def envelope_of(name: str, payload: Heartbeat | None = None) -> bytes:
-    """Return a new envelope of an operator."""
+def envelope_of(name: str, payload: Heartbeat | None = None, key: SigningKey | None = None) -> bytes:
+    """Return a new envelope of an operator, signed by the key of its own name, or by another."""
     now = UnixMilliseconds(system_milliseconds() + next(TIMES) % 1_000)
     made = Envelope(
         operator=ADDRESSES[name],
@@ -62,7 +63,7 @@ def envelope_of(name: str, payload: Heartbeat | None = None) -> bytes:
         expiry=UnixMilliseconds(now + 10_000),
         payload=payload or heartbeat(),
     )
-    return codec.encode_envelope(sign_envelope(DEVNET, made, KEYS[name]), DEVNET.separator)
+    return codec.encode_envelope(sign_envelope(DEVNET, made, key or KEYS[name]), DEVNET.separator)
 
 
 class Node:

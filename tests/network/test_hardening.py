@@ -22,9 +22,11 @@ from node.sentry.hardening import (
     next_rpc,
 )
 from node.sentry.peers import Fault
-from protocol.gossip import topic
+from protocol.ethereum.keys import SigningKey
+from protocol.gossip import StakeSnapshot, topic
 from protocol.kinds import PayloadKind
-from tests.protocol_factories import DEVNET
+from protocol.units import BlockNumber, address_from_hex
+from tests.protocol_factories import ADDRESSES, DEVNET, hash_of
 from tests.sentry_scene import (
     envelope_of,
     gossip_message,
@@ -249,6 +251,23 @@ async def test_rejects_and_forgeries_add_up_to_a_ban() -> None:
             await stream.write(rpc(gossip_message("carol", b"no envelope", number)))
         await until(lambda: peer_of("carol") not in alice.sentry.connected)
         assert alice.sentry.pubsub.counts["MALFORMED"] == 4
+
+
+@in_trio
+async def test_who_relays_what_a_key_signed_that_we_do_not_know_yet_is_not_blamed() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+        stream = await meshsub(host, alice)
+        key = SigningKey(hash_of("bob's next hot key"))
+        rotated = [gossip_message("bob", envelope_of("bob", key=key), number) for number in range(8)]
+        for message in rotated:
+            await stream.write(rpc(message))
+        await until(lambda: alice.sentry.pubsub.counts["UNKNOWN_KEY"] == 8)
+        assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) == 0
+        operators = alice.sentry.gossip.snapshot.operators
+        bob = operators[ADDRESSES["bob"]]._replace(hot_keys=(ADDRESSES["bob"], address_from_hex(key.address)))
+        alice.sentry.follow(StakeSnapshot(BlockNumber(21_000_000), operators | {ADDRESSES["bob"]: bob}))
+        await stream.write(rpc(rotated[0]))  # as after an IWANT
+        await until(lambda: len(alice.heard) == 1)
 
 
 @in_trio

@@ -74,7 +74,7 @@ def test_what_a_staked_operator_signs_is_accepted_on_its_topic_once(payload: Any
         (heartbeat(block_number=BlockNumber(1)), "BLOCK_BEHIND"),
         (vote(block_number=BlockNumber(HEAD + 65)), "BLOCK_AHEAD"),
         (vote(block_number=BlockNumber(HEAD - 513)), "BLOCK_BEHIND"),
-        (vote(signer="alice"), "BAD_ATTESTATION"),
+        (vote(signer="alice"), "UNKNOWN_KEY"),
         (alert(expiry=(NOW + gossip.MAX_ALERT_MS) // 1_000), "ACCEPT"),
         (alert(expiry=(NOW + gossip.MAX_ALERT_MS) // 1_000 + 1), "ALERT_TOO_LONG"),
         (alert(expiry=NOW // 1_000 - 1), "ACCEPT"),
@@ -131,13 +131,42 @@ def test_an_operator_bound_to_another_peer_is_ignored() -> None:
     assert verdict(make.gossip(), BEAT, data, publisher="eve") == "OTHER_PEER"
 
 
-def test_a_forged_signature_is_rejected_and_silences_nobody() -> None:
+def signed_by(name: str, at: int = 0, payload: Any = None) -> bytes:
+    """An envelope of bob's that another key signed."""
+    whole = codec.decode_envelope(message(payload or heartbeat(), at=at), DEVNET.separator)
+    whole = replace(whole, signature=signing.sign(DEVNET, whole, KEYS[name]))
+    return codec.encode_envelope(whole, DEVNET.separator)
+
+
+def test_what_no_key_signed_is_rejected_and_silences_nobody() -> None:
     state = make.gossip(operators=StakeRates(base=1, shared=0, seconds=2))
-    forged = codec.decode_envelope(message(heartbeat()), DEVNET.separator)
-    forged = replace(forged, signature=signing.sign(DEVNET, forged, KEYS["carol"]))
+    forged = message(heartbeat())[:-1] + b"\x1d"
     for _ in range(20):
-        assert verdict(state, BEAT, codec.encode_envelope(forged, DEVNET.separator)) == "BAD_SIGNATURE"
+        assert verdict(state, BEAT, forged) == "BAD_SIGNATURE"
     assert verdict(state, BEAT, message(heartbeat())) == "ACCEPT"
+
+
+@pytest.mark.parametrize("forwarder", ["alice", "bob"])
+@pytest.mark.parametrize(
+    ("kind", "payload"), [(BEAT, heartbeat()), (PayloadKind.ATTESTATION, vote(signer="carol"))], ids=["beat", "vote"]
+)
+def test_a_key_of_a_block_that_we_have_not_seen_blames_nobody_and_is_taken_once_we_have(
+    kind: PayloadKind, payload: Any, forwarder: str
+) -> None:
+    state, both = make.gossip(), (ADDRESSES["bob"], ADDRESSES["carol"])
+    said = [verdict(state, kind, signed_by("carol", at, payload), forwarder=forwarder) for at in range(4)]
+    assert said == ["UNKNOWN_KEY"] * 4
+    state.follow(make.snapshot(HEAD + 1, bob=Operator(both, PEERS["bob"], StakeUnits(1))))
+    assert verdict(state, kind, signed_by("carol", payload=payload), forwarder=forwarder) == "ACCEPT"
+
+
+def test_unknown_keys_silence_nobody_and_only_their_own_peer_sends_too_much() -> None:
+    state = make.gossip(operators=StakeRates(base=1, shared=0, seconds=2))
+    relayed = [verdict(state, BEAT, signed_by("carol", at), forwarder="alice") for at in range(20)]
+    assert relayed == ["UNKNOWN_KEY"] * 20
+    direct = [verdict(state, BEAT, signed_by("carol", at), forwarder="bob") for at in range(5)]
+    assert direct == ["UNKNOWN_KEY"] * 2 + ["FORWARDER_TOO_FAST"] * 3
+    assert verdict(state, BEAT, message(heartbeat()), forwarder="bob") == "ACCEPT"
 
 
 def test_a_key_that_ended_a_moment_ago_still_signs() -> None:
