@@ -68,7 +68,6 @@ _SPEAKERS: Final = {
     PARAMETERS: "parameters",
     TOKEN: "token",
 }
-_REGISTERED: Final = keccak256(b"Registered(address)")
 _HOT_KEY_SET: Final = keccak256(b"HotKeySet(address,address,address)")
 
 
@@ -95,12 +94,6 @@ class NetworkReader:
     async def operator(self, account: Address) -> OperatorRecord:
         """What the registry has of an account."""
         return await self.ask(operator_query(self.contracts, account))
-
-    async def operators(self) -> list[OperatorRecord]:
-        """All who ever registered, in that order."""
-        told = await self._caller.events(self.contracts.staking, self._since)
-        accounts = [_address(event.topics[1]) for event in told if event.kind == _REGISTERED]
-        return [await self.operator(account) for account in accounts]
 
     async def hot_keys(self, account: Address) -> dict[Address, HotKeyRecord]:
         """All hot keys that an operator ever had, the oldest first."""
