@@ -63,6 +63,7 @@ def checks(root: Path = ROOT) -> list[Check]:
         Check("dead-code", (_module("scripts.lint_dead_code"),)),
         Check("security", (_tool("bandit", "-c", "pyproject.toml", "--quiet", "-ll", "-r", *PACKAGES, "scripts"),)),
         Check("locks", (_module("scripts.locks", "check"),)),
+        Check("abi", (_module("scripts.abi_stamp"),)),
         Check("shell", (*(("bash", "-n", script) for script in shell), _tool("shellcheck", *shell))),
         Check("dockerfile", (_tool("hadolint", "Dockerfile"),)),
         Check("coverage", (_module("scripts.coverage_floor"),), fast=False, live=True),

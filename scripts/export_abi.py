@@ -2,6 +2,7 @@
 
 One JSON file a contract: its ABI, its creation and runtime code, and what its errors mean in words (the interface's
 own). Running needs no compiler; these files are never edited by hand, and a test compares them with a compilation.
+Beside them is written what they were exported from (`scripts/abi_stamp.py`), for `scripts/check` to compare in no time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from devnet.errors import DevnetError
 from devnet.home import Home
+from scripts.abi_stamp import STAMP, stamp
 from scripts.forge import Forge, compiler
 from scripts.tree import ROOT
 
@@ -86,6 +88,8 @@ def main(words: list[str]) -> int:
         for name, text in exported(forge).items():
             (FOLDER / f"{name}.json").write_text(text)
             print(f"governance/abi/{name}.json")
+        (ROOT / STAMP).write_text(stamp())
+        print(STAMP)
     except (BuildFailed, DevnetError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return 2
