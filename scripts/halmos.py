@@ -155,15 +155,19 @@ def prove(forge: Forge) -> list[Proof]:
         return run(forge, folder)
 
 
-def without_guards(forge: Forge) -> Iterator[tuple[Guard, list[Proof]]]:
-    """Yield how the checks of each property ended without its guard. Raises like `run`."""
+def guards_of_proofs(names: Sequence[str] = ()) -> list[Guard]:
+    """Return the guards of the properties that have a check, of these names or all."""
     numbers = {check.split("_")[1] for check in checks()}
+    return [guard for guard in read_guards() if guard.name in numbers and (not names or guard.name in names)]
+
+
+def without_guards(forge: Forge, guards: Sequence[Guard]) -> Iterator[tuple[Guard, list[Proof]]]:
+    """Yield how the checks of each property ended without its guard. Raises like `run`."""
     with copy_of_the_contracts() as folder:
-        for guard in read_guards():
-            if guard.name in numbers:
-                apply(guard, folder)
-                yield guard, run(forge, folder, guard.name, _SECONDS_TO_REFUTE)
-                apply(guard, folder, "--reverse")
+        for guard in guards:
+            apply(guard, folder)
+            yield guard, run(forge, folder, guard.name, _SECONDS_TO_REFUTE)
+            apply(guard, folder, "--reverse")
 
 
 def is_noticed(found: Sequence[Proof]) -> bool:
@@ -172,14 +176,18 @@ def is_noticed(found: Sequence[Proof]) -> bool:
 
 
 def main(words: Sequence[str]) -> int:
-    """Prove everything, or remove the guards; print a table; return 1 when something is not as it must be."""
-    if words not in ([], ["--guards"]):
-        print("usage: scripts/halmos [--guards]", file=sys.stderr)
+    """Prove everything, or remove guards, all or those named; print a table; return 1 when one is not as it must be."""
+    if words and words[0] != "--guards":
+        print("usage: scripts/halmos [--guards [P7]…]", file=sys.stderr)
         return 2
+    guards = guards_of_proofs(words[1:])
+    if words and not guards:
+        print(f"no proof rests on a guard called {' or '.join(words[1:])}")
+        return 0
     try:
         subprocess.run([str(ROOT / "scripts" / "setup-env"), "analysis"], check=True)
         forge = compiler(Home.from_environment(), lambda line: print(line, file=sys.stderr))
-        return _tell_guards(forge) if words else _tell_proofs(forge)
+        return _tell_guards(forge, guards) if words else _tell_proofs(forge)
     except (DevnetError, HalmosFailed, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -194,13 +202,17 @@ def _tell_proofs(forge: Forge) -> int:
     return 1 if wrong else 0
 
 
-def _tell_guards(forge: Forge) -> int:
+def _tell_guards(forge: Forge, guards: Sequence[Guard]) -> int:
+    """Print a row for each, as scripts/guards does for its invariant."""
     missed = 0
-    for guard, found in without_guards(forge):
+    for guard, found in without_guards(forge, guards):
         missed += not is_noticed(found)
-        words = "; ".join(proof.words for proof in found) or "was not run"
-        print(f"{guard.name:<4} {words}, without: {guard.removes}", flush=True)
-    print(f"{missed} guards are not missed" if missed else "no proof holds without its guard")
+        word = "refuted" if is_noticed(found) else "MISSED"
+        print(f"{guard.name:<4} {word:<8} {sum(proof.seconds for proof in found):6.1f} s  without: {guard.removes}")
+        if not is_noticed(found):
+            print("\n".join(str(proof) for proof in found) or f"no check of {guard.name} was run")
+        sys.stdout.flush()
+    print(f"{len(guards) - missed} of {len(guards)} proofs are refuted without their guard")
     return 1 if missed else 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scripts import guards, market_faults
+from scripts import guards, halmos, market_faults
 from scripts.tree import COVERAGE_FOLDER, ROOT, fingerprint
 
 RECORD = COVERAGE_FOLDER / "record.json"
@@ -77,7 +77,8 @@ def main(words: list[str]) -> int:
     """Run the selected tests; return pytest's exit code."""
     os.chdir(ROOT)
     if "--guards" in words:
-        return guards.main([word for word in words if word not in ("contracts", "--guards")])
+        names = [word for word in words if word not in ("contracts", "--guards")]
+        return guards.main(names) or halmos.main(["--guards", *names])
     if "--faults" in words:
         return market_faults.main([word for word in words if word not in ("market", "--faults")])
     selection = select(words)

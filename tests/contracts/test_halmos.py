@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from devnet.home import Home
-from scripts.forge import compiler
-from scripts.halmos import Proof, checks, is_noticed, problems, proofs, prove, without_guards
+from scripts import halmos
+from scripts.forge import Forge, compiler
+from scripts.guards import Guard
+from scripts.halmos import Proof, checks, guards_of_proofs, is_noticed, problems, proofs, prove, without_guards
 from tests.conftest import quiet
 from tests.programs import set_up
 
@@ -54,6 +58,32 @@ def test_only_a_counterexample_shows_that_a_guard_is_missed() -> None:
     assert is_noticed([*found, *proofs({"test_results": {"a": [result("check_P7_c()", 1)]}})])
 
 
+def test_the_guards_that_a_proof_rests_on_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [guard.name for guard in guards_of_proofs()] == PROVED
+    assert [guard.name for guard in guards_of_proofs(["P1", "P12"])] == ["P12"]
+    assert halmos.main(["--guards", "P1"]) == 0
+    assert "no proof rests on a guard called P1" in capsys.readouterr().out
+
+
+def test_the_table_has_a_row_for_each_guard_and_tells_a_proof_that_holds_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"P7": [result("check_P7_a()", 1)], "P12": [result("check_P12_a()", 0)]}
+
+    def found(forge: Forge, guards: Sequence[Guard]) -> list[tuple[Guard, list[Proof]]]:
+        return [(guard, proofs({"test_results": {"a": ends[guard.name]}})) for guard in guards]
+
+    monkeypatch.setattr(halmos, "without_guards", found)
+    monkeypatch.setattr(halmos, "compiler", lambda home, progress: None)
+    monkeypatch.setattr("scripts.halmos.subprocess.run", lambda command, check: None)
+    assert halmos.main(["--guards", "P7"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["1 of 1 proofs are refuted without their guard"]
+    assert halmos.main(["--guards", "P7", "P12"]) == 1
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[:3] for row in rows[:2]] == [["P7", "refuted", "1.5"], ["P12", "MISSED", "1.5"]]
+    assert rows[2:] == ["P12     1.5 s  proved, 7 paths: a", "1 of 2 proofs are refuted without their guard"]
+
+
 @pytest.mark.forge
 @pytest.mark.timeout(900)
 async def test_every_check_is_proved(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,5 +99,7 @@ async def test_every_check_is_proved(home: Home, capsys: pytest.CaptureFixture[s
 @pytest.mark.timeout(1800)
 async def test_no_proof_holds_without_its_guard(home: Home) -> None:
     await set_up("analysis")
-    noticed = {guard.name: is_noticed(found) for guard, found in without_guards(compiler(home, quiet))}
+    noticed = {
+        guard.name: is_noticed(found) for guard, found in without_guards(compiler(home, quiet), guards_of_proofs())
+    }
     assert noticed == dict.fromkeys(PROVED, True)
