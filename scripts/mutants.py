@@ -1,198 +1,51 @@
 """`scripts/mutants`: changes the contracts' checks and accounting line by line, and sees a test fail each time.
 
-A mutant is one line of a source of `SOURCES` changed: a check left out, a check's bound moved by one, a statement left
-out, a sum turned into a difference, a modifier left out. All mutants are compiled at once: in a copy of contracts/ each
-is a branch that is taken where `block.prevrandao` is the mutant's number, which forge is told from outside. So a
-mutant costs the running of tests, not a compilation. Number 0 is none of them: with it all tests must pass.
+`scripts/mutations.py` says what a mutant is. All of them are compiled at once, in a copy of contracts/, where each is a
+branch that forge is told from outside to take (`block.prevrandao`). So a mutant costs the running of tests, not a
+compilation: first of those of its own source, which mostly suffice, then of all unit tests that could see it.
+Invariants are not among them: what only a random run notices deserves a test of its own.
 
-A mutant that no test notices has survived. Every survivor is explained in `contracts/mutants.toml`; one that is not
-explained is a failure, and so is an explanation whose mutant is gone or noticed by now.
+A mutant that no test notices has survived; one under which the tests do not end has timed out, which is no notice
+either. Both are explained in `contracts/mutants.toml`: one that is not is a failure, and so is an explanation whose
+mutant is gone or killed by now. What was found is kept (`scripts/mutant_record.py`): the next run goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from devnet.errors import DevnetError
 from devnet.home import Home
+from devnet.storage import exclusive_lock
 from scripts.forge import PROJECT, Forge, prepare
-from scripts.guards import copy_of_the_contracts
+from scripts.mutant_bench import SOURCES, Bench, believed, check_unchanged, judge_one, unchanged
+from scripts.mutant_record import Record, Verdict, read_all
+from scripts.mutations import Mutant, mutants_of
 
 EXPLANATIONS: Final = PROJECT / "mutants.toml"
-NETWORK: Final = "test/network/*.t.sol"
-VAULT: Final = "test/*.t.sol"
-SOURCES: Final = {
-    "NodeStaking": NETWORK,
-    "ExecutionLedger": NETWORK,
-    "SlashingCourt": NETWORK,
-    "RewardStream": NETWORK,
-    "WorkRewards": NETWORK,
-    "EmergencyBrake": NETWORK,
-    "NetworkParameters": NETWORK,
-    "VaultSettings": VAULT,
-    "VaultModule": VAULT,
-    "ArbExecutor": VAULT,
-    "NetworkOrders": VAULT,
-    "CallbackGuard": VAULT,
-    "libraries/Allowance": VAULT,
-    "libraries/Bucket": VAULT,
-}
-"""Source to the tests that are to notice its mutants."""
-SECONDS: Final = 5_400.0
-"""All of one run; mutants that it does not come to are a failure."""
-_SECONDS_TO_COMPILE: Final = 900.0
-_SECONDS_A_MUTANT: Final = 300.0
+SECONDS: Final = 10_800.0
+"""All of one run; mutants that it does not come to are a failure, and are what the next run begins with."""
+_SECONDS_TO_WAIT: Final = 60.0
 _WORKERS: Final = 2
-_FUZZ_RUNS: Final = "16"
-_NOT_FOR_MUTANTS: Final = "Gas|SymbolicMath|PlanVectors"
-_SWAPPED: Final = {"<=": "<", ">=": ">", "<": "<=", ">": ">="}
-
-_GUARD: Final = re.compile(r"^(?P<space>\s+)if \((?P<check>.*)\) (?P<act>revert .*;|\{)$")
-_COMPARED: Final = re.compile(r" (<=|>=|<|>) ")
-_SUM: Final = re.compile(r"^(?P<space>\s+)(?P<left>[\w.\[\]]+) (?P<sign>\+|-)= (?P<right>.*);$")
-_STATEMENT: Final = re.compile(r"^(?P<space>\s+)(?P<text>[^;{}]*;)$")
-_NO_STATEMENT: Final = re.compile(
-    r"^(return|emit|revert|assembly|unchecked|using|import|error|event|///|//|break|continue|[})\],]|_;)"
-    r"|^[\w.]+(\[\])? (memory|storage|calldata|private|internal|public|immutable|constant|transient|[a-z]\w*) "
-    r"|^[\w.]+ \w+;$|^mapping|^\(\w+ memory |^\(?(u?int\d*|bytes\d*|bool|address) |^[\w.]+ \w+ = "
-)
-_FUNCTION: Final = re.compile(r"^    (function (\w+)|constructor|modifier (\w+)|receive)\b")
-_MODIFIED: Final = re.compile(r" (onlyCourt|onlyGovernance)\b")
+_A_LINE_EVERY: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One change: `number` chooses it, `line` (from 0) is where; `name` says it for good: source, function, what."""
-
-    number: int
-    source: str
-    line: int
-    name: str
-    text: str
-    """The line with the branch in it."""
-
-
-def mutants_of(source: str, lines: Sequence[str], first: int) -> list[Mutant]:
-    """Return every mutant of a source, numbered from `first` on."""
+def collect(folder: Path = PROJECT) -> list[Mutant]:
+    """Return all mutants of all sources."""
     found: list[Mutant] = []
-    seen: Counter[str] = Counter()
-    place, is_fixed = "", False
-    for index, line in enumerate(lines):
-        begun = _FUNCTION.match(line)
-        if begun is not None:
-            place = begun[2] or begun[3] or begun[1]
-            is_fixed = _is_pure_for_all(lines, index)
-        if not place or is_fixed or _continues(lines, index):
-            continue
-        for what, text in _changes(line, first + len(found)):
-            name = f"{source}.{place}: {what}"
-            seen[name] += 1
-            again = f" ({seen[name]})" if seen[name] > 1 else ""
-            found.append(Mutant(first + len(found), source, index, name + again, text))
+    for source in SOURCES:
+        lines = (folder / "src" / f"{source}.sol").read_text().split("\n")
+        found += mutants_of(source, lines, 1 + len(found))
     return found
-
-
-def _is_pure_for_all(lines: Sequence[str], index: int) -> bool:
-    """Whether a function that others know as pure begins here: it cannot look at the chosen number."""
-    header = ""
-    for line in lines[index:]:
-        header += line
-        if "{" in line or ";" in line:
-            break
-    return " pure" in header and (" public" in header or " external" in header)
-
-
-def _continues(lines: Sequence[str], index: int) -> bool:
-    """Whether the line goes on with what another one began, or says to whoever reads it only."""
-    before = lines[index - 1].split("//")[0].rstrip() if index else ""
-    return before != "" and before[-1] not in ";{}"
-
-
-def _changes(line: str, number: int) -> Iterator[tuple[str, str]]:
-    """Yield what may be changed in a line, and the line that does so where the number is chosen."""
-    chosen = f"block.prevrandao == {number}"
-    guard = _GUARD.match(line)
-    if guard is not None:
-        if guard["act"].startswith("revert"):
-            yield (
-                f"without `if ({guard['check']})`",
-                (f"{guard['space']}if (block.prevrandao != {number} && ({guard['check']})) {guard['act']}"),
-            )
-            number += 1
-        compared = _COMPARED.search(guard["check"])
-        if compared is not None and "?" not in guard["check"]:
-            moved = guard["check"][: compared.start(1)] + _SWAPPED[compared[1]] + guard["check"][compared.end(1) :]
-            yield (
-                f"`{moved}` for `{guard['check']}`",
-                (f"{guard['space']}if (block.prevrandao == {number} ? ({moved}) : ({guard['check']})) {guard['act']}"),
-            )
-        return
-    modified = _MODIFIED.search(line)
-    if modified is not None and line.startswith("    function "):
-        yield f"without {modified[1]}", line.replace(f" {modified[1]}", f" {modified[1]}But({number})")
-        return
-    added = _SUM.match(line)
-    if added is not None:
-        other = "-" if added["sign"] == "+" else "+"
-        turned = f"{added['left']} {other}= {added['right']};"
-        yield f"`{turned}`", f"{added['space']}if ({chosen}) {turned} else {line.strip()}"
-        return
-    statement = _STATEMENT.match(line)
-    if statement is not None and not _NO_STATEMENT.match(statement["text"]):
-        yield f"without `{statement['text']}`", f"{statement['space']}if (block.prevrandao != {number}) {line.strip()}"
-
-
-def planted(lines: Sequence[str], mutants: Sequence[Mutant]) -> list[str]:
-    """Return the source with all of its mutants in it."""
-    changed = list(lines)
-    for mutant in mutants:
-        own = [other for other in mutants if other.line == mutant.line]
-        changed[mutant.line] = mutant.text if len(own) == 1 else _both(lines[mutant.line], own)
-    text = "\n".join(_seeing(changed, {mutant.line for mutant in mutants}))
-    for name in set(re.findall(r"\b(only\w+)But\(", text)):
-        text = re.sub(
-            rf"    modifier {name}\(\) \{{\n        (if \(.*)\n        _;\n    \}}",
-            lambda found, name=name: (  # type: ignore[misc]
-                found[0]
-                + f"\n\n    modifier {name}But(uint256 number) {{\n        if (block.prevrandao != number) {{\n"
-                f"            {found[1]}\n        }}\n        _;\n    }}"
-            ),
-            text,
-        )
-    return text.split("\n")
-
-
-def _both(line: str, own: Sequence[Mutant]) -> str:
-    """A check that may be left out or moved."""
-    guard = _GUARD.match(line)
-    moved = _GUARD.match(own[1].text)
-    if guard is None or moved is None:
-        raise ValueError(f"two mutants of {line.strip()}")
-    return f"{guard['space']}if (block.prevrandao != {own[0].number} && ({moved['check']})) {guard['act']}"
-
-
-def _seeing(lines: list[str], places: set[int]) -> list[str]:
-    """Functions that were pure look at the chosen number now."""
-    seeing = list(lines)
-    for place in places:
-        begin = next(at for at in range(place, -1, -1) if _FUNCTION.match(lines[at]))
-        for at in range(begin, place):
-            seeing[at] = re.sub(r"\b(private|internal)( returns.*)? pure\b", r"\1 view", seeing[at])
-            seeing[at] = re.sub(r"\bpure\b", "view", seeing[at]) if "{" in lines[at] or at > begin else seeing[at]
-            if "{" in lines[at]:
-                break
-    return seeing
 
 
 def read_explanations(path: Path = EXPLANATIONS) -> dict[str, str]:
@@ -205,109 +58,136 @@ def read_explanations(path: Path = EXPLANATIONS) -> dict[str, str]:
     return explained
 
 
-def differences(survivors: Iterable[str], known: Iterable[str], explained: Mapping[str, str]) -> list[str]:
-    """Name the survivors that are not explained, and the explanations of mutants that are noticed or gone."""
-    alive, names = set(survivors), set(known)
+def differences(alive: Iterable[str], known: Iterable[str], explained: Mapping[str, str]) -> list[str]:
+    """Name the mutants not killed that are not explained, and the explanations of mutants that are killed or gone."""
+    living, names = set(alive), set(known)
     return [
-        *(f"not explained: {name}" for name in sorted(alive - explained.keys())),
-        *(f"explained, and noticed by now: {name}" for name in sorted((explained.keys() & names) - alive)),
+        *(f"not explained: {name}" for name in sorted(living - explained.keys())),
+        *(f"explained, and killed by now: {name}" for name in sorted((explained.keys() & names) - living)),
         *(f"explained, and no mutant: {name}" for name in sorted(explained.keys() - names)),
     ]
 
 
-def collect(folder: Path = PROJECT) -> list[Mutant]:
-    """Return all mutants of all sources."""
-    found: list[Mutant] = []
-    for source in SOURCES:
-        lines = (folder / "src" / f"{source}.sol").read_text().split("\n")
-        found += mutants_of(source, lines, 1 + len(found))
-    return found
+def judge(forge: Forge, mutants: Sequence[Mutant], record: Record) -> Iterator[tuple[Mutant, Verdict]]:
+    """Yield the verdict of each mutant, source by source: what is still true from before, then what is found now.
 
-
-def plant(folder: Path, mutants: Sequence[Mutant]) -> None:
-    """Write all mutants into a copy of contracts/."""
-    for source in SOURCES:
-        path = folder / "src" / f"{source}.sol"
-        path.write_text("\n".join(planted(path.read_text().split("\n"), [m for m in mutants if m.source == source])))
-
-
-def _test(forge: Forge, folder: Path, tests: str, number: int, seconds: float) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **forge.environment,
-        "FOUNDRY_OUT": str(folder / "out"),
-        "FOUNDRY_CACHE_PATH": str(folder / "cache"),
-        "FOUNDRY_BLOCK_PREVRANDAO": f"0x{number:064x}",
-        "FOUNDRY_FUZZ_RUNS": _FUZZ_RUNS,
-        "FOUNDRY_DENY": "never",
-        "FOUNDRY_DYNAMIC_TEST_LINKING": "false",  # forge would read all sources anew for each mutant
-    }
-    words = ["test", "--fail-fast", "--threads", "1", "--match-path", tests, "--no-match-contract", _NOT_FOR_MUTANTS]
-    return subprocess.run(
-        [str(forge.program), *words],
-        cwd=folder / PROJECT.name,
-        env=environment,
-        timeout=seconds,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def _is_noticed(forge: Forge, folder: Path, mutant: Mutant, end: float) -> bool | None:
-    """Whether a test fails, or does not end; None where there is no time left to see."""
-    if time.monotonic() > end:
-        return None
-    try:
-        done = _test(forge, folder, SOURCES[mutant.source], mutant.number, _SECONDS_A_MUTANT)
-    except subprocess.TimeoutExpired:
-        return True
-    if done.returncode != 0 and "[FAIL" not in done.stdout:
-        raise ValueError(f"{mutant.name}:\n{(done.stdout + done.stderr)[-4_000:]}")
-    return done.returncode != 0
-
-
-def judge(forge: Forge, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, bool | None]]:
-    """Yield of each mutant whether a test noticed it. Raises `ValueError` if one fails without any, or nothing runs."""
+    Ends early at `SECONDS`. Raises `ValueError` if forge fails without a failed test or a test without a mutant,
+    `StorageFailed` while another process judges.
+    """
     end = time.monotonic() + SECONDS
-    with copy_of_the_contracts() as folder:
-        plant(folder / PROJECT.name, mutants)
-        for tests in sorted({SOURCES[mutant.source] for mutant in mutants}):
-            whole = _test(forge, folder, tests, 0, _SECONDS_TO_COMPILE)
-            if whole.returncode != 0 or " 0 failed" not in whole.stdout:
-                raise ValueError(f"without a mutant:\n{(whole.stdout + whole.stderr)[-8_000:]}")
+    record.forget_all_but({mutant.name for mutant in collect()} | {unchanged(tests) for tests in SOURCES.values()})
+    known = {mutant.name: believed(record, mutant) for mutant in mutants}
+    waiting = [mutant for mutant in mutants if known[mutant.name] is None]
+    for mutant in mutants:
+        if (verdict := known[mutant.name]) is not None:
+            yield mutant, verdict
+    if not waiting:
+        return
+    bench = Bench(forge, forge.build / "mutants")
+    with exclusive_lock(forge.build / "mutants.lock", "judging mutants", deadline_seconds=_SECONDS_TO_WAIT):
+        read_all()
+        bench.lay(collect())
+        check_unchanged(bench, record, {mutant.source for mutant in waiting})
         with ThreadPoolExecutor(_WORKERS) as workers:
-            noticed = workers.map(lambda mutant: _is_noticed(forge, folder, mutant, end), mutants)
-            yield from zip(mutants, noticed, strict=True)
+
+            def verdict_of(mutant: Mutant) -> Verdict | None:
+                return judge_one(bench, mutant) if time.monotonic() < end else None
+
+            for mutant, found in zip(waiting, workers.map(verdict_of, waiting), strict=True):
+                if found is not None:
+                    record.put(mutant.name, found)
+                    yield mutant, found
+
+
+class Tally:
+    """Counts verdicts by source, and says how far the run is."""
+
+    def __init__(self, mutants: Sequence[Mutant], clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin; `clock` gives seconds."""
+        self._of = Counter(mutant.source for mutant in mutants)
+        self._outcomes: dict[str, Counter[str]] = {source: Counter() for source in self._of}
+        self._clock, self._begun = clock, clock()
+        self._remembered = 0
+        self.alive: dict[str, Verdict] = {}
+
+    def add(self, mutant: Mutant, verdict: Verdict, *, remembered: bool) -> str | None:
+        """Count a verdict; return a line to print at times, and always when its source is done."""
+        self._outcomes[mutant.source][verdict.outcome] += 1
+        self._remembered += remembered
+        if verdict.outcome != "killed":
+            self.alive[mutant.name] = verdict
+        done = self._outcomes[mutant.source].total()
+        is_due = done == self._of[mutant.source] or (done % _A_LINE_EVERY == 0 and not remembered)
+        return f"{self.line(mutant.source)}; {self._rest()}" if is_due else None
+
+    def line(self, source: str) -> str:
+        """What is known of one source, as a row of the table."""
+        found = self._outcomes[source]
+        remaining = self._of[source] - found.total()
+        return (
+            f"{source:<20} {self._of[source]:>4} mutants: {found['killed']:>4} killed, "
+            f"{found['survived']:>3} survived, {found['timed out']:>2} timed out, {remaining:>4} remaining"
+        )
+
+    def lines(self) -> list[str]:
+        """Return the table."""
+        return [self.line(source) for source in self._of]
+
+    def sums(self) -> Counter[str]:
+        """Return the mutants of all sources by outcome."""
+        return sum(self._outcomes.values(), Counter())
+
+    def remaining(self) -> int:
+        """How many mutants have no verdict yet."""
+        return self._of.total() - self.sums().total()
+
+    def _rest(self) -> str:
+        judged = self.sums().total() - self._remembered
+        if not self.remaining() or not judged:
+            return f"{self.remaining()} of all remain"
+        seconds = (self._clock() - self._begun) / judged * self.remaining()
+        return f"{self.remaining()} of all remain, about {seconds / 60:.0f} min"
 
 
 def main(words: Sequence[str]) -> int:
     """Judge the mutants of the named sources, or of all; return 1 for a difference to what is explained."""
     known = collect()
     chosen = [mutant for mutant in known if not words or mutant.source in words]
-    if not chosen:
-        print(f"no source is called {' or '.join(words)}; there are {', '.join(SOURCES)}", file=sys.stderr)
+    unknown = set(words) - SOURCES.keys()
+    if unknown:
+        print(f"no source is called {' or '.join(sorted(unknown))}; there are {', '.join(SOURCES)}", file=sys.stderr)
         return 2
-    begun, survivors, unseen = time.monotonic(), list[str](), 0
-    names = [mutant.name for mutant in (known if not words else chosen)]
     try:
         explained = read_explanations()
         forge = asyncio.run(prepare(Home.from_environment(), lambda line: print(line, file=sys.stderr)))
-        for mutant, noticed in judge(forge, chosen):
-            unseen += noticed is None
-            if noticed is False:
-                survivors.append(mutant.name)
-                print(f"survived{'' if mutant.name in explained else ', NOT EXPLAINED'}: {mutant.name}", flush=True)
+        tally = run(forge, chosen, explained, lambda line: print(line, flush=True))
     except (DevnetError, ValueError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 2
     about = {name: why for name, why in explained.items() if not words or name.split(".")[0] in words}
-    wrong = differences(survivors, names, about)
-    print("\n".join(line for line in wrong if not line.startswith("not explained")))
+    wrong = differences(tally.alive, [mutant.name for mutant in chosen], about)
+    print(*tally.lines(), *wrong, sep="\n")
+    sums = tally.sums()
     print(
-        f"{len(chosen)} mutants, {len(chosen) - len(survivors) - unseen} noticed, {len(survivors)} survived"
-        f" ({len(wrong)} differences to what is explained), {unseen} not come to; {time.monotonic() - begun:.0f} s"
+        f"{len(chosen)} mutants, {sums['killed']} killed, {sums['survived']} survived and {sums['timed out']} timed out"
+        f" ({len(wrong)} differences to what is explained), {tally.remaining()} not come to"
     )
-    return 1 if wrong or unseen else 0
+    return 1 if wrong or tally.remaining() else 0
+
+
+def run(forge: Forge, mutants: Sequence[Mutant], explained: Mapping[str, str], say: Callable[[str], None]) -> Tally:
+    """Judge these mutants and say how far it is, and at once what survives. Raises like `judge`."""
+    record = Record()
+    remembered = {mutant.name for mutant in mutants if believed(record, mutant) is not None}
+    say(f"{len(remembered)} of {len(mutants)} mutants are known from before; compiling the others takes minutes")
+    tally = Tally(mutants)
+    for mutant, verdict in judge(forge, mutants, record):
+        line = tally.add(mutant, verdict, remembered=mutant.name in remembered)
+        if verdict.outcome != "killed":
+            say(f"{verdict.outcome}{'' if mutant.name in explained else ', NOT EXPLAINED'}: {mutant.name}")
+        if line is not None:
+            say(line)
+    return tally
 
 
 if __name__ == "__main__":

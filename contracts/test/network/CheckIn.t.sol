@@ -54,6 +54,16 @@ contract CheckInTest is NetworkTest {
         assertEq(ledger.epochAt(EPOCH + ahead).entries, isOpen ? 1 : 0, "entries");
     }
 
+    function test_closes_at_the_cut_off_not_a_block_later() public {
+        _join(alice, 200 ether);
+        vm.roll(START_BLOCK + LENGTH - CUT_OFF);
+        vm.prank(alice.key);
+        vm.expectRevert(abi.encodeWithSelector(IExecutionLedger.CheckInClosed.selector, EPOCH + 1));
+        ledger.checkIn(EPOCH + 1);
+        vm.roll(START_BLOCK + LENGTH - CUT_OFF - 1);
+        _checkIn(alice, EPOCH + 1);
+    }
+
     function test_an_operator_checks_in_once() public {
         _join(alice, 200 ether);
         _checkIn(alice, EPOCH + 1);
@@ -110,8 +120,14 @@ contract CheckInTest is NetworkTest {
         _refused(_bindings(), Cut(50_401, 200, 64), IExecutionLedger.WrongRegistry.selector);
     }
 
+    function test_an_epoch_may_be_half_as_long_as_a_lock() public {
+        vm.mockCall(address(staking), abi.encodeCall(INodeStaking.LEDGER, ()), abi.encode(_next()));
+        ExecutionLedger longest = new ExecutionLedger(_bindings(), Cut(50_400, 200, 64));
+        assertEq(longest.cut().length * 2, staking.MAX_LOCK_BLOCKS(), "length");
+    }
+
     function _next() private view returns (address) {
-        return vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        return vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
     }
 
     function test_a_ledger_without_parameters_brake_or_governance_is_refused() public {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IExecutionLedger} from "../../src/interfaces/IExecutionLedger.sol";
+import {INetworkParameters, Parameter} from "../../src/interfaces/INetworkParameters.sol";
 import {NetworkTest} from "../base/NetworkTest.sol";
 import {Person} from "../base/StakingTest.sol";
 
@@ -35,6 +36,26 @@ contract LeaderTest is NetworkTest {
                 assertEq(ledger.leaderOf(b, i), i == leading ? operator : address(0), "leader");
             }
         }
+    }
+
+    /// With stakes of a wei every draw lies on a border: it is the entry's that begins there.
+    function test_a_draw_on_a_border_is_the_next_entrys() public {
+        vm.mockCall(
+            address(parameters), abi.encodeCall(INetworkParameters.valueOf, (Parameter.MinStake)), abi.encode(1)
+        );
+        Person[3] memory people = [alice, bob, carol];
+        for (uint256 i = 0; i < 3; ++i) {
+            _join(people[i], 1);
+            _checkIn(people[i], NEXT);
+        }
+        _startEpoch(NEXT, keccak256("mix"));
+        uint256[3] memory turns;
+        for (uint256 b = NEXT * LENGTH; b < (NEXT + 1) * LENGTH; ++b) {
+            uint256 draw = ledger.drawOf(b);
+            assertEq(ledger.leaderOf(b, draw), people[draw].account, "leader");
+            ++turns[draw];
+        }
+        assertTrue(turns[0] > 0 && turns[1] > 0 && turns[2] > 0, "all borders");
     }
 
     function test_turns_go_by_stake() public {

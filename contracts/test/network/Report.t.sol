@@ -161,6 +161,15 @@ contract ReportTest is StakingTest {
         _refused(evidence, abi.encodeWithSelector(INodeStaking.KeyNotInForce.selector, alice.account, bob.key));
     }
 
+    function test_a_verdict_that_another_signed_proves_nothing() public {
+        Evidence memory evidence = _contradiction(alice, 1);
+        evidence.signatureA = _sign(bob.secret, Words.hashAttestation(evidence.statementA));
+        _refused(evidence, abi.encodeWithSelector(INodeStaking.KeyNotInForce.selector, alice.account, bob.key));
+        evidence = _contradiction(alice, 1);
+        evidence.signatureB = _sign(bob.secret, Words.hashAttestation(evidence.statementB));
+        _refused(evidence, abi.encodeWithSelector(INodeStaking.KeyNotInForce.selector, alice.account, bob.key));
+    }
+
     function test_one_signature_for_both_statements_proves_nothing() public {
         Evidence memory evidence = _doubleAccept(alice, 1);
         evidence.signatureB = evidence.signatureA;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Vm} from "forge-std/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {WorkRewards} from "../../src/WorkRewards.sol";
 import {INetworkParameters} from "../../src/interfaces/INetworkParameters.sol";
@@ -63,6 +64,12 @@ contract WorkTest is NetworkTest {
         token.approve(address(work), amount);
         work.fund(amount);
         vm.stopPrank();
+    }
+
+    function _settlements(Vm.Log[] memory logs) private pure returns (uint256 count) {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == IWorkRewards.Settled.selector) ++count;
+        }
     }
 
     // Paid
@@ -130,7 +137,11 @@ contract WorkTest is NetworkTest {
     function test_who_was_left_out_is_added_in_the_same_week() public {
         Attestation memory attestation = _attestation(ALERT);
         _settle(attestation, 2, 3);
-        _settle(attestation, 0, 2);
+        // Those added need no quorum of their own, and the alert does not settle again.
+        vm.recordLogs();
+        _settle(attestation, 0, 1);
+        _settle(attestation, 1, 2);
+        assertEq(_settlements(vm.getRecordedLogs()), 0, "settled again");
         assertEq(work.totalCreditOf(work.currentWeek()), 600 ether, "all");
         (address[] memory operators, bytes[] memory signatures) = _by(attestation, 1, 2);
         vm.expectRevert(abi.encodeWithSelector(IWorkRewards.AlreadyCredited.selector, all[1].account));
