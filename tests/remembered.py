@@ -39,7 +39,7 @@ def _is(value: object, peer: ID) -> bool:
     if isinstance(value, str):
         return str(peer) in value
     if isinstance(value, bytes):
-        return value in (peer.to_bytes(), hash_of_peer(peer))
+        return value == hash_of_peer(peer) or value.startswith(peer.to_bytes())  # an id of a message begins with it
     return isinstance(value, ID) and value == peer
 
 

@@ -194,5 +194,6 @@ class SentryApp:
         ]
         counts = {**host.pubsub.counts, **host.streams.counts, **host.admission.refused, **host.admission.held}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
+        counts["ids evicted"] = host.pubsub.seen_messages.evicted
         counts["banned"] = host.book.banned(now)
         return SentryStatus(at=now, peers=peers, counts=counts)

@@ -20,6 +20,7 @@
 30 (ran) any stream of a peer that fails has us forget its subscriptions, which it tells once a stream, also where the
    one that told them lives or its next one has told them again: they go with the stream that tells them, and what we
    write goes with ours
+31 (ran) ids of messages are kept for a time, as many and as long as they come: `seen_ids` has caps, a number 8 bytes
 Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
 """
 
@@ -47,6 +48,7 @@ from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 
 from node.sentry.peers import Fault
+from node.sentry.seen_ids import SeenIds
 from protocol.gossip import GossipIgnore, GossipReject, IgnoreReason
 from protocol.kinds import PayloadKind
 
@@ -58,7 +60,9 @@ OUTBOUND_QUEUE: Final = 512
 BATCH_BYTES: Final = 48 * 1024
 READ_BYTES: Final = 64 * 1024
 MAX_VARINT_BYTES: Final = 4
-SEEN_SECONDS: Final = 120
+PEER_BYTES: Final = 38
+"""Of a peer id that holds an Ed25519 key."""
+NUMBER_BYTES: Final = 8
 LASTING: Final = frozenset({IgnoreReason.DUPLICATE, IgnoreReason.STALE, IgnoreReason.OLD_SEQUENCE})
 """Why what is ignored now will be ignored whenever and from whomever it comes again."""
 
@@ -148,7 +152,7 @@ Blame = Callable[[ID, Fault], bool]
 
 
 class HardenedPubsub(Pubsub):
-    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16, 29 and 30.
+    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16, 29 to 31.
 
     `judge` takes a message's kind, data, publisher and forwarder, and raises GossipIgnore or GossipReject, or takes
     it: then it is relayed. `blame` tells whether a peer is to be cut off. `counts` counts what became of messages.
@@ -160,14 +164,14 @@ class HardenedPubsub(Pubsub):
         super().__init__(
             host,
             router,
-            seen_ttl=SEEN_SECONDS,
-            sweep_interval=10,
             strict_signing=True,
             max_inbound_rpc_size=MAX_RPC_BYTES,
             max_subscriptions_per_rpc=64,
             max_subscriptions_per_peer=len(topics),
             allowed_topics=frozenset(topics),
         )
+        cast(Any, self.seen_messages).stop()  # libp2p's own, with a thread
+        self.seen_messages: SeenIds = SeenIds()  # type: ignore[assignment]  # has what of it is used
         self.counter = time.time_ns()
         self.counts: Counter[str] = Counter()
         self._topics, self._judge, self._blame = topics, judge, blame
@@ -224,12 +228,14 @@ class HardenedPubsub(Pubsub):
             self.counts[verdict.reason.name] += 1
             if verdict.reason is IgnoreReason.FORWARDER_TOO_FAST:
                 self.blame(msg_forwarder, Fault.FLOOD)
+            if verdict.reason is IgnoreReason.DUPLICATE and msg.from_id == msg_forwarder.to_bytes():
+                self.blame(msg_forwarder, Fault.REPLAY)  # it alone can number it anew: others may have taken either
             if verdict.reason in LASTING:
-                self.seen_messages.add(message_id)
+                self.seen_messages.refuse(message_id)
             return
         except GossipReject as verdict:
             self.counts[verdict.reason.name] += 1
-            self.seen_messages.add(message_id)
+            self.seen_messages.refuse(message_id)
             if not is_from_elsewhere:
                 self.blame(msg_forwarder, Fault.REJECTED_MESSAGE)
             return
@@ -340,7 +346,12 @@ def next_rpc(buffer: bytearray) -> rpc_pb2.RPC | None:
 
 
 def _is_signed(message: rpc_pb2.Message) -> bool:
-    """Tell whether the publisher signed, whose key is in its peer id: we take no peers but those with Ed25519 keys."""
+    """Tell whether the publisher signed, whose key is in its peer id: we take no peers but those with Ed25519 keys.
+
+    Both parts of a message's id have one length: what is kept of it has one, too.
+    """
+    if len(message.from_id) != PEER_BYTES or len(message.seqno) != NUMBER_BYTES:
+        return False
     key = _key_of(message.from_id)
     try:
         return key is not None and key.verify(_signed_bytes(message), message.signature)

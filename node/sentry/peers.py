@@ -36,6 +36,7 @@ class Fault(Enum):
     REJECTED_MESSAGE = "sent a message that every honest node rejects"
     BAD_STREAM = "sent on a direct stream what no correct node sends"
     FLOOD = "sends more than it may"
+    REPLAY = "publishes one envelope under several numbers"
 
 
 POINTS: Final = {
@@ -46,6 +47,7 @@ POINTS: Final = {
     Fault.REJECTED_MESSAGE: 25,
     Fault.BAD_STREAM: 25,
     Fault.FLOOD: 1,
+    Fault.REPLAY: 1,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from multiaddr import Multiaddr
 
 from node.sentry import hardening
@@ -22,6 +23,7 @@ from node.sentry.hardening import (
     next_rpc,
 )
 from node.sentry.peers import Fault
+from node.sentry.seen_ids import SeenIds
 from protocol.ethereum.keys import SigningKey
 from protocol.gossip import StakeSnapshot, topic
 from protocol.kinds import PayloadKind
@@ -30,6 +32,7 @@ from tests.protocol_factories import ADDRESSES, DEVNET, hash_of
 from tests.sentry_scene import (
     envelope_of,
     gossip_message,
+    identity,
     in_trio,
     meshsub,
     peer_of,
@@ -173,6 +176,46 @@ async def test_11_one_envelope_under_two_numbers_is_heard_once() -> None:
         await stream.write(rpc(*(gossip_message("carol", data, number) for number in range(5))))
         await until(lambda: alice.sentry.pubsub.counts["DUPLICATE"] == 4)
         assert len(alice.heard) == 1
+
+
+@in_trio
+async def test_31_who_publishes_one_envelope_again_and_again_is_cut_off() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+        stream, data = await meshsub(host, alice), envelope_of("carol")
+        await stream.write(rpc(*(gossip_message("carol", data, number) for number in range(101))))
+        await until(lambda: peer_of("carol") not in alice.sentry.connected)
+        assert alice.sentry.pubsub.counts["DUPLICATE"] == 100
+        assert len(alice.heard) == 1
+
+
+@in_trio
+async def test_31_who_relays_what_another_publishes_again_and_again_is_not_blamed_and_no_more_is_kept() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+        alice.sentry.pubsub.seen_messages = SeenIds(accepted=2, refused=16)
+        stream, data = await meshsub(host, alice), envelope_of("bob")
+        for start in range(0, 300, 100):
+            await stream.write(rpc(*(gossip_message("bob", data, number) for number in range(start, start + 100))))
+        await until(lambda: alice.sentry.pubsub.counts["DUPLICATE"] == 299)
+        seen = alice.sentry.pubsub.seen_messages
+        assert (len(seen), seen.evicted) == (17, 299 - 16)
+        await stream.write(rpc(gossip_message("bob", data, 0)))
+        await until(lambda: alice.sentry.pubsub.counts["SEEN"] == 1)  # what was accepted is not pushed out by it
+        assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) > 0
+
+
+@in_trio
+async def test_31_a_number_of_another_length_is_no_message() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+        stream = await meshsub(host, alice)
+        message = gossip_message("carol", envelope_of("carol"))
+        message.seqno = bytes(100_000)
+        message.ClearField("signature")
+        message.ClearField("key")
+        signed = PUBSUB_SIGNING_PREFIX.encode() + message.SerializeToString()
+        message.signature = identity("carol").private_key.sign(signed)
+        await stream.write(rpc(message))
+        await until(lambda: alice.sentry.pubsub.counts["BAD_GOSSIP_SIGNATURE"] == 1)
+        assert len(alice.sentry.pubsub.seen_messages) == 0
 
 
 @in_trio
@@ -342,7 +385,7 @@ def remembered(sentry: Any, peer: ID) -> list[str]:
     found = []
     for owner in (sentry.router, sentry.router.scorer, sentry.pubsub, sentry.admission):
         for name, table in vars(owner).items():
-            if isinstance(table, dict | set) and name not in {"seen_messages"}:
+            if isinstance(table, dict | set):
                 inner = [table, *(value for value in getattr(table, "values", list)() if isinstance(value, dict | set))]
                 if any(peer in one or str(peer) in one for one in inner):
                     found.append(f"{type(owner).__name__}.{name}")
