@@ -167,7 +167,9 @@ class AlertAction(StrEnum):
     NOTIFY = "notify"
     """It is an alert of this node, too."""
     STOP_SUBJECT = "stop_subject"
-    """Nothing goes through the pool or token that it is about while the alert stands; a restart forgets it."""
+    """Nothing goes through the pool or token that it is about while the alert stands; a restart forgets it. A price
+    feed is neither: for `oracle_deviates` it is refused.
+    """
     STOP_ALL = "stop_all"
     """Nothing is executed until `hftnode resume`, whatever is restarted."""
 
@@ -176,6 +178,8 @@ class WatchedAlert(StrEnum):
     """Kinds of alerts that a node recomputes itself."""
 
     SANDWICH_SEEN = "sandwich_seen"
+    POOL_DRAINED = "pool_drained"
+    ORACLE_DEVIATES = "oracle_deviates"
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):

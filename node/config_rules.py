@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from node.config import Config, Mode
+from node.config import AlertAction, Config, Mode, WatchedAlert
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import AT_BALANCER_V2
 from protocol.units import ZERO_ADDRESS, address_to_hex
@@ -47,6 +47,9 @@ def _network(config: Config) -> Iterator[Broken]:
         if getattr(network, name) == ZERO_ADDRESS:
             yield f"network.{name}", "an address that is not zero"
     yield from _twice("network.policies", (policy.kind for policy in network.policies))
+    for place, policy in enumerate(network.policies):
+        if policy.kind is WatchedAlert.ORACLE_DEVIATES and policy.action is AlertAction.STOP_SUBJECT:
+            yield f"network.policies[{place}].action", "nothing is traded through a price feed: stop_all, notify or log"
     if not network.listen:
         yield "network.listen", "at least one multiaddress, such as /ip4/0.0.0.0/tcp/4711"
     for place, text in enumerate(network.listen):

@@ -17,24 +17,31 @@ import msgspec
 from protocol import codec, messages, sealing, signing
 from protocol.conflicts import best_set, leg_key, primary_leg, tie_rank
 from protocol.errors import RemoteProtocolError
+from protocol.ethereum.keccak import keccak256
 from protocol.gossip import topic
 from protocol.layout import wire_name
+from protocol.reveals import encode_revealed
+from protocol.routes import decode_route, encode_route
+from protocol.slashing import answer_of, offence_id
 from protocol.units import (
     BlockNumber,
     address_to_hex,
     max_uint,
 )
+from tests import block_alert_samples as alert_samples
 from tests import slashing_cases
 from tests.gossip_factories import PEERS
 from tests.gossip_scenarios import scenarios, verdicts
 from tests.protocol_factories import (
     ADDRESSES,
     ALICE,
+    BOB,
     DEVNET,
     DOMAINS,
     KEYS,
     NOW,
     SECRETS,
+    accept,
     envelope,
     hash_of,
     heartbeat,
@@ -44,7 +51,15 @@ from tests.protocol_factories import (
 )
 from tests.protocol_refusals import refused_direct, refused_envelopes, refused_signatures
 from tests.protocol_rules import SEED, choices, draws, epoch_table, routes
-from tests.protocol_samples import direct_messages, payloads, sealed_orders, signed_statements
+from tests.protocol_samples import (
+    direct_messages,
+    evidence_samples,
+    payloads,
+    refused_routes,
+    route_samples,
+    sealed_orders,
+    signed_statements,
+)
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
 EXACT_IN_JSON: Final = max_uint(53)
@@ -210,11 +225,107 @@ def gossip_vectors() -> list[dict[str, Any]]:
                 "now": NOW + one.at,
                 "verdict": said,
                 "bytes": compact(one.data),
+                **({"times": one.times} if one.times > 1 else {}),
             }
             for one, said in zip(scenario.arrivals, verdicts(scenario), strict=True)
         ]
         head = scenario.registry.block
         vectors.append({"name": scenario.name, "head": head, "operators": operators, "arrivals": arrivals})
+    return vectors
+
+
+def alert_vectors() -> list[dict[str, Any]]:
+    """Return blocks with the alerts that they give."""
+    vectors = []
+    for block in alert_samples.blocks():
+        header = alert_samples.header()
+        alerts = [{"message": readable(one), "alertId": readable(signing.alert_id(one))} for one in block.alerts]
+        vectors.append(
+            {
+                "name": block.name,
+                "block": {"hash": readable(header.hash), "timestamp": header.timestamp},
+                "transactions": [
+                    {
+                        "hash": readable(one.hash),
+                        "from": readable(one.origin),
+                        "to": readable(one.destination),
+                        "logs": [
+                            {
+                                "address": readable(bytes(log.address)),
+                                "topics": [readable(bytes(word)) for word in log.topics],
+                                "data": readable(bytes(log.data)),
+                            }
+                            for log in one.logs
+                        ],
+                    }
+                    for one in block.receipts
+                ],
+                "answersBefore": {readable(feed): readable(answer) for feed, answer in block.before.items()},
+                "alerts": alerts,
+            }
+        )
+    return vectors
+
+
+def reveal_vectors() -> list[dict[str, Any]]:
+    """Return accepts as their finder reveals them."""
+    vectors = []
+    for name, said in (("an accept", accept()), ("an accept of another order", accept(order_hash=hash_of("another")))):
+        signed, salt = signing.sign_accept(DEVNET, said, KEYS["bob"]), hash_of(f"salt of {name}")
+        revealed = encode_revealed(salt, BOB, signed)
+        vectors.append(
+            {
+                "name": name,
+                "salt": readable(salt),
+                "leader": readable(BOB),
+                "accept": readable(said),
+                "signature": readable(signed.signature),
+                "revealed": readable(revealed),
+                "commitment": readable(keccak256(revealed)),
+            }
+        )
+    return vectors
+
+
+def offence_vectors() -> list[dict[str, Any]]:
+    """Return evidence with what its offence is called."""
+    return [
+        {
+            "name": name,
+            "kind": int(evidence.kind),
+            "operator": readable(evidence.operator),
+            "encoding": readable(codec.encode_direct(evidence)),
+            "slot": readable(answer_of(evidence.statement_a)[0].key),
+            "offenceId": readable(offence_id(evidence)),
+        }
+        for name, evidence in evidence_samples()
+    ]
+
+
+def route_vectors() -> list[dict[str, Any]]:
+    """Return routes with their bytes, and bytes that are none."""
+    vectors: list[dict[str, Any]] = []
+    for name, route in route_samples():
+        encoded = encode_route(route)
+        message = {
+            "transactions": [readable(raw) for raw in route.transactions],
+            "swaps": [readable(swap) for swap in route.swaps],
+        }
+        vectors.append(
+            {
+                "name": name,
+                "message": message,
+                "encoding": readable(encoded),
+                "routeCommit": readable(keccak256(encoded)),
+            }
+        )
+    for name, data in refused_routes():
+        try:
+            decode_route(data)
+        except RemoteProtocolError as error:
+            vectors.append({"name": name, "encoding": compact(data), "error": type(error).__name__})
+        else:
+            raise AssertionError(f"{name}: was not refused")
     return vectors
 
 
@@ -296,6 +407,10 @@ def documents() -> dict[str, str]:
         "legs.json": leg_vectors(),
         "choices.json": choice_vectors(),
         "gossip.json": gossip_vectors(),
+        "routes.json": route_vectors(),
+        "alerts.json": alert_vectors(),
+        "reveals.json": reveal_vectors(),
+        "offences.json": offence_vectors(),
         "anti_slashing.json": slashing_vectors(),
     }
     return {name: json.dumps({**common, "vectors": vectors}, indent=1) + "\n" for name, vectors in files.items()}

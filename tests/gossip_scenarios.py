@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from protocol import codec, signing
-from protocol.gossip import MAX_ALERT_MS, Gossip, Operator, StakeSnapshot
+from protocol.ethereum.keccak import keccak256
+from protocol.gossip import MAX_ALERT_MS, Gossip, GossipLimits, Operator, StakeSnapshot
 from protocol.kinds import PayloadKind
 from protocol.messages import Payload
-from protocol.units import BlockNumber, StakeUnits, UnixSeconds
-from tests.gossip_factories import HEAD, PEERS, gossip, message, snapshot, verdict
+from protocol.units import BlockNumber, Hash32, StakeUnits, UnixSeconds
+from tests.gossip_factories import HEAD, PEERS, STAKES, gossip, message, snapshot, verdict
 from tests.protocol_factories import (
     ADDRESSES,
     DEVNET,
@@ -25,17 +26,20 @@ from tests.protocol_factories import (
     opportunity,
 )
 
+REVEALED: Final = bytes(range(32)) + b"what it was"
+REVEALED_HASH: Final = Hash32(keccak256(REVEALED))
 STAKE = StakeUnits(30 * 10**18)
 
 
 class Arrival(NamedTuple):
-    """One message: the kind of its topic, its bytes, who published and who forwarded it, ms after NOW."""
+    """One message, `times` over: the kind of its topic, its bytes, who published and forwarded it, ms after NOW."""
 
     data: bytes
     kind: PayloadKind = PayloadKind.HEARTBEAT
     publisher: str = "bob"
     forwarder: str = "alice"
     at: int = 0
+    times: int = 1
 
 
 class Scenario(NamedTuple):
@@ -53,10 +57,15 @@ def scenarios() -> Iterator[Scenario]:
 
 
 def verdicts(scenario: Scenario, state: Gossip | None = None) -> list[str]:
-    """Return what our node makes of each arrival."""
+    """Return what our node makes of each arrival: the same each time that it is heard."""
     state = state or gossip()
     state.follow(scenario.registry)
-    return [verdict(state, one.kind, one.data, one.publisher, one.forwarder, one.at) for one in scenario.arrivals]
+    said: list[str] = []
+    for one in scenario.arrivals:
+        each = {verdict(state, one.kind, one.data, one.publisher, one.forwarder, one.at) for _ in range(one.times)}
+        assert len(each) == 1, (scenario.name, each)
+        said += each
+    return said
 
 
 def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
@@ -85,6 +94,12 @@ def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
     yield "two different ones with one sequence number", [Arrival(beat), twin], None
     many = [Arrival(message(heartbeat(), "alice", at), publisher="alice", forwarder="bob") for at in range(103)]
     yield "more than the stake allows: 25 a second for 10 % of it, for 4 s", many, None
+    rules = GossipLimits().forwarder
+    junk = Arrival(b"junk", times=rules.burst)
+    later = (Arrival(beat, at=1), Arrival(beat, forwarder="carol", at=1), Arrival(b"junk", at=2))
+    yield "more from one peer than is looked at, and what another brings", [junk, *later], None
+    moved = Operator((ADDRESSES["bob"],), PEERS["eve"], StakeUnits(STAKES["bob"] * 10**18))
+    yield "from an operator that has another peer by now", [Arrival(beat)], snapshot(bob=moved)
     for name, kind, payload in _payloads():
         yield name, [Arrival(message(payload), kind)], None
 
@@ -101,13 +116,16 @@ def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
         yield f"an opportunity for head {ahead:+}", PayloadKind.OPPORTUNITY, opportunity(target_block=block)
         yield f"a heartbeat of head {ahead:+}", PayloadKind.HEARTBEAT, heartbeat(block_number=block)
         yield f"an attestation of head {ahead:+}", PayloadKind.ATTESTATION, _vote("bob", block_number=block)
+    for ahead in (0, 1):
+        told = opportunity(target_block=BlockNumber(HEAD + ahead), commitment=REVEALED_HASH, revealed=REVEALED)
+        yield f"an opportunity for head {ahead:+} with its payload", PayloadKind.OPPORTUNITY, told
     yield "an attestation that another operator signed", PayloadKind.ATTESTATION, _vote("alice")
     vague = replace(_vote("bob"), signature=b"\xff" * 65)
     yield "an attestation that no key signed", PayloadKind.ATTESTATION, vague
     top = (NOW + MAX_ALERT_MS) // 1_000
     for expiry in (NOW // 1_000 - 2, NOW // 1_000 - 1, top, top + 1):
-        told = alert(expiry=UnixSeconds(expiry))
-        yield f"an alert until {expiry - NOW // 1_000:+} s", PayloadKind.ALERT, told
+        warning = alert(expiry=UnixSeconds(expiry))
+        yield f"an alert until {expiry - NOW // 1_000:+} s", PayloadKind.ALERT, warning
 
 
 def _vote(signer: str, **changes: Any) -> Payload:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from protocol import codec, kinds, messages, signing
 from protocol.ethereum.keccak import keccak256
-from protocol.evidence import evidence_of
+from protocol.evidence import Evidence, evidence_of
+from protocol.messages import MAX_ROUTE_BYTES
+from protocol.routes import Route, RouteSwap, encode_route
 from protocol.statements import HotKeyBinding, Statement
 from protocol.units import (
     Address,
@@ -127,3 +131,53 @@ def sealed_orders() -> Iterator[tuple[str, str, messages.OrderHandover, str, str
     yield "another route", "devnet", handover(b"another route"), "bob's sealing key", "ephemeral"
     yield "a route of one byte", "devnet", handover(b"!"), "bob's sealing key", "ephemeral"
     yield "the largest route", "devnet", handover(bytes(12 * 1024)), "bob's sealing key", "ephemeral"
+
+
+def evidence_samples() -> Iterator[tuple[str, Evidence]]:
+    """Yield what proves an offence, of each kind."""
+    yield "two accepts", evidence_of(BOB, *double_accept())
+    yield "two accepts, the other first", evidence_of(BOB, *reversed(double_accept()))
+    yield "two verdicts", evidence_of(BOB, *contradiction())
+    yield "two verdicts of another operator", evidence_of(CAROL, *contradiction())
+
+
+def route_samples() -> Iterator[tuple[str, Route]]:
+    """Yield routes, and their smallest and largest fields."""
+    weth, usdc, pool = (Address(bytes([place]) * 20) for place in (1, 2, 3))
+    swap = RouteSwap(
+        family="uniswap_v2", pool_id=pool, pool=pool, token_in=weth, token_out=usdc, index_in=0, index_out=1,
+        fee_pips=3_000, amount_in=TokenAmount(10**18), amount_out=TokenAmount(2_000 * 10**6),
+    )  # fmt: skip
+    back = replace(swap, token_in=usdc, token_out=weth, index_in=1, index_out=0, family="balancer_v2_weighted",
+                   pool_id=bytes(range(32)), amount_in=swap.amount_out, amount_out=TokenAmount(10**18 + 1))  # fmt: skip
+    yield "there and back", Route(transactions=(), swaps=(swap, back))
+    yield "behind a transaction", Route(transactions=(b"\x02raw",), swaps=(swap, back))
+    yield "behind several, one of them empty", Route(transactions=(b"\x02raw", b"", bytes(300)), swaps=(swap,))
+    most = replace(swap, family="f" * 32, index_in=255, index_out=255, fee_pips=max_uint(24),
+                   amount_in=TokenAmount(max_uint(128)), amount_out=TokenAmount(max_uint(128)))  # fmt: skip
+    yield "the largest numbers and the longest name", Route(transactions=(), swaps=(most,))
+    least = replace(swap, family="f", index_out=0, fee_pips=0, amount_in=TokenAmount(0), amount_out=TokenAmount(0))
+    yield "the smallest numbers and the shortest name", Route(transactions=(), swaps=(least,))
+    yield "as many of both as there may be", Route(transactions=(b"t",) * 8, swaps=(swap, back) * 8)
+
+
+def refused_routes() -> Iterator[tuple[str, bytes]]:
+    """Yield bytes that are no route."""
+    _, route = next(route_samples())
+    whole = encode_route(route)
+    name = len(route.swaps[0].family)
+    pool_id = 4 + name
+    yield "no bytes", b""
+    yield "another version", b"\x02" + whole[1:]
+    yield "nine transactions", b"\x01\x09" + bytes(3 * 9) + whole[2:]
+    yield "no swap", whole[:2] + b"\x00"
+    yield "seventeen swaps", whole[:2] + b"\x11" + whole[3:]
+    yield "a name without letters", whole[:3] + b"\x00" + whole[4:]
+    yield "a name of 33", whole[:3] + b"\x21" + whole[4:]
+    yield "a name that is not ASCII", whole[:4] + b"\xc3" + whole[5:]
+    yield "a pool id of 21 bytes", whole[:pool_id] + b"\x15" + whole[pool_id + 1 :]
+    tokens = pool_id + 1 + 20 + 20
+    yield "one token on both sides", whole[:tokens] + 2 * whole[tokens : tokens + 20] + whole[tokens + 40 :]
+    yield "cut short", whole[:-1]
+    yield "a byte too many", whole + b"\x00"
+    yield "too long", whole[:2] + bytes(MAX_ROUTE_BYTES)

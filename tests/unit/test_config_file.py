@@ -19,6 +19,7 @@ from protocol.units import ZERO_ADDRESS
 from tests.config_factories import WETH, config_in, network_in, numbered
 
 STOP = PolicyConfig(kind=WatchedAlert.SANDWICH_SEEN, action=AlertAction.STOP_ALL)
+STOP_FEED = PolicyConfig(kind=WatchedAlert.ORACLE_DEVIATES, action=AlertAction.STOP_SUBJECT)
 
 
 @pytest.fixture
@@ -302,6 +303,7 @@ def test_the_lender_without_an_address_is_read(written: Path) -> None:
         ({"operator": ZERO_ADDRESS}, "network.operator"),
         ({"listen": ()}, "network.listen"),
         ({"policies": (STOP, STOP)}, "network.policies"),
+        ({"policies": (STOP_FEED,)}, "network.policies[0].action"),
         ({"listen": ("127.0.0.1:4711",)}, "network.listen[0]"),
         ({"bootstrap": ("/ip4/127.0.0.1/tcp/4711",)}, "network.bootstrap[0]"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ import pytest
 from msgspec.structs import replace
 
 from node.engine.anti_slashing import AntiSlashingStore, begin_journal
-from node.engine.headers import Header
 from node.engine.network import alerts as alerts_module
-from node.engine.network.alerts import BLOCKS_KNOWN, GIVEN_UP_AFTER, MAX_REFUTED_OF_ONE, Alerts
+from node.engine.network.alerts import (
+    BLOCKS_KNOWN,
+    GIVEN_UP_AFTER,
+    MAX_REFUTED_OF_ONE,
+    MAX_WAITING_OF_ONE,
+    Alerts,
+)
+from node.engine.network.block_alerts import EVIDENCE_BYTES
 from node.engine.network.keys import NetworkKeys
 from node.engine.receipts import Receipt
-from node.engine.rpc import RpcError, RpcUnreachable
-from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
+from node.engine.rpc import Call, RpcError, RpcRefused, RpcUnreachable
+from node.engine.rpc_types import Data
 from node.engine.signing_journal import Owner
-from node.engine.vault_logs import Log
 from node.records import AnyRecord, NetworkAlertTold
 from protocol.ethereum.keccak import keccak256
 from protocol.kinds import AlertKind, Verdict
@@ -27,38 +33,19 @@ from protocol.units import (
     Address,
     BlockNumber,
     BootId,
-    Gas,
     Hash32,
     PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
-    UnixSeconds,
-    Wei,
 )
-from tests.protocol_factories import ADDRESSES, ALICE, BOB, CAROL, DEVNET, SECRETS, hash_of
+from tests import protocol_factories as make
+from tests.block_alert_samples import BACK, FEED, FRONT, POOL, VICTIM, answer, header, receipt, sync, v2
+from tests.protocol_factories import ADDRESSES, ALICE, CAROL, DEVNET, SECRETS, hash_of
 
-POOL, ROUTER = Address(b"\x0a" * 20), Address(b"\x05" * 20)
-V2 = keccak256(b"Swap(address,uint256,uint256,uint256,uint256,address)")
 NOW = UnixMilliseconds(1_790_000_000_000)
-
-
-def header(number: int) -> Header:
-    block = hash_of(f"block {number}")
-    time = UnixSeconds(1_790_000_000 + number)
-    return Header(
-        BlockNumber(number), block, hash_of("parent"), time, Wei(1), Gas(1), Gas(1), POOL, hash_of("randao"), None
-    )
-
-
-def swap(name: str, origin: Address, *amounts: int) -> Receipt:
-    data = Data(b"".join(amount.to_bytes(32, "big") for amount in amounts))
-    log = Log(AddressHex(POOL), (HashHex(V2),), data)
-    return Receipt(
-        HashHex(hash_of(name)), Quantity(1), Quantity(1), Quantity(1), (log,), AddressHex(origin), AddressHex(ROUTER)
-    )
-
-
-SANDWICH = [swap("front", CAROL, 100, 0, 0, 50), swap("victim", BOB, 10, 0, 0, 4), swap("back", CAROL, 0, 50, 104, 0)]
+SANDWICH = [FRONT, VICTIM, BACK]
+DRAIN = receipt("drain", CAROL, sync(9, 9), v2(1, 0, 0, 9_000))
+JUMP = receipt("answer", CAROL, answer(5))
 
 
 class Scene:
@@ -68,13 +55,16 @@ class Scene:
         self.blocks: dict[Hash32, list[Receipt]] = {}
         self.said: list[Payload] = []
         self.records: list[AnyRecord] = []
+        self.believed: list[SecurityAlert] = []
+        self.answers: dict[Address, int] = {}
+        """Of feeds, after the parent of each block."""
         peer = PeerIdHash(hash_of(f"peer of {name}"))
         self.keys = NetworkKeys(DEVNET, ADDRESSES[name], peer, SECRETS[name], BootId(1), lambda: NOW)
         owner = Owner(DEVNET.separator, ADDRESSES[name], hash_of("machine"))
         path = folder / f"{name}.journal"
         begin_journal(path, owner, BlockNumber(7))
         self.keys.open(AntiSlashingStore(path, owner, BlockNumber(7)))
-        self.alerts = Alerts(self, self.keys, [ROUTER], lambda: UnixNanoseconds(1))  # type: ignore[arg-type]
+        self.alerts = Alerts(self, self.keys, lambda: UnixNanoseconds(1))  # type: ignore[arg-type]
         self.alerts.tell = self.records.append
 
         async def publish(payload: Payload) -> None:
@@ -89,6 +79,20 @@ class Scene:
 
         self.receipts = receipts
         monkeypatch.setattr(alerts_module, "block_receipts", receipts)
+        self.alerts.on_confirmed = lambda alert, _header: self.believed.append(alert)
+
+    async def batch(self, calls: Sequence[Call], *, seconds: float) -> list[Any]:
+        """The chain's node: code of what is asked for, and its answer in five words."""
+        assert all(call.params[1] == {"blockHash": "0x" + hash_of("block 6").hex()} for call in calls)
+        said: list[Any] = []
+        for call in calls:
+            if call.method == "eth_getCode":
+                said.append(Data(b"code"))
+                continue
+            known = self.answers.get(Address(bytes.fromhex(call.params[0]["to"][2:])))
+            words = b"" if known is None else b"".join(word.to_bytes(32, "big") for word in (1, known, 1, 1, 1))
+            said.append(Data(words) if known is not None else RpcRefused("the chain", "eth_call", 3, "reverted"))
+        return said
 
     async def sees(self, number: int, receipts: list[Receipt]) -> None:
         """A block is there and can be read."""
@@ -208,10 +212,80 @@ async def test_what_cannot_be_recomputed_is_counted_and_not_judged(alice: Scene,
     alice.blocks = bob.blocks
     await alice.sees(7, SANDWICH)
     await bob.hears(alice, replace(alice.told(), evidence=b""))
-    await bob.hears(alice, replace(alice.told(), kind=AlertKind.POOL_DRAINED))
+    await bob.hears(alice, replace(alice.told(), kind=AlertKind.CONTRACT_FLAGGED))
 
     assert not bob.records
     assert (bob.alerts.counts["without evidence"], bob.alerts.counts["not recomputable"]) == (1, 1)
+
+
+async def test_every_kind_that_a_block_gives_is_told_confirmed_and_believed(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    for one in (alice, bob):
+        one.answers[FEED] = 10_000
+        await one.sees(7, [*SANDWICH, DRAIN, JUMP])
+    told = [one for one in alice.said if isinstance(one, SecurityAlert)]
+    assert [one.kind for one in told] == [AlertKind.POOL_DRAINED, AlertKind.ORACLE_DEVIATES, AlertKind.SANDWICH_SEEN]
+
+    for alert in told:
+        await bob.hears(alice, alert)
+
+    assert bob.verdicts(ALICE) == ["confirmed"] * 3
+    assert bob.believed == told, "each once, by its own look"
+
+
+@pytest.mark.parametrize("kind", list(EVIDENCE_BYTES))
+async def test_a_false_alert_of_any_kind_triggers_nothing_before_its_block_or_after(
+    alice: Scene, bob: Scene, kind: AlertKind
+) -> None:
+    size = EVIDENCE_BYTES[kind] - 32
+    false = [
+        make.alert(kind=kind, evidence=evidence, evidence_hash=Hash32(keccak256(evidence)))
+        for evidence in (header(7).hash + hash_of("a")[:1] * size, header(7).hash + hash_of("b")[:1] * size)
+    ]
+    await bob.hears(alice, false[0])
+    await bob.sees(7, [])
+    await bob.hears(alice, false[1])
+
+    assert bob.verdicts(ALICE) == ["refuted"] * 2
+    assert not bob.believed
+
+
+async def test_what_waits_for_blocks_that_never_come_takes_nobody_elses_place(
+    alice: Scene, bob: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carol = Scene("carol", tmp_path, monkeypatch)
+    alice.blocks = carol.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.hears(alice, alice.told())
+
+    async def invents(by: Scene, count: int) -> None:
+        for number in range(count):
+            evidence = hash_of(f"no block {number}") + bytes(96)
+            await bob.hears(by, replace(alice.told(), evidence=evidence, evidence_hash=Hash32(keccak256(evidence))))
+
+    await invents(carol, 256)
+    assert len(bob.alerts._waiting) == 1 + MAX_WAITING_OF_ONE
+    assert bob.alerts.counts["left waiting"] == 256 - MAX_WAITING_OF_ONE
+
+    monkeypatch.setattr(alerts_module, "MAX_WAITING", MAX_WAITING_OF_ONE)
+    await invents(carol, 1)
+    await invents(alice, 3)
+    assert len(bob.alerts._waiting) <= MAX_WAITING_OF_ONE + 1, "who has most waiting makes room"
+    await bob.sees(7, SANDWICH)
+    assert bob.verdicts(ALICE) == ["confirmed"]
+
+
+async def test_a_feed_whose_state_the_chains_node_has_lost_is_no_feed_without_an_answer(
+    alice: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(calls: Sequence[Call], *, seconds: float) -> list[Any]:
+        return [RpcRefused("the chain", call.method, -32_000, "missing trie node") for call in calls]
+
+    monkeypatch.setattr(alice, "batch", lost)
+    await alice.sees(7, [JUMP])
+
+    assert alice.alerts.counts["unread"] == 1
+    assert len(alice.alerts._unread) == 1, "and the block is looked at again"
 
 
 async def test_a_block_that_cannot_be_read_is_tried_again_and_in_the_end_left_out(alice: Scene) -> None:

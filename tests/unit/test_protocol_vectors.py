@@ -7,18 +7,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from node.engine.network.block_alerts import block_alerts
+from node.engine.receipts import Receipt
+from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
+from node.engine.vault_logs import Log
 from protocol import codec, errors, gossip, sealing, signing, statements
 from protocol.conflicts import Candidate, Leg, Occasion, best_set, leg_key, primary_leg, tie_rank
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.typed_data import typed_data_digest
+from protocol.evidence import Evidence
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, SecurityAlert
+from protocol.reveals import decode_revealed, encode_revealed
+from protocol.routes import decode_route, encode_route
+from protocol.slashing import answer_of, offence_id
 from protocol.units import BlockNumber, ChainId, Hash32, LegKey, PeerIdHash, StakeUnits, address_from_hex
 from scripts import gen_vectors
+from tests import block_alert_samples
 from tests.protocol_factories import BOB
 from tests.protocol_rules import epoch_table
 
@@ -90,6 +100,7 @@ REFUSALS: dict[str, Callable[[bytes], object]] = {
 def test_there_are_enough_vectors_of_every_file() -> None:
     counts = {name: len(file["vectors"]) for name, file in FILES.items()}
     assert sorted(counts) == [
+        "alerts",
         "anti_slashing",
         "choices",
         "direct",
@@ -97,7 +108,10 @@ def test_there_are_enough_vectors_of_every_file() -> None:
         "gossip",
         "leaders",
         "legs",
+        "offences",
         "refused",
+        "reveals",
+        "routes",
         "sealing",
         "statements",
     ]
@@ -242,14 +256,93 @@ def test_a_node_judges_what_it_hears_like_this(vector: dict[str, Any]) -> None:
     state.follow(gossip.StakeSnapshot(BlockNumber(vector["head"]), operators))
     kinds = {gossip.topic(DOMAINS["devnet"], kind): kind for kind in PayloadKind}
     for arrival in vector["arrivals"]:
-        said = "ACCEPT"
         publisher, forwarder = (PeerIdHash(Hash32(bytes_of(arrival[role]))) for role in ("publisher", "forwarder"))
         kind, data = kinds[arrival["topic"]], bytes_of(arrival["bytes"])
-        try:
-            state.validate(kind, data, publisher, forwarder, arrival["now"])
-        except gossip.GossipVerdict as verdict:
-            said = verdict.reason.name
-        assert said == arrival["verdict"]
+        for _ in range(arrival.get("times", 1)):
+            said = "ACCEPT"
+            try:
+                state.validate(kind, data, publisher, forwarder, arrival["now"])
+            except gossip.GossipVerdict as verdict:
+                said = verdict.reason.name
+            assert said == arrival["verdict"]
+
+
+def test_every_verdict_of_gossip_has_a_vector() -> None:
+    reasons = {reason.name for kinds in (gossip.IgnoreReason, gossip.RejectReason) for reason in kinds}
+    said = {arrival["verdict"] for vector in FILES["gossip"]["vectors"] for arrival in vector["arrivals"]}
+    assert said == reasons | {"ACCEPT"}
+
+
+@cases("routes")
+def test_a_route_is_these_bytes_and_what_is_none_is_refused(vector: dict[str, Any]) -> None:
+    data = bytes_of(vector["encoding"])
+    if "error" in vector:
+        with pytest.raises(getattr(errors, vector["error"])):
+            decode_route(data)
+        return
+    route = decode_route(data)
+    assert encode_route(route) == data
+    assert keccak256(data) == bytes_of(vector["routeCommit"])
+    assert [gen_vectors.readable(raw) for raw in route.transactions] == vector["message"]["transactions"]
+    assert [gen_vectors.readable(swap) for swap in route.swaps] == vector["message"]["swaps"]
+
+
+@cases("reveals")
+def test_a_revealed_accept_is_these_bytes(vector: dict[str, Any]) -> None:
+    revealed = bytes_of(vector["revealed"])
+    assert keccak256(revealed) == bytes_of(vector["commitment"])
+    read = decode_revealed(revealed)
+    assert read is not None
+    leader, signed = read
+    assert (leader, signed.signature) == (bytes_of(vector["leader"]), bytes_of(vector["signature"]))
+    assert gen_vectors.readable(signed.accept) == vector["accept"]
+    assert encode_revealed(bytes_of(vector["salt"]), leader, signed) == revealed
+    signing.verify(DOMAINS["devnet"], signed.accept, signed.signature, address_from_hex(KEYS["bob"]["address"]))
+    assert decode_revealed(revealed + b"\0") is None
+    with pytest.raises(errors.RemoteProtocolError):
+        decode_revealed(revealed[:52] + bytes(160) + revealed[212:])
+
+
+@cases("offences")
+def test_an_offence_has_this_id(vector: dict[str, Any]) -> None:
+    evidence = codec.decode_direct(bytes_of(vector["encoding"]))
+    assert isinstance(evidence, Evidence)
+    assert (evidence.kind, evidence.operator) == (vector["kind"], bytes_of(vector["operator"]))
+    assert answer_of(evidence.statement_a)[0].key == bytes_of(vector["slot"])
+    words = bytes(12) + evidence.operator + evidence.kind.to_bytes(32, "big") + bytes_of(vector["slot"])
+    assert keccak256(words) == offence_id(evidence) == bytes_of(vector["offenceId"])
+
+
+@cases("alerts")
+def test_a_block_gives_these_alerts(vector: dict[str, Any]) -> None:
+    block = vector["block"]
+    header = msgspec.structs.replace(
+        block_alert_samples.header(), hash=Hash32(bytes_of(block["hash"])), timestamp=block["timestamp"]
+    )
+    receipts = [
+        Receipt(
+            HashHex(bytes_of(one["hash"])),
+            Quantity(1),
+            Quantity(1),
+            Quantity(1),
+            tuple(
+                Log(
+                    AddressHex(bytes_of(log["address"])),
+                    tuple(HashHex(bytes_of(word)) for word in log["topics"]),
+                    Data(bytes_of(log["data"])),
+                )
+                for log in one["logs"]
+            ),
+            AddressHex(bytes_of(one["from"])),
+            None if one["to"] is None else AddressHex(bytes_of(one["to"])),
+        )
+        for one in vector["transactions"]
+    ]
+    before = {address_from_hex(feed): answer for feed, answer in vector["answersBefore"].items()}
+    found = block_alerts(header, receipts, before)
+    assert [
+        {"message": gen_vectors.readable(one), "alertId": "0x" + signing.alert_id(one).hex()} for one in found
+    ] == vector["alerts"]
 
 
 def test_the_script_tells_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

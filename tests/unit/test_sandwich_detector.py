@@ -9,14 +9,13 @@ from node.engine.network.mined_swaps import mined_swaps
 from node.engine.receipts import Receipt
 from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
 from node.engine.vault_logs import Log
-from node.pipeline.detectors.sandwich import MAX_FOUND, MinedSwap, sandwiches
+from node.pipeline.detectors.sandwich import MAX_FOUND, MAX_SWAPS, MinedSwap, sandwiches
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Address, Hash32
 from tests.protocol_factories import hash_of
 
 MALLORY, ALICE, BOB, BOT, ROUTER = (Address(bytes([place]) * 20) for place in range(1, 6))
 POOL, OTHER_POOL = b"\x0a" * 20, b"\x0b" * 32
-ROUTERS = frozenset({ROUTER})
 
 
 def swap(
@@ -32,7 +31,7 @@ BACK = swap("back", MALLORY, 1, 50, 104)
 
 
 def test_a_swap_around_anothers_by_one_account_is_a_sandwich() -> None:
-    (found,) = sandwiches([FRONT, VICTIM, BACK], ROUTERS)
+    (found,) = sandwiches([FRONT, VICTIM, BACK])
 
     assert found == (POOL, hash_of("front"), (hash_of("victim"),), hash_of("back"))
 
@@ -41,41 +40,58 @@ def test_several_victims_are_named_in_their_order_and_others_pass() -> None:
     second = swap("second", BOB, 0, 9, 3)
     elsewhere = swap("elsewhere", BOB, 0, 9, 3, pool=OTHER_POOL)
     against = swap("against", BOB, 1, 9, 3)
-    (found,) = sandwiches([elsewhere, FRONT, VICTIM, against, second, BACK], ROUTERS)
+    (found,) = sandwiches([elsewhere, FRONT, VICTIM, against, second, BACK])
 
     assert found.victims == (hash_of("victim"), hash_of("second"))
 
 
-def test_one_contract_behind_two_accounts_is_one_actor_and_a_router_is_none() -> None:
+def test_one_contract_that_nobody_else_calls_is_one_actor_and_a_router_is_none() -> None:
     front, back = (one._replace(destination=BOT) for one in (FRONT, BACK._replace(origin=BOB)))
-    assert len(sandwiches([front, VICTIM, back], ROUTERS)) == 1
-    assert sandwiches([FRONT, VICTIM, BACK._replace(origin=BOB)], ROUTERS) == []
+    assert len(sandwiches([front, VICTIM, back])) == 1
+    for elsewhere in (swap("else", ALICE, 1, 9, 3, pool=OTHER_POOL, destination=BOT), VICTIM._replace(destination=BOT)):
+        assert sandwiches([front, VICTIM, back, elsewhere]) == [], "a third account swaps through it in this block"
+    assert len(sandwiches([front, VICTIM, back, front._replace(transaction=hash_of("again"))])) == 1
+    assert sandwiches([FRONT, VICTIM, BACK._replace(origin=BOB)]) == [], "all three call the router"
     created = [FRONT._replace(destination=None), VICTIM, BACK._replace(origin=BOB, destination=None)]
-    assert sandwiches(created, ROUTERS) == []
+    assert sandwiches(created) == []
+
+
+def test_a_front_takes_the_first_back_that_fits_and_each_back_has_one_front() -> None:
+    again, later = FRONT._replace(transaction=hash_of("again")), BACK._replace(transaction=hash_of("later"))
+    first, second = sandwiches([FRONT, again, VICTIM, BACK, later])
+
+    assert (first.front, first.back) == (hash_of("front"), hash_of("back"))
+    assert (second.front, second.back) == (hash_of("again"), hash_of("later"))
+
+
+def test_swaps_beyond_the_bound_of_a_block_are_not_looked_at() -> None:
+    padding = [swap(f"{place}", BOB, 0, 1, 1, pool=OTHER_POOL) for place in range(MAX_SWAPS - 3)]
+    assert len(sandwiches([*padding, FRONT, VICTIM, BACK])) == 1
+    assert sandwiches([*padding, FRONT, VICTIM, VICTIM, BACK]) == []
 
 
 def test_what_only_looks_like_one_is_none() -> None:
-    assert sandwiches([FRONT, BACK], ROUTERS) == [], "nobody between"
-    assert sandwiches([FRONT, VICTIM], ROUTERS) == [], "nothing behind"
-    assert sandwiches([FRONT, VICTIM._replace(direction=1), BACK], ROUTERS) == [], "who swaps against it gains"
-    assert sandwiches([FRONT, VICTIM._replace(origin=MALLORY), BACK], ROUTERS) == [], "its own swap"
-    assert sandwiches([FRONT, VICTIM, BACK._replace(direction=0)], ROUTERS) == [], "the same direction again"
-    assert sandwiches([FRONT, VICTIM, BACK._replace(amount_in=60)], ROUTERS) == [], "another amount"
-    assert sandwiches([FRONT, VICTIM, BACK._replace(transaction=FRONT.transaction)], ROUTERS) == [], "one transaction"
-    assert len(sandwiches([FRONT, VICTIM, BACK._replace(amount_in=50)], ROUTERS)) == 1
+    assert sandwiches([FRONT, BACK]) == [], "nobody between"
+    assert sandwiches([FRONT, VICTIM]) == [], "nothing behind"
+    assert sandwiches([FRONT, VICTIM._replace(direction=1), BACK]) == [], "who swaps against it gains"
+    assert sandwiches([FRONT, VICTIM._replace(origin=MALLORY), BACK]) == [], "its own swap"
+    assert sandwiches([FRONT, VICTIM, BACK._replace(direction=0)]) == [], "the same direction again"
+    assert sandwiches([FRONT, VICTIM, BACK._replace(amount_in=60)]) == [], "another amount"
+    assert sandwiches([FRONT, VICTIM, BACK._replace(transaction=FRONT.transaction)]) == [], "one transaction"
+    assert len(sandwiches([FRONT, VICTIM, BACK._replace(amount_in=50)])) == 1
 
 
 def test_two_sandwiches_in_one_pool_are_two_and_a_block_is_bounded() -> None:
     both = [FRONT, VICTIM, BACK, *(one._replace(transaction=hash_of(f"{place}")) for place, one in enumerate(
         (FRONT, VICTIM, BACK)
     ))]  # fmt: skip
-    assert len(sandwiches(both, ROUTERS)) == 2
+    assert len(sandwiches(both)) == 2
     many = [
         one._replace(transaction=hash_of(f"{place} {pool}"), pool_id=pool.to_bytes(20, "big"))
         for pool in range(MAX_FOUND + 5)
         for place, one in enumerate((FRONT, VICTIM, BACK))
     ]
-    assert len(sandwiches(many, ROUTERS)) == MAX_FOUND
+    assert len(sandwiches(many)) == MAX_FOUND
 
 
 swaps = st.lists(
@@ -95,14 +111,14 @@ swaps = st.lists(
 
 @given(block=swaps)
 def test_every_sandwich_has_a_front_a_victim_and_a_back_of_its_pool_in_this_order(block: list[MinedSwap]) -> None:
-    for found in sandwiches(block, ROUTERS):
+    for found in sandwiches(block):
         own = [one.transaction for one in block if one.pool_id == found.pool_id]
         assert found.front in own
         assert found.back in own
         assert found.front != found.back
         assert found.victims
         assert not {found.front, found.back} & set(found.victims)
-    assert sandwiches(block, ROUTERS) == sandwiches(list(block), ROUTERS)
+    assert sandwiches(block) == sandwiches(list(block))
 
 
 def word(*numbers: int) -> Data:

@@ -1,8 +1,8 @@
 """Alerts: found in mined blocks and told; of others' each is recomputed from our own chain before it is believed.
 
-What an alert claims has to be in its evidence: of a sandwich the block's hash, the front, the first victim, the back.
-An alert that we come to ourselves is true, one of a block that we know and do not come to is false; both verdicts are
-signed by the store, once. Of a block that we do not know nothing is said.
+What an alert claims has to be in its evidence (`block_alerts`), the hash of its block first. An alert that we come to
+ourselves is true, one of a block that we know and do not come to is false; both verdicts are signed by the store, once.
+Of a block that we do not know nothing is said.
 
 A false alert costs who tells it nothing, and us a signature on disk, a place in the store and a message: from one block
 to the next only a few of one operator are answered, and of all together no more than leave room for accepts.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -21,32 +21,30 @@ import msgspec
 from node.engine.anti_slashing import SlashableRefused
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
+from node.engine.network.block_alerts import EVIDENCE_BYTES, block_alerts
 from node.engine.network.keys import NetworkKeys
-from node.engine.network.mined_swaps import mined_swaps
-from node.engine.receipts import Receipt, block_receipts
+from node.engine.network.mined_answers import answers_at, mined_answers
+from node.engine.receipts import block_receipts
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import JournalError
-from node.pipeline.detectors.sandwich import Sandwich, sandwiches
 from node.records import AnyRecord, NetworkAlertTold
-from protocol.ethereum.keccak import keccak256
-from protocol.kinds import AlertKind, Severity, Verdict
-from protocol.layout import WORD_BYTES
+from protocol.kinds import Verdict
 from protocol.messages import Envelope, Payload, SecurityAlert
 from protocol.signing import alert_id
 from protocol.statements import Attestation
-from protocol.units import HASH_BYTES, Address, Hash32, UnixNanoseconds, UnixSeconds
+from protocol.units import HASH_BYTES, Address, Hash32, UnixNanoseconds
 
 BLOCKS_KNOWN: Final = 64
-STANDS_SECONDS: Final = 3_600
-"""For so long a sandwich that was seen is told of."""
 MAX_WAITING: Final = 256
+"""For their blocks, and as many that are being judged."""
+MAX_WAITING_OF_ONE: Final = 16
+"""So that who tells of blocks that never come takes the place of its own alerts alone."""
 MAX_REFUTED_OF_ONE: Final = 4
 MAX_REFUTED: Final = 24
 """From one block to the next: in the 1,088 blocks that the store remembers, less than half of its 65,536 slots."""
 READ_SECONDS: Final = 10.0
 GIVEN_UP_AFTER: Final = 8
 """Blocks later, one that cannot be read is left out: it may not be on the chain any more."""
-EVIDENCE_BYTES: Final = 4 * HASH_BYTES
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
@@ -59,14 +57,13 @@ class _Block(msgspec.Struct, frozen=True):
 
 class Alerts:
     """See the module. `counts`: `found`, `confirmed`, `refuted`, `not answered` (false ones beyond the bounds),
-    `unknown block`, `attested`, `unread`.
+    `unknown block`, `left waiting` (given up for others), `attested`, `unread`.
     """
 
     def __init__(
         self,
         endpoints: Endpoints,
         keys: NetworkKeys,
-        routers: Collection[Address],
         now: Callable[[], UnixNanoseconds],
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -74,9 +71,9 @@ class Alerts:
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
         self.on_confirmed: Callable[[SecurityAlert, Header], None] = lambda _alert, _header: None
         """Called once for each alert that our own look at the chain comes to, whoever told it."""
-        self._endpoints, self._keys, self._routers, self._now = endpoints, keys, frozenset(routers), now
+        self._endpoints, self._keys, self._now = endpoints, keys, now
         self._blocks: OrderedDict[Hash32, _Block] = OrderedDict()
-        self._waiting: dict[Hash32, list[Envelope]] = {}
+        self._waiting: list[Envelope] = []
         self._unread: deque[Header] = deque(maxlen=BLOCKS_KNOWN)
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: OrderedDict[tuple[Hash32, Address], None] = OrderedDict()
@@ -98,19 +95,20 @@ class Alerts:
             header = self._unread[0]
             try:
                 receipts = await block_receipts(self._endpoints, header.hash, READ_SECONDS)
+                feeds = mined_answers(receipts.values())
+                before = await answers_at(self._endpoints, feeds, header.parent_hash, READ_SECONDS)
             except RpcError as error:
                 self.counts["unread"] += 1
-                _LOG.info("block %d cannot be looked at for sandwiches: %s", header.number, error)
+                _LOG.info("block %d cannot be looked at: %s", header.number, error)
                 if self._unread[-1].number - header.number < GIVEN_UP_AFTER:
                     return
                 self._unread.popleft()
                 continue
             self._unread.popleft()
-            await self._look(header, receipts)
+            await self._look(header, block_alerts(header, tuple(receipts.values()), before))
 
-    async def _look(self, header: Header, receipts: Mapping[Hash32, Receipt]) -> None:
+    async def _look(self, header: Header, found: Sequence[SecurityAlert]) -> None:
         """Tell what is in a block, and judge what others said of it before it was here."""
-        found = [_alert(header, one) for one in sandwiches(mined_swaps(receipts.values()), self._routers)]
         block = _Block(header, {alert_id(alert): alert for alert in found})
         self._blocks[header.hash] = block
         self._refuted.clear()
@@ -122,20 +120,21 @@ class Alerts:
             self._told(name, alert, header, self._keys.account, Verdict.CONFIRMED)
             await self.publish(alert)
             await self._attest(name, header, Verdict.CONFIRMED)
-        for envelope in self._waiting.pop(header.hash, []):
+        here = [envelope for envelope in self._waiting if _block_of(envelope) == header.hash]
+        self._waiting = [envelope for envelope in self._waiting if _block_of(envelope) != header.hash]
+        for envelope in here:
             await self._judge(envelope, block)
 
     def heard(self, envelope: Envelope) -> None:
         """Somebody tells an alert; it is judged now, or with its block if that is not here yet."""
         alert = envelope.payload
-        if not isinstance(alert, SecurityAlert) or alert.kind is not AlertKind.SANDWICH_SEEN:
+        if not isinstance(alert, SecurityAlert) or alert.kind not in EVIDENCE_BYTES:
             self.counts["not recomputable"] += 1
             return
-        if len(alert.evidence) != EVIDENCE_BYTES:
+        if len(alert.evidence) != EVIDENCE_BYTES[alert.kind]:
             self.counts["without evidence"] += 1
             return
-        block_hash = Hash32(alert.evidence[:HASH_BYTES])
-        block = self._blocks.get(block_hash)
+        block = self._blocks.get(_block_of(envelope))
         if block is not None and len(self._tasks) >= MAX_WAITING:
             self.counts["not answered"] += 1
             return
@@ -144,9 +143,20 @@ class Alerts:
             task.add_done_callback(self._tasks.discard)
             return
         self.counts["unknown block"] += 1
-        self._waiting.setdefault(block_hash, []).append(envelope)
-        while sum(len(several) for several in self._waiting.values()) > MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
+        self._waiting.append(envelope)
+        self._make_room(envelope.operator)
+
+    def _make_room(self, operator: Address) -> None:
+        """Leave out who waits beyond the bounds: the oldest of who is over its own, else of who has most waiting."""
+        waiting = Counter(envelope.operator for envelope in self._waiting)
+        if waiting[operator] > MAX_WAITING_OF_ONE:
+            leaves = operator
+        elif len(self._waiting) > MAX_WAITING:
+            leaves = max(waiting, key=waiting.__getitem__)
+        else:
+            return
+        self.counts["left waiting"] += 1
+        del self._waiting[next(place for place, one in enumerate(self._waiting) if one.operator == leaves)]
 
     async def close(self) -> None:
         """Give up what is being judged."""
@@ -221,17 +231,11 @@ class Alerts:
         )
 
 
+def _block_of(envelope: Envelope) -> Hash32:
+    """The block that an alert with evidence is about."""
+    alert = envelope.payload
+    return Hash32(alert.evidence[:HASH_BYTES] if isinstance(alert, SecurityAlert) else b"")
+
+
 async def _nowhere(_: Payload) -> None:
     return
-
-
-def _alert(header: Header, found: Sandwich) -> SecurityAlert:
-    evidence = header.hash + found.front + found.victims[0] + found.back
-    return SecurityAlert(
-        kind=AlertKind.SANDWICH_SEEN,
-        subject=Hash32(found.pool_id.rjust(WORD_BYTES, b"\0")),
-        severity=Severity.MEDIUM,
-        evidence_hash=Hash32(keccak256(evidence)),
-        expiry=UnixSeconds(header.timestamp + STANDS_SECONDS),
-        evidence=evidence,
-    )

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from node.engine.network.log_words import signed, words_of
 from node.engine.receipts import Receipt
 from node.engine.vault_logs import Log
 from node.pipeline.detectors.sandwich import MinedSwap
 from protocol.ethereum.keccak import keccak256
 from protocol.units import ADDRESS_BYTES, HASH_BYTES
 
-_V2: Final = keccak256(b"Swap(address,uint256,uint256,uint256,uint256,address)")
+V2_SWAP: Final = keccak256(b"Swap(address,uint256,uint256,uint256,uint256,address)")
 _V3: Final = keccak256(b"Swap(address,address,int256,int256,uint160,uint128,int24)")
 _VAULT: Final = keccak256(b"Swap(bytes32,address,address,uint256,uint256)")
+_PADDING: Final = HASH_BYTES - ADDRESS_BYTES
+"""An id that begins with so many zeros would be taken for an address: nobody's log speaks for another's pool."""
 _Amounts = tuple[bytes, int, int, int]
 
 
@@ -39,7 +42,7 @@ def mined_swaps(receipts: Iterable[Receipt]) -> list[MinedSwap]:
 
 
 def _v2_swap(log: Log) -> _Amounts | None:
-    words = _words(log, 4)
+    words = words_of(log, 4)
     if words is None:
         return None
     in0, in1, out0, out1 = words
@@ -49,29 +52,21 @@ def _v2_swap(log: Log) -> _Amounts | None:
 
 
 def _v3_swap(log: Log) -> _Amounts | None:
-    words = _words(log, 5)
+    words = words_of(log, 5)
     if words is None:
         return None
-    amount0, amount1 = (word - (1 << 256) if word >> 255 else word for word in words[:2])
+    amount0, amount1 = map(signed, words[:2])
     if amount0 > 0 > amount1:
         return bytes(log.address), 0, amount0, -amount1
     return (bytes(log.address), 1, amount1, -amount0) if amount1 > 0 > amount0 else None
 
 
 def _vault_swap(log: Log) -> _Amounts | None:
-    words = _words(log, 2)
-    if words is None or len(log.topics) != 4:
+    words = words_of(log, 2)
+    if words is None or len(log.topics) != 4 or not any(log.topics[1][:_PADDING]):
         return None
     token_in, token_out = (bytes(topic[-ADDRESS_BYTES:]) for topic in log.topics[2:])
     return bytes(log.topics[1]), int(token_in > token_out), words[0], words[1]
 
 
-def _words(log: Log, count: int) -> list[int] | None:
-    if len(log.data) != count * HASH_BYTES:
-        return None
-    return [
-        int.from_bytes(log.data[place : place + HASH_BYTES], "big") for place in range(0, len(log.data), HASH_BYTES)
-    ]
-
-
-_READERS: Final[dict[bytes, Callable[[Log], _Amounts | None]]] = {_V2: _v2_swap, _V3: _v3_swap, _VAULT: _vault_swap}
+_READERS: Final[dict[bytes, Callable[[Log], _Amounts | None]]] = {V2_SWAP: _v2_swap, _V3: _v3_swap, _VAULT: _vault_swap}

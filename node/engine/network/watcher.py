@@ -5,8 +5,6 @@ payload of a gossiped opportunity (docs/protocol.md); every node remembers the v
 that contradict each other are evidence. So are two verdicts on one alert, which are gossiped as they are. Evidence is
 reported until the court has it, and only where the court would take it: what it refuses (of somebody without stake,
 too old, beyond the loss limit) is asked again ever more seldom, and given up.
-
-    revealed = salt ‖ leader's account ‖ words of the Accept ‖ its signature
 """
 
 from __future__ import annotations
@@ -30,12 +28,10 @@ from protocol.ethereum.keccak import keccak256
 from protocol.evidence import Evidence, SignedStatement
 from protocol.kinds import OpportunityKind
 from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, SignedAccept, SignedAttestation
+from protocol.reveals import decode_revealed, encode_revealed
 from protocol.signing import verify
 from protocol.slashing import Slashable, Watch, offence_id
-from protocol.statements import Accept
 from protocol.units import (
-    ADDRESS_BYTES,
-    SIGNATURE_BYTES,
     Address,
     BlockNumber,
     Hash32,
@@ -49,8 +45,6 @@ MAX_WAITING: Final = 256
 MAX_REPORTS: Final = 64
 MAX_PAUSE: Final = 1_024
 """Blocks between two questions; after that the evidence is given up."""
-ACCEPT_BYTES: Final = 160
-REVEALED_BYTES: Final = SALT_BYTES + ADDRESS_BYTES + ACCEPT_BYTES + SIGNATURE_BYTES
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
@@ -99,14 +93,14 @@ class Watcher:
     def heard(self, envelope: Envelope) -> None:
         """Somebody reveals an accept that it got."""
         told = envelope.payload
-        if not isinstance(told, Opportunity) or len(told.revealed) != REVEALED_BYTES:
+        if not isinstance(told, Opportunity):
             return
-        leader = Address(told.revealed[SALT_BYTES : SALT_BYTES + ADDRESS_BYTES])
-        words = told.revealed[SALT_BYTES + ADDRESS_BYTES : -SIGNATURE_BYTES]
         try:
-            accept = Accept(**Accept.LAYOUT.read(words, "accept"))
-            signed = SignedAccept(accept=accept, signature=SignatureBytes(told.revealed[-SIGNATURE_BYTES:]))
-            self._require_bound(leader, accept, signed.signature)
+            read = decode_revealed(told.revealed)
+            if read is None:
+                return
+            leader, signed = read
+            self._require_bound(leader, signed.accept, signed.signature)
         except ProtocolError:
             self.counts["refused"] += 1
             return
@@ -200,7 +194,7 @@ def _kind_of(evidence: Evidence) -> str:
 
 def _revealed(promised: Promised, salt: bytes) -> Opportunity:
     signed = promised.signed
-    revealed = salt + promised.leader + signed.accept.words() + signed.signature
+    revealed = encode_revealed(salt, promised.leader, signed)
     return Opportunity(
         kind=promised.kind,
         target_block=signed.accept.target_block,

@@ -89,8 +89,7 @@ async def network_part(
         (SentryLink(clock), DECIDE_SECONDS) if chain_time is None else (SteppedLink(clock), PATIENCE_SECONDS)
     )
     orders = OrderDesk(keys, registry, sentry, clock, now_ns, draw=draw, decide_seconds=decide)
-    routers = [router.address for router in config.protocols.routers]
-    alerts = Alerts(endpoints, keys, routers, now_ns)
+    alerts = Alerts(endpoints, keys, now_ns)
     owner = Owner(domain.separator, keys.hot_key, machine_name())
     part = NetworkPart(
         registry,
