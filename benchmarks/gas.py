@@ -46,7 +46,7 @@ async def run() -> Sequence[Row]:
     """Measure every cycle on every contract that can run it."""
     async with scene() as chain:
         order = await order_gas(chain)  # first: the operators of the world are checked in for its next epoch only
-        bench = _Bench(chain)
+        bench = Bench(chain)
         await bench.deploy()
         whole = [row for route in routes(chain) for row in await bench.vault_rows(route)]
         alone: list[Row] = []
@@ -57,7 +57,7 @@ async def run() -> Sequence[Row]:
         return [*whole, order, *alone, *_call_data_rows(chain)]
 
 
-class _Bench:
+class Bench:
     """The contracts that are measured, each with what it needs."""
 
     def __init__(self, chain: Scene) -> None:
@@ -102,11 +102,11 @@ class _Bench:
                 await chain.send(OPERATOR, place, plain(chain, route, borrowed=borrowed))
             if self._published is not None and route.is_of_pairs:
                 await chain.send(OPERATOR, self._published, published(chain, route, borrowed=borrowed))
-        for vault, plan in await self._vault_runs(route):
+        for vault, plan in await self.vault_runs(route):
             await chain.send(OPERATOR, vault.module, vault.call(plan))
 
-    async def _vault_runs(self, route: Route) -> list[tuple[Vault, bytes]]:
-        """The vaults that can run a cycle, ours first, each with its plan in the executor's own words."""
+    async def vault_runs(self, route: Route) -> list[tuple[Vault, bytes]]:
+        """Return the vaults that can run a cycle, ours first, each with its plan in the executor's own words."""
         block = await self._chain.head() + 1
         own, *others = self._vaults
         runs = [(own, encode_plan(plan_of(route, block, borrowed=False)))]
@@ -126,7 +126,7 @@ class _Bench:
         """Return a cycle's rows with module and Safe: ours beside the plain contract in both ways."""
         used = [
             await self._chain.gas(OPERATOR, vault.module, vault.call(plan))
-            for vault, plan in await self._vault_runs(route)
+            for vault, plan in await self.vault_runs(route)
         ]
         name = f"vault, {route.name}"
         if len(used) == 1:
