@@ -16,6 +16,7 @@ from node.pipeline.plans import SwapStep
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from protocol.conflicts import Occasion, leg_key, primary_leg
+from protocol.errors import InvalidField, TooLarge
 from protocol.ethereum.keccak import keccak256
 from protocol.routes import Route, RouteSwap, encode_route
 from protocol.statements import Order
@@ -59,7 +60,11 @@ def hand_over(state: PipelineState, find: Find, lack: Lack) -> list[Effect] | No
     primary = _primary_key(state, find)
     if primary in state.given_keys or len(state.given_keys) >= MAX_GIVEN:
         return None
-    route = encode_route(_route_of(find))
+    try:
+        route = encode_route(_route_of(find))
+    except (InvalidField, TooLarge):  # how much is pending before it is up to strangers
+        state.count(Reason.ORDER_TOO_LARGE)
+        return None
     floor = opportunity.gross_profit * view.finder_floor_bps // BASIS_POINTS_ONE
     order = Order(
         finder=view.account,

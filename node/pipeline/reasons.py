@@ -109,6 +109,12 @@ class Reason(StrEnum):
         "We lack something for this find, and it is worth more than is handed to the leader of its block at once.",
         "None: the limit follows from how the leader has dealt with what it was handed.",
     )
+    ORDER_TOO_LARGE = (
+        "order_too_large",
+        Stage.SUBMISSION,
+        "We lack something for this find, and what is pending before it, or its swaps, are more than an order holds.",
+        "None: it is executed here if that is possible.",
+    )
     NOT_PROFITABLE = (
         "not_profitable",
         Stage.DETECTION,

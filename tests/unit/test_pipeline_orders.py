@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from benchmarks.market_generator import HEAD, NOW, GeneratedMarket
+from benchmarks.market_generator import HEAD, NOW, GeneratedMarket, router_of
 from node.engine.call_data import VaultCallData
 from node.pipeline.bids import WEIGHTY_FROM
 from node.pipeline.events import (
@@ -42,7 +43,8 @@ from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.transactions import DynamicFeeFields, sign_dynamic_fee
 from protocol.kinds import DeclineReason
 from protocol.leaders import Turn
-from protocol.routes import Route, RouteSwap, decode_route, encode_route
+from protocol.messages import MAX_ROUTE_BYTES
+from protocol.routes import MAX_TRANSACTIONS, Route, RouteSwap, decode_route, encode_route
 from protocol.signing import digest, sign
 from protocol.statements import Order
 from protocol.units import (
@@ -165,6 +167,37 @@ def test_a_find_above_the_leaders_limit_is_counted_and_stays(market: GeneratedMa
 
     assert scene.plans(step(state, swap(market)))
     assert state.dropped[Reason.ABOVE_VALUE_LIMIT] == 1
+
+
+def a_long_chain(market: GeneratedMarket) -> list[Any]:
+    """One sender's swaps, one nonce after the other: behind the last one stand more than an order may hold."""
+    spec, pool = scene.pools_of_family(market, PoolFamily.UNISWAP_V2)[0]
+    chain = [scene.swap_of(spec, pool, part=0.01, nonce=nonce) for nonce in range(MAX_TRANSACTIONS + 1)]
+    return [scene.seen(transaction, account_nonce=0) for transaction in chain]
+
+
+def a_long_call(market: GeneratedMarket) -> list[Any]:
+    """A swap with so many bytes behind its arguments that no order may hold it."""
+    spec, pool = scene.pools_of_family(market, PoolFamily.UNISWAP_V2)[0]
+    plain = scene.swap_of(spec, pool, part=0.05)
+    return [scene.seen(scene.signed(plain.data + bytes(MAX_ROUTE_BYTES), router_of(spec), "carol"))]
+
+
+@pytest.mark.parametrize("pending", [a_long_chain, a_long_call])
+def test_a_find_behind_more_than_an_order_holds_goes_its_own_way(
+    market: GeneratedMarket, pending: Callable[[GeneratedMarket], list[Any]]
+) -> None:
+    state = member(FINDER, market, relays_usable=2)
+    *before, last = pending(market)
+    for event in before:
+        step(state, event)
+    step(state, NetworkRead(view(FINDER)))  # from now on it lacks something
+
+    effects = step(state, last)
+
+    assert not [effect for effect in effects if isinstance(effect, HandOver)]
+    assert state.dropped[Reason.ORDER_TOO_LARGE] > 0
+    assert scene.plans(effects)
 
 
 def test_without_money_for_gas_everything_is_handed_over_and_what_comes_back_is_dropped(
