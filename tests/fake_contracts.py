@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from node.pipeline.amm.errors import AmmError
+from node.pipeline.pools import PoolState, quote_exact_in
 from protocol.ethereum.abi import decode, encode, selector
 from protocol.units import Address
 from tests.fake_chain_node import FakeNode, Refuse
@@ -27,6 +29,7 @@ class FakeContracts:
         self.refuses_above = 10**9
         self.requests: list[int] = []
         self.node = FakeNode(eth_call=self._call)
+        self.view(MULTICALL3, "getCurrentBlockTimestamp()", 1_700_000_000)
 
     def view(self, target: Address, signature: str, *values: Any, types: str = "") -> None:
         """Let a function return these values whatever its arguments are; words where no types are given."""
@@ -36,6 +39,22 @@ class FakeContracts:
     def answer(self, target: Address, signature: str, view: View) -> None:
         """Let a function answer by its arguments."""
         self.views[target, selector(signature)] = view
+
+    def vault_quotes(self, vault: Address, state: PoolState, tokens: Sequence[Address], *, more: int = 0) -> None:
+        """Let Balancer's vault answer `queryBatchSwap` of one leg as this state does, or with so much more."""
+
+        def answer(arguments: bytes) -> bytes | None:
+            types = ["uint8", "(bytes32,uint256,uint256,uint256,bytes)[]", "address[]"]
+            _, ((_, _, _, amount, _),), assets, _ = decode([*types, "(address,bool,address,bool)"], arguments)
+            places = [list(tokens).index(Address(bytes.fromhex(asset[2:]))) for asset in assets]
+            try:
+                out = quote_exact_in(state, places[0], places[1], amount)
+            except AmmError:
+                return None
+            return encode(["int256[]"], [[amount, -out - more]])
+
+        batch = "queryBatchSwap(uint8,(bytes32,uint256,uint256,uint256,bytes)[],address[],(address,bool,address,bool))"
+        self.answer(vault, batch, answer)
 
     def _call(self, request: dict[str, Any], _block: Any, *_overrides: Any) -> str:
         data = bytes.fromhex(request["data"][2:])

@@ -203,7 +203,7 @@ class ChainFeed:
 def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime) -> Readers:
     protocols, bounds = config.protocols, config.bounds
     multicall = Multicall(endpoints, protocols.multicall3)
-    pools = PoolReader(multicall, read_contracts(protocols))
+    pools = PoolReader(multicall, read_contracts(protocols), max(1, round(config.chain.block_seconds)))
     logs = PoolLogs(protocols.factories, [one.family for one in protocols.pools])
     profit_tokens = [token.address for token in config.tokens.profit]
     # In lockstep a run must not depend on the one before it.

@@ -23,6 +23,8 @@ from node.engine.market_snapshot import Snapshot, SnapshotRefused
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_topics import LogJson
 from node.engine.rpc import RpcRefused
+from node.pipeline.amm.balancer_stable import BalancerStablePool
+from node.pipeline.amm.curve_stableswap import CurvePool
 from node.pipeline.amm.errors import AmmError
 from node.pipeline.changes import changed
 from node.pipeline.events import StateOutdated
@@ -36,6 +38,9 @@ MOST_BEHIND: Final = 2_048
 RANGE_BLOCKS: Final = 256
 _UNTOLD: Final = frozenset({PoolFamily.CURVE_META, PoolFamily.CURVE_CRYPTO, PoolFamily.ERC4626, PoolFamily.WRAPPER})
 
+MAY_MOVE: Final = frozenset({PoolFamily.BALANCER_V2_STABLE, PoolFamily.CURVE_PLAIN})
+"""Families of which some pools, by their states, change with time alone."""
+
 
 class _RangeLog(LogJson, frozen=True, gc=False, rename="camel"):
     """A log of a range of blocks."""
@@ -43,9 +48,12 @@ class _RangeLog(LogJson, frozen=True, gc=False, rename="camel"):
     block_number: str
 
 
-def is_untold(spec: PoolSpec) -> bool:
-    """Whether the pool's state changes without a log that says so: rates and yields grow, fees move."""
-    return spec.has_moving_fee or spec.family in _UNTOLD
+def is_untold(spec: PoolSpec, state: PoolState | None) -> bool:
+    """Whether the pool's state, so far as it is known, changes without a log that says so: rates and yields grow, fees
+    move, an amplification ramps.
+    """
+    is_moving = isinstance(state, BalancerStablePool | CurvePool) and state.is_moving
+    return is_moving or spec.has_moving_fee or spec.family in _UNTOLD
 
 
 class MarketMemory:
@@ -67,7 +75,8 @@ class MarketMemory:
         if snapshot is None:
             return {}
         logs = PoolLogs(self._protocols.factories, [one.family for one in self._protocols.pools])
-        known = {spec.id: spec for spec in specs if spec.id in snapshot.states and not is_untold(spec)}
+        kept = snapshot.states
+        known = {spec.id: spec for spec in specs if spec.id in kept and not is_untold(spec, kept[spec.id])}
         for spec in known.values():
             logs.follow(spec)
         try:

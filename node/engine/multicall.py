@@ -38,6 +38,7 @@ class Multicall:
     """Reads through one Multicall3."""
 
     def __init__(self, endpoints: Endpoints, address: Address) -> None:
+        self.address = address
         self._endpoints, self._address = endpoints, "0x" + address.hex()
 
     async def read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:

@@ -238,6 +238,7 @@ _POOL_READERS: Final[tuple[tuple[str, Collection[Family], Reader], ...]] = (
     ("SwapFeePercentageChanged(uint256)", AT_BALANCER_V2, _FEE_CHANGED),
     ("AmpUpdateStarted(uint256,uint256,uint256,uint256)", (Family.BALANCER_V2_STABLE,), _outdated),
     ("AmpUpdateStopped(uint256)", (Family.BALANCER_V2_STABLE,), _outdated),
+    ("PausedStateChanged(bool)", AT_BALANCER_V2, _outdated),
     ("TokenRateCacheUpdated(uint256,uint256)", (Family.BALANCER_V2_STABLE,), _outdated),
     ("PriceRateCacheUpdated(address,uint256)", (Family.BALANCER_V2_STABLE,), _outdated),
     ("TokenExchange(address,int128,uint256,int128,uint256)", (Family.CURVE_PLAIN,), _coins_exchanged),

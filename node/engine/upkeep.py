@@ -22,7 +22,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_logs import LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, aggregators
-from node.engine.market_memory import MarketMemory, is_untold
+from node.engine.market_memory import MAY_MOVE, MarketMemory, is_untold
 from node.engine.mempool import Mempool
 from node.engine.morpho_reading import MorphoReader
 from node.engine.pool_logs import PoolLogs
@@ -52,6 +52,8 @@ POOLS_AT_ONCE: Final = 64
 HOLDERS_ASKED: Final = 8
 UNTOLD_PER_BLOCK: Final = 256
 """Pools that are read at every block because logs do not tell all of their state; more take turns."""
+SEEN_PER_BLOCK: Final = 32
+"""Of these, pools that the executor does not take: anybody can make as many as they like."""
 SNAPSHOT_BLOCKS: Final = 300
 """The market's states are written to disk so often, and in the end."""
 
@@ -174,11 +176,24 @@ class Upkeep:
         """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
         self._are_rates_due = self._readers.morpho is not None
-        untold = [spec.id for spec in self._readers.logs.followed if is_untold(spec) and spec.can_be_called]
-        for turn in range(min(len(untold), UNTOLD_PER_BLOCK)):
-            self._wanted[untold[(self._untold_turn + turn) % len(untold)]] = None
-        self._untold_turn += UNTOLD_PER_BLOCK
+        self._want_untold()
         self.look()
+
+    def _want_untold(self) -> None:
+        """What the executor takes first: others' pools, which anybody can make, have what is left, and take turns."""
+        state_of = self._readers.state_of
+        untold = [
+            spec
+            for spec in self._readers.logs.followed
+            if is_untold(spec, state_of(spec.id) if spec.family in MAY_MOVE else None)
+        ]
+        callable_ones = [spec.id for spec in untold if spec.can_be_called]
+        seen_only = [spec.id for spec in untold if not spec.can_be_called]
+        left = UNTOLD_PER_BLOCK - min(len(callable_ones), UNTOLD_PER_BLOCK)
+        for ids, most in ((callable_ones, UNTOLD_PER_BLOCK), (seen_only, min(left, SEEN_PER_BLOCK))):
+            for turn in range(min(len(ids), most)):
+                self._wanted[ids[(self._untold_turn * most + turn) % len(ids)]] = None
+        self._untold_turn += 1
 
     def look(self) -> None:
         """Wake whoever works, if there is something to do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from node.engine.multicall import View, number_at
 from protocol.units import Address
@@ -10,6 +10,13 @@ from protocol.units import Address
 _WORD: Final = 32
 NUMBER: Final = 77
 """The most decimals with which a whole token still fits a word."""
+
+
+class Times(NamedTuple):
+    """Unix seconds: of the block at which views were read, and at which the state is asked."""
+
+    read: int
+    asked: int
 
 
 def call(target: Address, function: bytes, *arguments: int | Address) -> View:

@@ -20,6 +20,7 @@ import orjson
 
 from node.clock import SystemClock
 from node.config import RpcConfig
+from node.engine.balancer_views import versions_of
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
@@ -42,6 +43,7 @@ from node.pipeline.market import Market
 from node.pipeline.pools import PoolFamily, PoolId, PoolSpec, PoolState
 from protocol.ethereum.abi import selector
 from protocol.units import (
+    ZERO_ADDRESS,
     BlockNumber,
     ChainId,
     Gas,
@@ -439,7 +441,7 @@ def _name(spec: PoolSpec) -> str:
 def gives_no_quote(spec: PoolSpec, state: PoolState) -> bool:
     """Whether no quote can be had of a pool, so that the reader refuses it: then its balances alone are judged."""
     try:
-        checks_of(spec, state)
+        checks_of(spec, versions_of(state), {PoolFamily.BALANCER_V2_WEIGHTED: ZERO_ADDRESS})
     except AmmError:
         return True
     return False

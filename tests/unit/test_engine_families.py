@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchmarks.family_pools import STATES
@@ -58,7 +59,6 @@ V4_ID = pool_id(ONE, TWO, 3000, 60, ZERO_ADDRESS)
 CONTRACTS = {
     PoolFamily.BALANCER_V2_WEIGHTED: VAULT,
     PoolFamily.AERODROME: FACTORY,
-    PoolFamily.CURVE_META: MULTICALL3,
 }
 
 
@@ -66,8 +66,8 @@ def spec_of(family: PoolFamily, tokens: tuple[Address, ...] = (ONE, TWO), **trai
     return PoolSpec(traits.pop("id", POOL), family, traits.pop("address", POOL), tokens, 0, **traits)
 
 
-async def read(contracts: FakeContracts, spec: PoolSpec) -> PoolState | Unreadable:
-    pools = PoolReader(Multicall(endpoints_to([contracts.node]), MULTICALL3), CONTRACTS)
+async def read(contracts: FakeContracts, spec: PoolSpec, seconds_ahead: int = 0) -> PoolState | Unreadable:
+    pools = PoolReader(Multicall(endpoints_to([contracts.node]), MULTICALL3), CONTRACTS, seconds_ahead)
     return (await pools.read([spec], BLOCK))[spec.id]
 
 
@@ -192,6 +192,8 @@ async def test_a_meta_pool_is_read_with_its_base_and_the_time_at_which_it_is_ask
     quoting(contracts, "get_dy(int128,int128,uint256)", lambda asked: quote_exact_in(meta, *asked))
     spec = spec_of(PoolFamily.CURVE_META, (ONE, share), base=PoolSpec(base, PoolFamily.CURVE_PLAIN, base, coins, 0))
     assert await read(contracts, spec) == meta
+    ahead = await read(contracts, spec, seconds_ahead=12)
+    assert ahead == msgspec.structs.replace(meta, asked_at=meta.asked_at + 12)
 
 
 async def test_a_crypto_pool_is_read_with_its_own_prices() -> None:
@@ -294,6 +296,8 @@ def balancer(pool: BalancerStablePool) -> FakeContracts:
     contracts.view(POOL, "getSwapFeePercentage()", pool.swap_fee)
     contracts.view(POOL, "getAmplificationParameter()", pool.amplification, 0, 1000)
     decimals(contracts, 18, 6)
+    contracts.view(POOL, "decimals()", 18)
+    contracts.vault_quotes(VAULT, pool, (ONE, TWO, POOL))
     return contracts
 
 
@@ -303,8 +307,10 @@ async def test_balancers_stable_pools_of_both_generations_are_read() -> None:
     )
     held = spec_of(PoolFamily.BALANCER_V2_STABLE, id=b"\x05" * 32)
     assert await read(balancer(old), held) == old
-    new = BalancerStablePool((10**24, 2 * 10**12, 1 << 111), (11 * 10**17, 10**30, 10**18), 500_000, 10**14, 2)
+    factors = (11 * 10**17, 10**30, 10**18)
+    new = BalancerStablePool((10**24, 2 * 10**12, 1 << 111), factors, 500_000, 10**14, 2, is_moving=True)
     contracts = balancer(new)
+    provided(contracts, (11 * 10**17, 1_700_000_000))
     contracts.view(POOL, "getScalingFactors()", list(new.scaling_factors), types="uint256[]")
     contracts.view(POOL, "getBptIndex()", 2)
     composable = spec_of(PoolFamily.BALANCER_V2_STABLE, (ONE, TWO, POOL), id=b"\x05" * 32)
@@ -313,7 +319,77 @@ async def test_balancers_stable_pools_of_both_generations_are_read() -> None:
     assert await read(contracts, composable) == Unreadable("amplification 999")
     contracts.view(POOL, "getAmplificationParameter()", 5_000, 0, 1000)
     contracts.view(POOL, "getScalingFactors()", [1, 0, 1], types="uint256[]")
-    assert await read(contracts, composable) == Unreadable("scaling factors [1, 0, 1]")
+    found = await read(contracts, composable)
+    assert isinstance(found, Unreadable)
+    assert found.why.startswith("scaling factors [1, 0, 1] where its rates make [11")
+
+
+def provided(contracts: FakeContracts, cached: tuple[int, int], rate: int = 0) -> None:
+    """A rate provider of the first token: (the rate that the pool keeps, until when), and what it says itself."""
+    contracts.view(POOL, "getRateProviders()", ["0x" + THREE.hex(), *["0x" + "00" * 20] * 2], types="address[]")
+    contracts.view(POOL, "getTokenRateCache(address)", cached[0], cached[0], 10_800, cached[1])
+    contracts.view(THREE, "getRate()", rate)
+
+
+@pytest.mark.parametrize("version", list(InvariantVersion))
+@pytest.mark.parametrize("own", [None, 2])
+async def test_the_vaults_own_quotes_tell_a_stable_pools_invariant(version: InvariantVersion, own: int | None) -> None:
+    count = 2 if own is None else 3
+    balances, factors = (10**24, 2 * 10**12, 1 << 111)[:count], (10**18, 10**30, 10**18)[:count]
+    state = BalancerStablePool(balances, factors, 500_000, 10**14, own, version)
+    contracts = balancer(state)
+    if own is not None:
+        contracts.view(POOL, "getBptIndex()", own)
+    spec = spec_of(PoolFamily.BALANCER_V2_STABLE, (ONE, TWO, POOL)[:count], id=b"\x05" * 32)
+    assert await read(contracts, spec) == state
+    contracts.vault_quotes(VAULT, state, (ONE, TWO, POOL), more=1)
+    assert isinstance(await read(contracts, spec), Unreadable)
+
+
+@pytest.mark.parametrize("until", [0, 11, 12])
+async def test_an_expired_rate_is_its_providers_own_when_the_pool_is_asked(until: int) -> None:
+    old, new = 11 * 10**17, 1101 * 10**15
+    now = BalancerStablePool((10**24, 2 * 10**12, 1 << 111), (old, 10**30, 10**18), 500_000, 10**14, 2, is_moving=True)
+    contracts = balancer(now)
+    contracts.view(POOL, "getBptIndex()", 2)
+    contracts.view(POOL, "getScalingFactors()", list(now.scaling_factors), types="uint256[]")
+    provided(contracts, (old, 1_700_000_000 + until), new)
+    spec = spec_of(PoolFamily.BALANCER_V2_STABLE, (ONE, TWO, POOL), id=b"\x05" * 32)
+    # The block that is read still counts with what is kept; the one after it, twelve seconds later, perhaps not.
+    asked = await read(contracts, spec, seconds_ahead=12)
+    assert isinstance(asked, BalancerStablePool)
+    assert asked.scaling_factors[0] == (old if until == 12 else new)
+    assert is_untold(spec, asked)
+
+
+async def test_an_amplification_that_ramps_is_that_of_the_second_at_which_the_pool_is_asked() -> None:
+    contracts, start = curve(TWO_COINS), 1_700_000_000 - 1_000
+    ramp = {"initial_A()": 10_000, "future_A()": 40_000, "initial_A_time()": start, "future_A_time()": start + 3_000}
+    for signature, value in ramp.items():
+        contracts.view(POOL, signature, value)
+    spec = spec_of(PoolFamily.CURVE_PLAIN)
+    asked = await read(contracts, spec, seconds_ahead=12)
+    assert asked == msgspec.structs.replace(TWO_COINS, amplification=20_120, is_moving=True)
+    assert is_untold(spec, asked)
+    contracts.view(POOL, "initial_A()", 10_100)
+    refused = await read(contracts, spec)
+    assert isinstance(refused, Unreadable)
+    assert "an amplification of 20000 between 10100" in refused.why
+    contracts.view(POOL, "future_A_time()", 1_700_000_000)
+    assert await read(contracts, spec) == TWO_COINS
+
+
+async def test_a_balancer_pool_whose_amplification_ramps_is_read_at_every_block() -> None:
+    old = BalancerStablePool(
+        (10**24, 2 * 10**12), (10**18, 10**30), 500_000, 10**14, None, InvariantVersion.ROUNDING_UP
+    )
+    contracts, spec = balancer(old), spec_of(PoolFamily.BALANCER_V2_STABLE, id=b"\x05" * 32)
+    steady = await read(contracts, spec)
+    contracts.view(POOL, "getAmplificationParameter()", old.amplification, 1, 1000)
+    ramping = await read(contracts, spec)
+    assert isinstance(steady, BalancerStablePool)
+    assert isinstance(ramping, BalancerStablePool)
+    assert (is_untold(spec, steady), is_untold(spec, ramping)) == (False, True)
 
 
 def manager(tick: int = 5, gross: int = 900) -> FakeContracts:
@@ -359,7 +435,7 @@ async def test_slipstreams_fee_is_the_pools_own_and_may_move() -> None:
     assert (pool.fee_pips, pool.fee_protocol0) == (450, 0)
     contracts.view(POOL, "fee()", 1_000_000)
     assert await read(contracts, spec) == Unreadable("fee 1000000")
-    assert is_untold(spec)
+    assert is_untold(spec, pool)
 
 
 async def test_a_tick_out_of_range_is_refused() -> None:
@@ -453,7 +529,7 @@ def test_factories_announce_pools_in_their_families_own_words() -> None:
 def test_a_v4_pool_whose_fee_its_hook_sets_is_read_at_every_block() -> None:
     spec = initialised(DYNAMIC_FEE, 60, 1 << 12)
     assert spec is not None
-    assert (spec.has_moving_fee, spec.fee_pips, is_untold(spec)) == (True, 0, True)
+    assert (spec.has_moving_fee, spec.fee_pips, is_untold(spec, None)) == (True, 0, True)
 
 
 def test_a_v4_pool_whose_hook_may_change_amounts_is_recognised() -> None:
@@ -545,6 +621,7 @@ V4_SWAP = "Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)"
             CoinsChanged(POOL, (-1, -2), (0, 0)),
         ),
         (told(PoolFamily.CURVE_PLAIN, "RampA(uint256,uint256,uint256,uint256)", [], 1, 2, 3, 4), StateOutdated(POOL)),
+        (told(PoolFamily.BALANCER_V2_STABLE, "PausedStateChanged(bool)", [], 1), StateOutdated(POOL)),
         (told(PoolFamily.CURVE_META, EXCHANGE, [ONE], 0, 5, 1, 7), StateOutdated(POOL)),
         (
             told(PoolFamily.CURVE_CRYPTO, "TokenExchange(address,uint256,uint256,uint256,uint256)", [ONE], 0, 5, 1, 7),
@@ -600,4 +677,3 @@ def test_the_contracts_that_are_asked_beside_the_pools_follow_from_the_configura
     )
     contracts = read_contracts(ProtocolsConfig(multicall3=MULTICALL3, factories=factories))
     assert contracts[PoolFamily.BALANCER_V2_WEIGHTED] == VAULT
-    assert contracts[PoolFamily.CURVE_META] == MULTICALL3

@@ -12,7 +12,7 @@ from node.pipeline.amm.balancer_fixed_point import PowVersion
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
-from node.pipeline.amm.weighted import WeightedPool
+from node.pipeline.amm.weighted import WeightedPool, weighted_pool
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
 from protocol.ethereum.abi import selector
 from protocol.units import Address, Hash32
@@ -43,6 +43,8 @@ def world() -> FakeContracts:
     contracts.view(HELD.address, "getRateProviders()", ["0x" + "00" * 20] * 2, types="address[]")
     contracts.view(WETH, "decimals()", 18)
     contracts.view(USDC, "decimals()", 6)
+    # A thousandth of ten units is nothing: of the larger parts the vault says what the pool gives.
+    contracts.vault_quotes(VAULT, weighted_pool([10, 20], [5 * 10**17] * 2, [18, 6], 25 * 10**14), HELD.tokens)
     return contracts
 
 
@@ -69,6 +71,34 @@ async def test_a_weighted_pool_without_rate_providers_has_the_older_power_functi
     (held,) = await read(contracts, HELD)
     assert isinstance(held, WeightedPool)
     assert held.pow_version is PowVersion.V1
+
+
+@pytest.mark.parametrize("version", list(PowVersion))
+@pytest.mark.parametrize("has_providers", [False, True])
+async def test_the_vaults_own_quotes_tell_a_weighted_pools_power_function(
+    version: PowVersion, has_providers: bool
+) -> None:
+    contracts, balances = world(), [10**21, 4 * 10**9]
+    if not has_providers:
+        del contracts.views[HELD.address, selector("getRateProviders()")]
+    tokens = ["0x" + WETH.hex(), "0x" + USDC.hex()]
+    contracts.view(VAULT, "getPoolTokens(bytes32)", tokens, balances, 1, types="address[] uint256[] uint256")
+    state = weighted_pool(balances, [5 * 10**17] * 2, [18, 6], 25 * 10**14, version)
+    contracts.vault_quotes(VAULT, state, HELD.tokens)
+    assert await read(contracts, HELD) == [state]
+    contracts.vault_quotes(VAULT, state, HELD.tokens, more=1)
+    (held,) = await read(contracts, HELD)
+    assert isinstance(held, Unreadable)
+    assert "where we compute" in held.why
+
+
+@pytest.mark.parametrize(("whose", "words"), [(VAULT, "the vault is paused"), (HELD.address, "the pool is paused")])
+async def test_what_is_paused_is_not_quoted(whose: Address, words: str) -> None:
+    contracts = world()
+    contracts.view(whose, "getPausedState()", 0, 5, 6)
+    assert isinstance((await read(contracts, HELD))[0], WeightedPool)
+    contracts.view(whose, "getPausedState()", 1, 5, 6)
+    assert await read(contracts, HELD) == [Unreadable(words)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +131,8 @@ async def test_a_state_that_cannot_be_is_not_read(
 
 async def test_a_pool_that_reverts_or_trades_other_tokens_is_not_read() -> None:
     contracts = world()
-    contracts.views.clear()
+    time = {name: view for name, view in contracts.views.items() if name[0] == MULTICALL3}
+    contracts.views = time
     assert all(isinstance(state, Unreadable) for state in await read(contracts, PAIR, DEEP, HELD))
     contracts = world()
     tokens = ["0x" + USDC.hex(), "0x" + WETH.hex()]

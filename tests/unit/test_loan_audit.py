@@ -80,6 +80,7 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
         book=lambda: now.book,
         morpho=None,
         morpho_book=lambda: None,
+        state_of=lambda _: None,
     )
     upkeep = Upkeep(engine_config(), readers, lambda _: None)  # type: ignore[arg-type]
     upkeep.block_told()

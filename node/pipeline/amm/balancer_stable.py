@@ -34,6 +34,7 @@ class BalancerStablePool(msgspec.Struct, frozen=True, gc=False):
     """Registered balances (smallest units), scaling factors with the rates in them, amplification times 1000, the fee.
 
     `bpt_index` is the place of the pool's own token among the registered ones, None where it is not registered.
+    `is_moving`: time alone changes it, without a log (a ramp of the amplification, rates of providers).
     """
 
     balances: tuple[TokenAmount, ...]
@@ -42,6 +43,7 @@ class BalancerStablePool(msgspec.Struct, frozen=True, gc=False):
     swap_fee: Fixed18
     bpt_index: int | None = None
     invariant_version: InvariantVersion = InvariantVersion.ROUNDING_DOWN
+    is_moving: bool = False
 
 
 def quote_exact_in(pool: BalancerStablePool, index_in: int, index_out: int, amount_in: TokenAmount) -> TokenAmount:

@@ -45,6 +45,7 @@ class CurvePool(msgspec.Struct, frozen=True, gc=False):
 
     `amplification` is A times `a_precision`, which is 1 in the first pools and 100 since; fees are of 10**10.
     `fee_after_rate` tells the first pools, whose get_dy takes the fee after the conversion (exchange never did).
+    `is_moving`: the amplification ramps, from one second to the next and without a log.
     """
 
     balances: tuple[TokenAmount, ...]
@@ -55,6 +56,7 @@ class CurvePool(msgspec.Struct, frozen=True, gc=False):
     a_precision: int = 100
     fee_after_rate: bool = False
     product_rule: ProductRule = ProductRule.EACH
+    is_moving: bool = False
 
 
 def get_dy(pool: CurvePool, index_in: int, index_out: int, amount_in: TokenAmount) -> TokenAmount:
