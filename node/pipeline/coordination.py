@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -32,6 +33,9 @@ from node.pipeline.risk import Question, Rejected
 from node.pipeline.state import MAX_OUTSTANDING, PipelineState
 from protocol.units import Address, BlockNumber, Hash32, UnixSeconds, Wei
 
+MAX_DISPLACED: Final = 2
+"""Of the finds that make way for one, so many are looked for again behind it; the search takes time."""
+
 
 def take(state: PipelineState, find: Find) -> list[Effect]:
     """Give a find to who can use it, where we lack something; else send it on its way, or record why not."""
@@ -56,7 +60,23 @@ def take_alone(state: PipelineState, find: Find) -> list[Effect]:
         given = orders_out.hand_over(state, find, orders_out.Lack.TREASURY)
         return drop(state, find, _without_key(state)) if given is None else given
     placed = Placed(find, bid, costs, price, sender)
-    return on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+    effects = on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
+    return [*effects, *_displaced(state, placed, leaving)]
+
+
+def _displaced(state: PipelineState, better: Placed, leaving: Sequence[Placed]) -> list[Effect]:
+    """Send what is left of the finds that made way, now behind the better one; the most worth first.
+
+    Not of one all of whose victims the better one stands behind too: that is the same find, and more.
+    """
+    others = [placed for placed in leaving if not _is_part_of(placed.find, better.find)]
+    worth_most = sorted(others, key=lambda placed: (-placed.find.surplus, placed.id))[:MAX_DISPLACED]
+    return [effect for placed in worth_most for effect in _follow(state, placed.find, [better])]
+
+
+def _is_part_of(find: Find, other: Find) -> bool:
+    theirs = {victim.hash for victim in other.opportunity.victims}
+    return bool(find.opportunity.victims) and all(victim.hash in theirs for victim in find.opportunity.victims)
 
 
 def spendable(state: PipelineState) -> Mapping[Address, TreasuryRead]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import msgspec
 import pytest
 
@@ -493,12 +495,28 @@ def test_a_find_that_conflicts_with_a_better_one_stands_by_at_a_lower_price() ->
     assert {placed.id for placed in state.outstanding.values() if not placed.teaches} == _names(beside)
 
 
+def test_what_is_left_of_a_find_that_makes_way_is_sent_behind_the_better_one() -> None:
+    senders = (ALICE, BOB, Address(b"\xc0" * 20), Address(b"\xc1" * 20))
+    followed = 0
+    for first, then in permutations(GOOD, 2):
+        state = pipeline(MARKET, settings(MARKET, senders=senders), senders)
+        small = plans(step(state, seen(swap_of(*first, trader="carol"))))
+        large = plans(step(state, seen(swap_of(*then, part=0.2, trader="dave"), after_ns=1)))
+        made_way = [name for name in _names(*small) if state.schedule.is_standing_by(Hash32(name))]
+        behind = [one for plan in large for one in plan.opportunities if one.behind]
+        followed += bool(made_way and behind)
+        for one in behind:
+            assert set(one.behind) < _names(*large)
+            assert {victim.hash for victim in one.victims} == {victim.hash for victim in small[0].victims}
+    assert followed
+
+
 def _names(*some: BundlePlan) -> set[bytes]:
     return {execution.opportunity.id for plan in some for execution in plan.executions}
 
 
 def test_what_stands_by_goes_on_a_free_key_where_there_is_one() -> None:
-    _, better, beside = _rivals((ALICE, BOB, Address(b"\xc0" * 20), Address(b"\xc1" * 20)))
+    _, better, beside = _rivals((ALICE, BOB, *(Address(bytes([0xC0 + number]) * 20) for number in range(6))))
     assert better.executions[0].sender != beside.executions[0].sender
 
 
