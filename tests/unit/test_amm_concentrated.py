@@ -242,6 +242,26 @@ def test_a_swap_down_to_an_initialised_tick_leaves_it_to_the_right(pool: Concent
     assert concentrated.swap(swapped, False, 10**15).after.liquidity == 2 * LIQUIDITY
 
 
+@pytest.mark.parametrize("zero_for_one", [True, False])
+def test_a_swap_crosses_an_empty_range_for_nothing(zero_for_one: bool) -> None:
+    pool = concentrated.initialized_pool(3000, 60, Q96)
+    for lower, upper in ((-1200, -600), (600, 1200)):
+        pool, _, _ = concentrated.modify_position(pool, lower, upper, LIQUIDITY)
+    assert pool.liquidity == 0
+    alone = concentrated.initialized_pool(3000, 60, sqrt_ratio_at_tick(-600 if zero_for_one else 600))
+    position = (-1200, -600) if zero_for_one else (600, 1200)
+    alone, _, _ = concentrated.modify_position(alone, *position, LIQUIDITY)
+
+    swapped = concentrated.swap(pool, zero_for_one, 10**15)
+    there = concentrated.swap(alone, zero_for_one, 10**15)
+
+    assert (swapped.amount0, swapped.amount1) == (there.amount0, there.amount1)
+    assert swapped.after.sqrt_price_x96 == there.after.sqrt_price_x96
+    assert swapped.after.liquidity == LIQUIDITY
+    with pytest.raises(InsufficientLiquidity):
+        concentrated.quote_exact_out(pool, zero_for_one, 10**30)
+
+
 def test_a_price_limit_fills_partly(pool: ConcentratedPool) -> None:
     taken, got = concentrated.quote_exact_in(pool, True, 10**24, Q96 - Q96 // 1000)
     cost, given = concentrated.quote_exact_out(pool, True, 10**24, Q96 - Q96 // 1000)

@@ -8,6 +8,7 @@ import pytest
 from node.pipeline.amm import concentrated, uniswap_v4
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import (
+    ArithmeticRevert,
     InsufficientInput,
     InsufficientLiquidity,
     OutsideDomain,
@@ -121,3 +122,16 @@ def test_what_the_pool_manager_refuses_is_refused() -> None:
     assert uniswap_v4.quote_exact_in(greedy, True, 10**15) == (10**15, 0)
     with pytest.raises(PoolStateInvalid):
         uniswap_v4.quote_exact_in(msgspec.structs.replace(POOL, lp_fee=1_000_001), True, 1)
+
+
+def test_more_than_the_manager_counts_of_a_token_reverts() -> None:
+    lowest, highest = -887_220, 887_220
+    wide = tick_table(60, {lowest: (1 << 100, 1 << 100), highest: (1 << 100, -(1 << 100))})
+    dear = V4Pool(0, sqrt_ratio_at_tick(lowest + 60), lowest + 60, 1 << 100, wide)
+    assert uniswap_v4.quote_exact_in(dear, True, 1 << 127)[0] == 1 << 127
+    with pytest.raises(ArithmeticRevert, match="SafeCastOverflow"):
+        uniswap_v4.quote_exact_in(dear, True, (1 << 127) + 1)
+    cheap = V4Pool(0, sqrt_ratio_at_tick(highest - 60), highest - 60, 1 << 100, wide)
+    assert uniswap_v4.quote_exact_out(cheap, True, (1 << 127) - 1) > 0
+    with pytest.raises(ArithmeticRevert, match="SafeCastOverflow"):
+        uniswap_v4.quote_exact_out(cheap, True, 1 << 127)

@@ -11,6 +11,7 @@ from enum import IntFlag
 import msgspec
 
 from node.pipeline.amm.errors import (
+    ArithmeticRevert,
     InsufficientInput,
     InsufficientLiquidity,
     OutsideDomain,
@@ -43,6 +44,7 @@ from protocol.units import Address
 DYNAMIC_FEE = 0x800000
 """In the place of a pool key's fee: the hook sets it, and slot0 tells it."""
 _PAD = bytes(12)
+_INT128_LIMIT = 1 << 127
 
 
 class Hook(IntFlag):
@@ -136,7 +138,8 @@ def swap(
 ) -> V4Swap:
     """Pool.swap: an exact input or output, partly filled where the price limit or the last tick comes first.
 
-    Raises InsufficientInput for nothing, PriceLimitInvalid, OutsideDomain for an exact output at a fee of everything.
+    Raises InsufficientInput for nothing, PriceLimitInvalid, OutsideDomain for an exact output at a fee of everything,
+    ArithmeticRevert for more than the manager counts of a token (int128).
     """
     if amount <= 0:
         raise InsufficientInput("SwapAmountCannotBeZero")
@@ -168,8 +171,11 @@ def swap(
         elif price != start:
             tick = tick_at_sqrt_ratio(price)
     moved = amount - remaining
+    amount_in, amount_out = (moved, calculated) if exact_in else (calculated, moved)
+    if amount_in > _INT128_LIMIT or amount_out >= _INT128_LIMIT:  # what is paid counts as negative
+        raise ArithmeticRevert("SafeCastOverflow", f"{amount_in} in, {amount_out} out")
     after = msgspec.structs.replace(pool, sqrt_price_x96=price, tick=tick, liquidity=liquidity)
-    return V4Swap(*((moved, calculated) if exact_in else (calculated, moved)), to_protocol, after)
+    return V4Swap(amount_in, amount_out, to_protocol, after)
 
 
 def _step(
