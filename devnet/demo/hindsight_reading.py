@@ -1,8 +1,8 @@
 """Reads the whole state of the followed pools from the chain, once; from then on logs tell what happens.
 
-Followed are Uniswap V2 and V3, Sushi and Balancer's weighted and stable pools of plain tokens: what the demo's nodes
-trade. Uniswap V4's pools and those with Curve's interface are followed as well where nodes trade there (`EVERYTHING`).
-Profit may be taken in the tokens that the operators' vaults pin.
+Followed are the pools of plain tokens of all families that the demo's nodes trade: Uniswap V2, V3 and V4, Sushi,
+Balancer's weighted and stable pools, and those with Curve's interface. Profit may be taken in the tokens that the
+operators' vaults pin.
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ _STABLE: Final = "balancer_v2_stable"
 _SINGLETON: Final = "uniswap_v4"
 _COINS: Final = "curve_stable"
 _ETHER: Final = 10**18
-TRADED: Final = frozenset({*_PAIRS, _CONCENTRATED, _WEIGHTED, _STABLE})
-"""The families, by the manifest's names, that the demo's nodes trade."""
-EVERYTHING: Final = TRADED | {_SINGLETON, _COINS}
-"""All that hindsight can look at."""
+TRADED: Final = frozenset({*_PAIRS, _CONCENTRATED, _WEIGHTED, _STABLE, _SINGLETON, _COINS})
+"""The families, by the manifest's names, that the demo's nodes trade: all that hindsight can look at."""
 
 
 @dataclass(frozen=True, slots=True)

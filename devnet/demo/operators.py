@@ -28,6 +28,7 @@ from node.config import (
     ExecutionConfig,
     FactoryConfig,
     LenderConfig,
+    ListedPoolConfig,
     LockstepConfig,
     Mode,
     NetworkConfig,
@@ -60,7 +61,10 @@ _FACTORIES: Final = {
     PoolFamily.SUSHI_V2: "sushi_factory",
     PoolFamily.UNISWAP_V3: "uniswap_v3_factory",
     PoolFamily.BALANCER_V2_WEIGHTED: "balancer_vault",
+    PoolFamily.UNISWAP_V4: "uniswap_v4_pool_manager",
 }
+_LISTED: Final = {PoolFamily.CURVE_PLAIN: "curve_stable_pool"}
+"""Pools that no factory announces."""
 _BALANCER_FACTORIES: Final = ("balancer_weighted_pool_factory", "balancer_stable_pool_factory")
 _ROUTERS: Final = {
     RouterKind.UNISWAP_V2: "uniswap_v2_router",
@@ -81,11 +85,15 @@ class Style:
     minimum_net_profit: Wei
 
 
-EVERYTHING: Final = Style(tuple(_FACTORIES), tuple(PINNED), Wei(10**14))
+EVERYTHING: Final = Style((*_FACTORIES, *_LISTED), tuple(PINNED), Wei(10**14))
+_NODES_ALONE: Final = (PoolFamily.UNISWAP_V4, PoolFamily.CURVE_PLAIN)
+"""Where nobody but the nodes trades."""
 STYLES: Final = {
-    "north": Style((PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3), ("WETH", "USDC", "USDT", "DAI"), Wei(10**14)),
+    "north": Style(
+        (PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, *_NODES_ALONE), ("WETH", "USDC", "USDT", "DAI"), Wei(10**14)
+    ),
     "east": Style(
-        (PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
+        (PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED, *_NODES_ALONE),
         ("WETH", "USDC", "WBTC"),
         Wei(2 * 10**14),
     ),
@@ -94,24 +102,18 @@ STYLES: Final = {
         ("WETH", "USDC", "USDT"),
         Wei(3 * 10**14),
     ),
-    "west": Style(
-        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
-        ("WETH", "USDC", "USDT", "DAI", "WBTC"),
-        Wei(10**14),
-    ),
-    "centre": Style(
-        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, PoolFamily.BALANCER_V2_WEIGHTED),
-        ("WETH", "USDC", "USDT", "DAI", "WBTC"),
-        Wei(10**14),
-    ),
+    "west": Style(EVERYTHING.families, ("WETH", "USDC", "USDT", "DAI", "WBTC"), Wei(10**14)),
+    "centre": Style(EVERYTHING.families, ("WETH", "USDC", "USDT", "DAI", "WBTC"), Wei(10**14)),
 }
 OF_FIVE: Final = {
     "north": STYLES["north"],
-    "east": Style((PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3), ("WETH", "USDC", "WBTC"), Wei(2 * 10**14)),
+    "east": Style(
+        (PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, *_NODES_ALONE), ("WETH", "USDC", "WBTC"), Wei(2 * 10**14)
+    ),
     "south": Style((PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2), ("WETH", "USDC", "USDT"), Wei(3 * 10**14)),
     "west": STYLES["west"],
     "centre": Style(
-        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3),
+        (PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2, PoolFamily.UNISWAP_V3, *_NODES_ALONE),
         ("WETH", "USDC", "USDT", "DAI", "WBTC"),
         Wei(10**14),
     ),
@@ -199,7 +201,12 @@ def node_config(
         ),
         protocols=ProtocolsConfig(
             multicall3=_raw(contracts["multicall3"]),
-            factories=tuple(_factory(family, contracts) for family in style.families),
+            factories=tuple(_factory(family, contracts) for family in style.families if family in _FACTORIES),
+            pools=tuple(
+                ListedPoolConfig(family=family, address=_raw(contracts[_LISTED[family]]))
+                for family in style.families
+                if family in _LISTED
+            ),
             routers=tuple(RouterConfig(kind=kind, address=_raw(contracts[key])) for kind, key in _ROUTERS.items()),
             lenders=(
                 LenderConfig(kind=LenderKind.BALANCER_V2, address=_raw(contracts["balancer_vault"])),

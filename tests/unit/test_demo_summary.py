@@ -15,7 +15,7 @@ from devnet.actors.parameters import load_parameters
 from devnet.demo.app import style_of
 from devnet.demo.chain_watch import ChainWatch, Holdings, Mined, SeenBlock, coinbase_payment
 from devnet.demo.hindsight_flow import topic
-from devnet.demo.hindsight_reading import EVERYTHING, universe
+from devnet.demo.hindsight_reading import TRADED, universe
 from devnet.demo.ledger_reading import LandedExecution, LedgerSummary, LedgerUnreadable, latency_us, read_ledger
 from devnet.demo.node_process import NodeProcess, left_running, start_command
 from devnet.demo.operators import EVERYTHING as ALL_PROTOCOLS
@@ -78,6 +78,8 @@ def manifest() -> Manifest:
         "multicall3",
         "uniswap_v2_factory",
         "sushi_factory",
+        "uniswap_v4_pool_manager",
+        "curve_stable_pool",
         "uniswap_v3_factory",
         "uniswap_v3_router02",
         "morpho",
@@ -267,7 +269,7 @@ def test_a_pool_that_hindsight_does_not_look_at_is_named_unless_a_loan_was_liqui
     assert beyond_hindsight(seen, [node]) == ["0xbb"]
 
 
-def test_where_nodes_trade_on_v4_too_hindsight_looks_there() -> None:
+def test_hindsight_looks_at_v4_where_the_nodes_trade_there() -> None:
     pool = Pool(
         name="uniswap_v4:WETH/USDC:500",
         family="uniswap_v4",
@@ -281,9 +283,9 @@ def test_where_nodes_trade_on_v4_too_hindsight_looks_there() -> None:
     node = NodeOutcome(NORTH, LedgerSummary(landed=[landed(1, pools=(b"\xbb" * 32,))]), Earned({}, 0, 0, 0, 1), 0)
     seen = watch(mined(1, KEY))
     seen.manifest = msgspec.structs.replace(manifest(), pools=(*manifest().pools, pool))
-    assert beyond_hindsight(seen, [node]) == [pool.pool_id]
-    seen.families = EVERYTHING
     assert beyond_hindsight(seen, [node]) == []
+    seen.families = TRADED - {"uniswap_v4"}
+    assert beyond_hindsight(seen, [node]) == [pool.pool_id]
 
 
 def test_a_report_adds_up_and_says_what_was_captured() -> None:
