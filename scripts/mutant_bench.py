@@ -53,18 +53,20 @@ _FAILED: Final = re.compile(r"\[FAIL[^\n]*\] (\w+)\(")
 _SUITE: Final = re.compile(r"^Ran \d+ tests? for (\S+):(\w+)$", re.MULTILINE)
 _PASSED: Final = re.compile(r" [1-9]\d* tests passed, 0 failed")
 _ENDED_BY_DEADLINE: Final = (-signal.SIGXCPU, -signal.SIGKILL)
+_ANSWERS: Final = 20  # of the compiler, some MB each; past that it begins anew
 COMPILER: Final = """#!/usr/bin/env bash
 # Answers as the compiler did when it was asked the same: forge asks anew each time that it runs.
 set -euo pipefail
-here=$(dirname "$0")
-input=$(mktemp "$here/answers/asked.XXXXXX")
-if [[ $* == *--version* ]]; then answer=version; else cat >"$input"; answer=$(sha256sum <"$input" | cut -c 1-64); fi
-if [[ ! -f $here/answers/$answer ]]; then
+here=$(dirname "$0") answers=$(dirname "$0")/../answers
+input=$(mktemp "$answers/asked.XXXXXX")
+if [[ $* == *--version* ]]; then what=version; else cat >"$input"; what=asked; fi
+answer=$what-$(cat "$here/lib/packages/solc/package.json" "$input" | sha256sum | cut -c 1-64)
+if [[ ! -f $answers/$answer ]]; then
     node "$here/genuine.cjs" "$@" <"$input" >"$input.new"
-    mv "$input.new" "$here/answers/$answer"
+    mv "$input.new" "$answers/$answer"
 fi
 rm "$input"
-cat "$here/answers/$answer"
+cat "$answers/$answer"
 """
 
 
@@ -97,7 +99,10 @@ class Bench:
             (project / "lib").mkdir(exist_ok=True)
             (project / "lib" / link.name).symlink_to(link.resolve())
         (project / "solc.cjs").rename(project / "genuine.cjs")
-        (project / "answers").mkdir()
+        answers = self._folder / "answers"
+        if answers.is_dir() and len(list(answers.iterdir())) > _ANSWERS:
+            shutil.rmtree(answers)
+        answers.mkdir(exist_ok=True)
         (project / "solc.cjs").write_text(COMPILER)
         (project / "solc.cjs").chmod(0o755)
 

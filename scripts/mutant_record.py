@@ -1,9 +1,9 @@
 """What is known of mutants from runs before, in `build/mutants.json`, and whether it may still be believed.
 
 A verdict is kept with a digest of all that it rests on: of a killed mutant the test file that killed it, of any other
-every file of tests that let it live; with all that these import of contracts/, the world where they stand on it, the
-compiler's settings, the packages, the vectors, and how mutants are made and judged. Where one of them has changed the
-digest is another, and the verdict is as if it had never been.
+every file of tests that let it live; with all that these import of contracts/ and read (the world, vectors), the
+compiler's settings, the packages, and how mutants are made and judged. Where one of them has changed the digest is
+another, and the verdict is as if it had never been.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PLACE: Final = ROOT / "build" / "mutants.json"
 Outcome = Literal["killed", "survived", "timed out"]
 _IMPORT: Final = re.compile(r'(?:\bfrom|^import) "([^"]+)"', re.MULTILINE)
 _DEPLOYED: Final = re.compile(r'deployCode(?:To)?\(\s*"(\w+)\.sol"')
+_READ: Final = re.compile(r'(?:readFile|loadAllocs)\(\s*"([^"]+)"')
 _ALWAYS: Final = (
     PROJECT / "foundry.toml",
     PROJECT / "solc.cjs",
@@ -33,8 +34,6 @@ _ALWAYS: Final = (
     ROOT / "devnet" / "npm" / "package-lock.json",
     ROOT / "scripts" / "mutations.py",
 )
-_WORLD: Final = (PROJECT / "build" / "world" / "accounts.json", PROJECT / "build" / "world" / "names.json")
-_FOLDERS: Final = (PROJECT / "test" / "vectors", ROOT / "protocol" / "vectors")
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -70,9 +69,7 @@ def _imports(path: Path) -> list[Path]:
 def digest(files: Iterable[Path], *words: str) -> str:
     """Return the SHA-256 (hex) of what a verdict by these files of tests rests on; `words` is what else it is of."""
     sources = imported(files)
-    paths = {*sources, *_ALWAYS, *(path for folder in _FOLDERS for path in folder.iterdir())}
-    if any(_stands_on_the_world(path) for path in sources):
-        paths |= set(_WORLD)
+    paths = {*sources, *_ALWAYS, *(read for path in sources for read in _reads(path))}
     whole = hashlib.sha256("\0".join(words).encode())
     for path in sorted(paths):
         whole.update(f"\0{os.path.relpath(path, ROOT)}\0{_content(path)}".encode())
@@ -80,15 +77,15 @@ def digest(files: Iterable[Path], *words: str) -> str:
 
 
 @cache
-def _stands_on_the_world(path: Path) -> bool:
-    return '"build/world/' in path.read_text()
+def _reads(path: Path) -> list[Path]:
+    return [(PROJECT / name).resolve() for name in _READ.findall(path.read_text())]
 
 
 def read_all() -> None:
     """Read all sources and tests now: whatever is edited while mutants are judged, verdicts rest on what was copied."""
     for path in imported([*(PROJECT / "test").rglob("*.sol"), *(PROJECT / "src").rglob("*.sol")]):
-        _content(path)
-        _stands_on_the_world(path)
+        for read in (path, *_reads(path)):
+            _content(read)
 
 
 @cache

@@ -254,7 +254,10 @@ def test_a_run_tells_how_far_it_is() -> None:
 
 
 def test_the_compiler_is_asked_once_for_each_input(tmp_path: Path) -> None:
-    program, calls = tmp_path / "solc.cjs", tmp_path / "calls"
+    program, calls = tmp_path / "contracts" / "solc.cjs", tmp_path / "calls"
+    package = tmp_path / "contracts" / "lib" / "packages" / "solc" / "package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text("{}")
     program.write_text(mutant_bench.COMPILER)
     program.chmod(0o755)
     (tmp_path / "answers").mkdir()
@@ -269,4 +272,10 @@ def test_the_compiler_is_asked_once_for_each_input(tmp_path: Path) -> None:
 
     assert [ask("--standard-json", text) for text in ("one", "two", "one")] == ["ONE", "TWO", "ONE"]
     assert [ask("--version", "") for _ in range(2)] == ["", ""]
-    assert [line.split()[-1] for line in calls.read_text().splitlines()] == [*["--standard-json"] * 2, "--version"]
+    package.write_text('{"version": "0.8.38"}')
+    assert ask("--standard-json", "one") == "ONE"
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == [
+        *["--standard-json"] * 2,
+        "--version",
+        "--standard-json",
+    ], "another compiler is asked again"
