@@ -179,7 +179,8 @@ def run(forge: Forge, mutants: Sequence[Mutant], explained: Mapping[str, str], s
     """Judge these mutants and say how far it is, and at once what survives. Raises like `judge`."""
     record = Record()
     remembered = {mutant.name for mutant in mutants if believed(record, mutant) is not None}
-    say(f"{len(remembered)} of {len(mutants)} mutants are known from before; compiling the others takes minutes")
+    first = "; compiling the others takes minutes" if len(remembered) < len(mutants) else ""
+    say(f"{len(remembered)} of {len(mutants)} mutants are known from before{first}")
     tally = Tally(mutants)
     for mutant, verdict in judge(forge, mutants, record):
         line = tally.add(mutant, verdict, remembered=mutant.name in remembered)

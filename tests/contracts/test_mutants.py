@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts import mutant_bench
-from scripts.forge import PROJECT, Forge
+from devnet.home import Home
+from scripts import mutant_bench, mutants
+from scripts.forge import PROJECT, Forge, prepare
 from scripts.mutant_bench import SOURCES, Bench, believed, check_unchanged, judge_one, read_verdict
 from scripts.mutant_record import Record, Verdict, digest, imported
 from scripts.mutants import Tally, collect, differences, read_explanations
 from scripts.mutations import Mutant, mutants_of, planted
+from tests.conftest import quiet
 
+JUDGED = ("RewardStream", "WorkRewards", "NodeStaking", "SlashingCourt", "ExecutionLedger")
+"""The sources that `scripts/mutants` has been through; the others follow when theirs are killed or explained."""
 SOURCE = """
 contract Purse {
     modifier onlyGovernance() {
@@ -279,3 +283,18 @@ def test_the_compiler_is_asked_once_for_each_input(tmp_path: Path) -> None:
         "--version",
         "--standard-json",
     ], "another compiler is asked again"
+
+
+@pytest.mark.long
+@pytest.mark.forge
+@pytest.mark.timeout(int(mutants.SECONDS) + 3_600)
+async def test_every_mutant_of_the_judged_sources_is_killed_or_explained(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forge, explained = await prepare(home, quiet), read_explanations()
+    chosen = [mutant for mutant in collect() if mutant.source in JUDGED]
+    with capsys.disabled():
+        tally = mutants.run(forge, chosen, explained, lambda line: print(line, flush=True))  # noqa: T201 it takes long
+    about = {name: why for name, why in explained.items() if name.split(".")[0] in JUDGED}
+    assert differences(tally.alive, [mutant.name for mutant in chosen], about) == []
+    assert tally.remaining() == 0
