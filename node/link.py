@@ -109,6 +109,10 @@ class NetworkPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     accepted: int
     paid: int
     broken: int
+    revealed_wei: str
+    """Gross profit of the finds that were shown to it …"""
+    lost_wei: str
+    """… and of these, of what it accepted and did not execute."""
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -120,7 +120,10 @@ class StakeSnapshot:
         self.block = block
         self.operators = dict(operators)
         self.total_stake = StakeUnits(sum(operator.stake for operator in operators.values()))
-        self.by_peer = {operator.peer_id_hash: account for account, operator in operators.items()}
+        self.by_peer: dict[PeerIdHash, tuple[Address, ...]] = {}
+        """Who names a peer: several may, and nobody proves that it is theirs alone."""
+        for account, operator in operators.items():
+            self.by_peer[operator.peer_id_hash] = (*self.by_peer.get(operator.peer_id_hash, ()), account)
 
 
 class GossipLimits(NamedTuple):

@@ -134,8 +134,10 @@ def _peer_line(peer: NetworkPeer, network: NetworkStatus) -> str:
     heard = f"heard {ago(time.time_ns() // _NS_PER_MS - peer.heard_at)} ago" if peer.heard_at else "never heard"
     able = ", ".join(words for one, words in _ABILITIES.items() if peer.capabilities & one)
     dealt = f"given {peer.given}, accepted {peer.accepted}, paid {peer.paid}, broken {peer.broken}"
+    shown = f"shown {ether(peer.revealed_wei)}, lost after it was shown {ether(peer.lost_wei)}"
     connected = f"connected, score {peer.score / _MS_PER_SECOND:.2f}" if peer.peer else "not connected"
-    return f"{name}  {connected}; {heard}{f'; {able}' if able else ''}; {dealt}; at most {ether(peer.value_limit)}"
+    said = [connected, heard, *([able] if able else []), dealt, shown, f"at most {ether(peer.value_limit)}"]
+    return f"{name}  {'; '.join(said)}"
 
 
 def _alert_line(news: AlertNews) -> str:

@@ -187,10 +187,9 @@ class SentryApp:
         now, host = system_milliseconds(), self.host
         staked = host.gossip.snapshot.by_peer
         peers = [
-            PeerSeen(
-                peer=str(peer), operator=staked.get(hash_of_peer(peer), b""), score=host.book.score(str(peer), now)
-            )
+            PeerSeen(peer=str(peer), operator=operator, score=host.book.score(str(peer), now))
             for peer in host.connected
+            for operator in staked.get(hash_of_peer(peer), (b"",))
         ]
         counts = {**host.pubsub.counts, **host.streams.counts, **host.admission.refused, **host.admission.held}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from devnet.demo.network_report import TapePlayed, Worth, network_report
 from devnet.demo.report import Bundles, Evidence, Latency, NodeReport, Report, expectations
 from devnet.demo.view import DemoView, LiveScreen, NodeView, PlainScreen, draw, line, summary
+from tests.unit.test_demo_summary import manifest
 
 REPORT = Report(
     seed=7,
@@ -83,6 +85,26 @@ def test_each_expectation_can_fail_alone(report: dict[str, object], evidence: di
     assert unmet(changed, msgspec.structs.replace(EVIDENCE, **evidence)) == [name]
     failed = msgspec.structs.replace(changed, expectations=expectations(changed, EVIDENCE))
     assert failed.met == (not report)
+
+
+def test_five_nodes_have_to_leave_room_on_two_processors_where_time_passes_by_itself() -> None:
+    network = network_report(manifest(), [], {}, [])
+    five = msgspec.structs.replace(REPORT, nodes=REPORT.nodes[:1] * 5, network=network)
+
+    def judged(report: Report) -> list[bool]:
+        return [one.met for one in expectations(report, EVIDENCE) if one.name == "processors"]
+
+    for share, met in ((0.84, True), (0.85, False)):
+        assert judged(msgspec.structs.replace(five, processors={"anvil": share, "north engine": share})) == [met]
+    assert judged(five) == [], "the kernel tells nothing"
+    busy = msgspec.structs.replace(five, processors={"anvil": 2.0})
+    played = TapePlayed(equal=0, landed=0, reverted=0)
+    worth = Worth(
+        blocks=1, operators=(), strangers_usd=0.0, network_usd=0.0, difference_usd=0.0, tape=0, strangers_played=played,
+        network_played=played, strangers_last_block="", network_last_block="", digest="",
+    )  # fmt: skip
+    stepped = msgspec.structs.replace(busy, network=msgspec.structs.replace(network, worth=worth))
+    assert judged(stepped) == [], "blocks come as fast as they can"
 
 
 VIEW = DemoView(

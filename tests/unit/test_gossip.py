@@ -249,7 +249,9 @@ def test_a_snapshot_is_bounded_and_knows_stakes_only() -> None:
     for wrong in (too_many, {ALICE: one._replace(stake=StakeUnits(0))}):
         with pytest.raises(InvalidField):
             StakeSnapshot(HEAD, wrong)
-    assert make.snapshot().by_peer[PEERS["carol"]] == ADDRESSES["carol"]
+    assert make.snapshot().by_peer[PEERS["carol"]] == (ADDRESSES["carol"],)
+    taken = make.snapshot().operators[ADDRESSES["bob"]]._replace(peer_id_hash=PEERS["carol"])
+    assert make.snapshot(bob=taken).by_peer[PEERS["carol"]] == (ADDRESSES["bob"], ADDRESSES["carol"])
 
 
 def test_topics_name_chain_registry_and_version() -> None:

@@ -369,3 +369,30 @@ async def test_more_orders_than_the_bound_are_not_given(alice: Desk) -> None:
 def test_a_decline_has_its_reason_and_orders_are_statements() -> None:
     assert issubclass(statements.Order, statements.Statement)
     assert Decline(order_hash=hash_of("order"), reason=DeclineReason.BUSY).reason is DeclineReason.BUSY
+
+
+async def test_sealing_keys_that_are_remembered_are_bounded(
+    alice: Desk, bob: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_module, "MAX_KEYS", 2)
+    strangers = {Address(bytes([place]) * 20): 1 for place in (1, 2)}
+    alice.desk._sealing.update(dict.fromkeys(strangers, make.sealing_key()))
+    accepting(bob)
+
+    assert await given(alice, effect()) == [OrderAnswer.ACCEPT]
+    assert list(alice.desk._sealing) == [BOB], "full, it begins anew, and no order waits for room"
+
+
+async def test_what_is_shown_to_a_leader_is_told_whatever_it_answers_and_nothing_where_no_box_was_sent(
+    alice: Desk, bob: Desk
+) -> None:
+    shown: list[tuple[Address, int]] = []
+    alice.desk.on_revealed = lambda leader, value: shown.append((leader, value))
+    accepting(bob, OrderVerdict.DECLINE, DeclineReason.UNPROFITABLE)
+    await given(alice, effect())
+    assert shown == [(BOB, 7)]
+
+    alice.desk._sealing.clear()
+    alice.wire.answer = lambda _peer, _question: None
+    await given(alice, effect())
+    assert shown == [(BOB, 7)], "without its key nothing is sealed"

@@ -94,7 +94,8 @@ def test_peers_are_told_with_what_they_did(path: Path, monkeypatch: pytest.Monke
     def peer(operator: bytes, **changes: Any) -> NetworkPeer:
         plain = NetworkPeer(
             operator=operator, stake="1", peer="", score=0, heard_at=UnixMilliseconds(0), head=0, capabilities=0,
-            value_limit=str(10**18), given=0, accepted=0, paid=0, broken=0,
+            value_limit=str(10**18), given=0, accepted=0, paid=0, broken=0, revealed_wei=str(3 * 10**17),
+            lost_wei=str(10**17),
         )  # fmt: skip
         return msgspec.structs.replace(plain, **changes)
 
@@ -113,7 +114,9 @@ def test_peers_are_told_with_what_they_did(path: Path, monkeypatch: pytest.Monke
     assert "our sentry is away" in head
     assert ours.endswith("ourselves")
     assert "takes orders, executes" in theirs
-    assert "given 2, accepted 0, paid 1, broken 0; at most 1 ETH" in theirs
+    assert (
+        "given 2, accepted 0, paid 1, broken 0; shown 0.3 ETH, lost after it was shown 0.1 ETH; at most 1 ETH" in theirs
+    )
     assert "not connected; never heard" in silent
     assert json.loads(run(path, "peers", "--json"))["operators"] == 3
 

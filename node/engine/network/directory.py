@@ -68,6 +68,8 @@ class PeerDirectory:
                     accepted=known.accepted,
                     paid=known.paid,
                     broken=known.broken,
+                    revealed_wei=str(known.revealed),
+                    lost_wei=str(known.lost),
                 )
             )
         return peers

@@ -50,7 +50,7 @@ from protocol.messages import (
 from protocol.sealing import KEY_BYTES, SealingSecret, open_sealed, seal
 from protocol.signing import digest, verify
 from protocol.statements import Accept, Order, SealingKey
-from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanoseconds
+from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixNanoseconds, Wei
 
 ANSWER_SECONDS: Final = 0.25
 KEY_SECONDS: Final = 0.5
@@ -84,7 +84,10 @@ class OrderDesk:
         self.refused: dict[Hash32, None] = {}
         self.feed: Callable[[Event], None] = lambda _: None
         self.tell: Callable[[AnyRecord], object] = lambda _: None
-        self.on_given: Callable[[Address, Hash32, BlockNumber, bool], None] = lambda *_: None
+        self.on_revealed: Callable[[Address, Wei], None] = lambda *_: None
+        """A find of this gross profit goes to a leader, who can read it from now on."""
+        self.on_given: Callable[[Order, Hash32, Wei, bool], None] = lambda *_: None
+        """An order, its hash, the find's gross profit, whether it was accepted."""
         self.on_promise: Callable[[Promised], None] = lambda _: None
         self._keys, self._registry, self._sentry, self._clock, self._now = keys, registry, sentry, clock, now
         self._sealing: dict[Address, SealingKey] = {}
@@ -140,7 +143,7 @@ class OrderDesk:
             answer, said = await self._asked_leader(effect, order_hash)
         finally:
             self.counts[f"given {answer.value}"] += 1
-            self.on_given(order.executor, order_hash, order.target_block, answer is OrderAnswer.ACCEPT)
+            self.on_given(order, order_hash, effect.opportunity.gross_profit_wei, answer is OrderAnswer.ACCEPT)
             self.tell(
                 OrderTold(
                     order_hash=order_hash,
@@ -169,6 +172,7 @@ class OrderDesk:
             sealed = seal(self._keys.domain, handover, sealing, SealingSecret(self._draw(KEY_BYTES)))
         except (InvalidField, TooLarge) as error:
             return OrderAnswer.SILENT, str(error)
+        self.on_revealed(order.executor, effect.opportunity.gross_profit_wei)
         answer = await self._sentry.ask(record.peer_id_hash, sealed, ANSWER_SECONDS)
         if isinstance(answer, SignedAccept):
             if not self._is_bound(answer, order, order_hash):

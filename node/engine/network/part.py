@@ -33,7 +33,7 @@ from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry, subject_name
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.successor import Successor
-from node.engine.network.trust import Trust
+from node.engine.network.trust_file import TrustFile
 from node.engine.network.watcher import Watcher
 from node.engine.resume import LeftOpen
 from node.engine.rpc import RpcError
@@ -115,6 +115,7 @@ class NetworkPart:
         owner: Owner,
         now_ms: Callable[[], UnixMilliseconds],
         draw: Callable[[int], bytes] = os.urandom,
+        trust_file: TrustFile | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.registry, self.keys, self.membership, self.directory = registry, keys, membership, directory
@@ -124,7 +125,9 @@ class NetworkPart:
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         """Puts a record into the ledger; set where both are wired."""
         self._journal, self._owner, self._now_ms = journal, owner, now_ms
-        self.terms, self.orders, self.alerts, self.trust = terms, orders, alerts, Trust()
+        self.terms, self.orders, self.alerts = terms, orders, alerts
+        self._trust_file = trust_file or TrustFile(None)
+        self.trust = self._trust_file.load()
         self.watcher = Watcher(keys, registry, membership, draw)
         self.watcher.publish = alerts.publish = self.publish
         alerts.on_confirmed = self._confirmed
@@ -132,8 +135,9 @@ class NetworkPart:
         self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
         self.on_envelope[SignedAttestation] = self.watcher.attested
-        orders.on_given = lambda leader, order_hash, target, accepted: self.trust.given(
-            leader, order_hash, target, accepted=accepted
+        orders.on_revealed = self.trust.revealed
+        orders.on_given = lambda order, order_hash, value, accepted: self.trust.given(
+            order.executor, order_hash, order.target_block, value, accepted=accepted
         )
         self.feed: Callable[[Event], None] = lambda _: None
         """Steps the pipeline; set where both are wired, as `relays_usable` and the registered hot key's `balance`."""
@@ -214,6 +218,7 @@ class NetworkPart:
                 self.retract(made.block_hash)
             else:
                 self.tell(made)
+        await self._keep_trust()
         await self.sentry.follow(self.registry.snapshot())
         await self.membership.attend(header, self.keys.account)
         await self.watcher.follow(header)
@@ -384,12 +389,20 @@ class NetworkPart:
             _LOG.warning("the signing journal is %s: nothing slashable is signed for a while", self._store.doubt)
         self.keys.open(self._store)
 
+    async def _keep_trust(self) -> None:
+        try:
+            await asyncio.to_thread(self._trust_file.save, self.trust)
+        except OSError as error:
+            self.counts["trust not kept"] += 1
+            _LOG.error("what leaders did is not on disk: %s", error)
+
     def _finder_payments(self) -> list[PaymentMade]:
         """What came in because others executed orders of ours."""
-        self.trust.begin(self.registry.head.number if self.registry.head is not None else BlockNumber(0))
         own = [executed for executed in self.registry.take_executed() if executed.finder == self.keys.account]
         for executed in own:
             self.trust.paid(executed.executor, executed.order_hash)
+        # Behind the payments: after a restart these may be of orders whose time is long over.
+        self.trust.begin(self.registry.head.number if self.registry.head is not None else BlockNumber(0))
         return [
             PaymentMade(
                 what=FINDER_PAID,

@@ -25,6 +25,7 @@ from node.engine.network.orders import DECIDE_SECONDS, OrderDesk
 from node.engine.network.part import JOURNAL, NetworkPart, Terms
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.trust_file import TrustFile
 from node.engine.rotation import successor_path
 from node.engine.rpc_types import Data
 from node.engine.signing_journal import Owner, place_of
@@ -104,6 +105,7 @@ async def network_part(
         owner,
         now_ms,
         draw,
+        TrustFile(config.data_folder if config.lockstep is None else None),
     )
     if isinstance(sentry, SteppedLink):
         part.exchange = Exchange(sentry, orders, alerts)
