@@ -2,7 +2,7 @@
 
 As it comes: (17, read) the receive window is not enforced: a peer that ignores it fills our memory, in frames of up to
 16 MiB and on any number of streams. (16, ran) each read of some bytes sends a window update, each frame is read in two
-steps and formats several log lines: most of the time of a busy node goes there.
+steps, and each look at a stream takes locks and formats log lines: most of the time of a busy node goes there.
 (22, ran) a peer behind a cut cable stays connected until the system gives up, and after a partition both sides wait for
 the longest of TCP's pauses. Here: one buffered reader, frames within one window of 256 KiB that does not grow, updates
 when half of it is read, streams at most MAX_STREAMS each way, answers to pings and new streams within a rate, and every
@@ -29,6 +29,7 @@ from libp2p.stream_muxer.yamux.yamux import (
     FLAG_RST,
     FLAG_SYN,
     HEADER_SIZE,
+    MAX_MESSAGE_SIZE,
     PROTOCOL_ID,
     TYPE_DATA,
     TYPE_GO_AWAY,
@@ -39,6 +40,7 @@ from libp2p.stream_muxer.yamux.yamux import (
     YamuxStream,
 )
 
+from node.sentry.buffered_packets import buffer_packets
 from protocol.buckets import BucketRules, TokenBucket
 from protocol.units import UnixMilliseconds
 
@@ -82,7 +84,41 @@ class PeerGone(Exception):
 
 
 class BoundedStream(YamuxStream):
-    """A stream whose window stays as it is; what was read is given back when it is half of it."""
+    """A stream whose window stays as it is; what was read is given back when it is half of it.
+
+    Reading and writing do without libp2p's locks where nothing waits between a look and what follows from it.
+    """
+
+    async def read(self, n: int | None = -1) -> bytes:
+        """Return what has come, at most `n` bytes where that is positive; wait for it. Raises as libp2p's."""
+        conn = self.conn
+        while n is not None and n > 0 and not (self.recv_closed or self.closed or conn.event_shutting_down.is_set()):
+            buffer, event = conn.stream_buffers.get(self.stream_id), conn.stream_events.get(self.stream_id)
+            if buffer is None or event is None:
+                break
+            if buffer:
+                data = bytes(buffer[:n])
+                del buffer[:n]
+                await self._auto_tune_and_send_window_update(bytes_read=len(data))
+                return data
+            await event.wait()
+            if conn.stream_events.get(self.stream_id) is event:
+                conn.stream_events[self.stream_id] = trio.Event()
+        return await super().read(n)  # the end of a stream, and what is read whole
+
+    async def write(self, data: bytes) -> None:
+        """Send, in as many frames as the peer's window asks for. Raises MuxedStreamError where nothing can be sent."""
+        sent = 0
+        while sent < len(data):
+            if self.send_closed or self.closed:
+                raise MuxedStreamError("the stream is closed for sending")
+            if self.send_window <= 0:
+                await super().write(data[sent:])  # it waits for the peer
+                return
+            chunk = data[sent : sent + min(self.send_window, MAX_MESSAGE_SIZE - HEADER_SIZE)]
+            self.send_window -= len(chunk)
+            sent += len(chunk)
+            await self.conn._write_frame(_HEADER.pack(0, TYPE_DATA, 0, self.stream_id, len(chunk)) + chunk)  # noqa: SLF001 its own connection
 
     async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
         self._pending_recv_release += bytes_read
@@ -103,6 +139,7 @@ class BoundedYamux(Yamux):
 
     def __init__(self, conn: ISecureConn, peer_id: ID, blame: Blame) -> None:
         super().__init__(conn, peer_id)
+        buffer_packets(conn)
         self._blame = blame
         self._heard_at = trio.current_time()
         self._reading = trio.CancelScope()

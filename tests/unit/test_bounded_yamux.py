@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
@@ -213,3 +214,58 @@ def test_who_makes_us_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPa
         await until(muxer.event_shutting_down.is_set)
 
     scene()
+
+
+@muxed
+async def test_what_the_peer_has_no_window_for_is_sent_once_it_gives_one(muxer: BoundedYamux, wire: Wire) -> None:
+    stream: Any = await muxer.open_stream()
+    stream.send_window = 5
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.write, b"a" * 12)
+        await until(lambda: stream.send_window == 0)
+        sent = [length for _, kind, _, _, length in wire.written if kind == DATA]
+        assert sent == [5]
+        await wire.send.send(frame(WINDOW, 0, stream.stream_id, 7))
+    sent = [length for _, kind, _, _, length in wire.written if kind == DATA]
+    assert sent == [5, 7]
+    assert stream.send_window == 0
+
+
+@muxed
+async def test_a_frame_is_no_larger_than_any_muxer_takes(muxer: BoundedYamux, wire: Wire) -> None:
+    stream: Any = await muxer.open_stream()
+    await stream.write(bytes(200_000))
+    sent = [length for _, kind, _, _, length in wire.written if kind == DATA]
+    assert sum(sent) == 200_000
+    assert max(sent) <= 64 * 1024
+
+
+@muxed
+async def test_nothing_is_written_to_a_stream_that_is_closed_for_it(muxer: BoundedYamux, wire: Wire) -> None:
+    stream: Any = await muxer.open_stream()
+    await stream.close()
+    with pytest.raises(MuxedStreamError, match="closed for sending"):
+        await stream.write(b"late")
+
+
+@muxed
+async def test_a_reader_that_waits_gets_what_comes_and_then_the_end(muxer: BoundedYamux, wire: Wire) -> None:
+    await wire.send.send(frame(WINDOW, SYN, 1))
+    stream: Any = await muxer.accept_stream()
+    read: list[bytes] = []
+
+    async def reading() -> None:
+        try:
+            while True:
+                read.append(await stream.read(4))
+        except MuxedStreamEOF:
+            read.append(b"the end")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reading)
+        await trio.testing.wait_all_tasks_blocked()
+        await wire.send.send(frame(DATA, 0, 1, b"first!"))
+        await until(lambda: b"".join(read) == b"first!")
+        await trio.testing.wait_all_tasks_blocked()
+        await wire.send.send(frame(DATA, FIN, 1, b"last"))
+    assert read == [b"firs", b"t!", b"last", b"the end"]
