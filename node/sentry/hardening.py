@@ -14,8 +14,8 @@
 13 (ran) who never subscribed enters the mesh by GRAFT: only who subscribed
 14 who sends too large or malformed RPCs stays connected: is cut off
 16 (ran) the signed peer record was verified with every message, each message was copied and packed for each peer, and
-   written alone: verified once, packed once, written in batches. For each message the scores of all peers of the mesh were added up
-   twice, and held against minus infinity: they are not (10)
+   written alone: verified once, packed once, written in batches. For each message the scores of all peers of the mesh
+   were added up twice, and held against minus infinity: they are not (10)
 29 (ran) what a second host of our identity says never reaches us: nobody sends a message to whoever is its `from`, and
    what pretends to be ours is dropped: it is judged as any other, told, and not relayed
 30 (ran) any stream of a peer that fails has us forget its subscriptions, which it tells once a stream, also where the
