@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from node.engine.network import alerts, block_alerts, directory, mined_answers
+from node.pipeline.detectors import drain, oracle_jump, sandwich
 from protocol import codec, gossip, messages, signing, slashing, statements
 from protocol.evidence import EVIDENCE_HEAD
 from protocol.seen import KEPT_MS, SEQUENCES_KEPT
@@ -102,3 +104,23 @@ def test_the_rules_of_slashing_are_written_down() -> None:
     assert f"head + {slashing.HORIZON}" in WORDS
     assert f"last {slashing.BLOCKS_REMEMBERED:,} blocks" in WORDS
     assert f"at most {slashing.MAX_EVIDENCE_AGE_SECONDS // 86_400} days" in WORDS
+
+
+def test_the_numbers_of_alerts_are_written_down() -> None:
+    for said in (
+        f"block's timestamp + {block_alerts.STANDS_SECONDS:,}",
+        f"first {sandwich.MAX_SWAPS:,} swaps of a block",
+        f"≤ front's out · {sandwich.TOLERANCE}.",
+        f"first {sandwich.MAX_FOUND} by the place",
+        f"the reserves · {drain.FALLS_TO} ≤ the product before",
+        f"first {drain.MAX_FOUND} pools",
+        f"first {oracle_jump.MAX_FEEDS} feeds",
+        f"before · {oracle_jump.JUMP:,}",
+        f"first {oracle_jump.MAX_FOUND} in the order",
+        f"with {mined_answers.GAS:,} gas",
+        f"{alerts.MAX_WAITING_OF_ONE} of one operator and {alerts.MAX_WAITING} in all",
+        f"{alerts.MAX_REFUTED_OF_ONE} false ones of one operator and {alerts.MAX_REFUTED} of all",
+        f"at most {directory.SILENT_MS // 1_000} s ago",
+        *(f"{size} bytes" for size in block_alerts.EVIDENCE_BYTES.values()),
+    ):
+        assert said in WORDS, said
