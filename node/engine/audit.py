@@ -21,16 +21,21 @@ from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from protocol.units import Hash32
 
 POOLS_PER_BLOCK: Final = 2
+"""At the least; more where there are more, so that each has its turn within ROUND_BLOCKS."""
+ROUND_BLOCKS: Final = 256
+MOST_PER_BLOCK: Final = 64
+"""Of more than 16,384 pools a round takes longer."""
 WINDOW_WORDS: Final = 128
 
 
 class Audit:
     """Knows whose turn it is. `counts`: `audited`, `differed`, `unknown` (pools without a state)."""
 
-    def __init__(self, pools: PoolReader, state_of: Callable[[PoolId], PoolState | None]) -> None:
+    def __init__(self, pools: PoolReader, state_of: Callable[[PoolId], PoolState | None], first: int = 0) -> None:
+        """`first`: a random number, so that a node that is started often does not begin with the same pools."""
         self.counts: Counter[str] = Counter()
         self._pools, self._state_of = pools, state_of
-        self._turn = 0
+        self._next = first
 
     async def sample(self, followed: Sequence[PoolSpec], at: Hash32) -> dict[PoolId, str]:
         """Compare the next few pools with the chain after the block `at`, to which our states must belong now.
@@ -39,11 +44,13 @@ class Audit:
         """
         if not followed:
             return {}
-        turn, self._turn = self._turn, self._turn + 1
-        chosen = [followed[(turn * POOLS_PER_BLOCK + i) % len(followed)] for i in range(POOLS_PER_BLOCK)]
-        specs = list({spec.id: spec for spec in chosen}.values())
+        count = len(followed)
+        sampled = min(count, MOST_PER_BLOCK, max(POOLS_PER_BLOCK, -(-count // ROUND_BLOCKS)))
+        first, self._next = self._next, self._next + sampled
+        specs = [followed[place % count] for place in range(first, first + sampled)]
+        rounds = {followed[place % count].id: place // count for place in range(first, first + sampled)}
         ours = {spec.id: self._state_of(spec.id) for spec in specs}
-        words = {spec.id: self._words(spec, ours[spec.id], turn) for spec in specs if spec.tick_spacing}
+        words = {spec.id: self._words(spec, ours[spec.id], rounds[spec.id]) for spec in specs if spec.tick_spacing}
         theirs = await self._pools.read(specs, at, words)
         differing: dict[PoolId, str] = {}
         for spec in specs:
@@ -61,9 +68,9 @@ class Audit:
         self.counts["differed"] += sum(ours[pool_id] is not None for pool_id in differing)
         return differing
 
-    def _words(self, spec: PoolSpec, state: PoolState | None, turn: int) -> list[int]:
+    def _words(self, spec: PoolSpec, state: PoolState | None, round_number: int) -> list[int]:
         every = all_words(spec)
-        start = turn * WINDOW_WORDS % len(every)
+        start = round_number * WINDOW_WORDS % len(every)
         believed = state.ticks.bitmap if isinstance(state, ConcentratedPool | V4Pool) else {}
         return sorted({*every[start : start + WINDOW_WORDS], *believed})
 

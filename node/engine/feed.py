@@ -49,6 +49,8 @@ from protocol.units import Address, UnixNanoseconds
 __all__ = ["ChainFeed", "ChainUnusable", "FeedHooks", "FeedStatus"]
 
 STALE_BLOCKS: Final = 4
+_AUDIT_BITS: Final = 32
+"""Of the random number that says where the audit begins."""
 """Without a block for as many block times, the feed is behind."""
 
 
@@ -91,14 +93,15 @@ class ChainFeed:
         self._config, self._endpoints, self._clock, self._hooks = config, endpoints, clock, hooks
         self._time = FeedTime(wall_ns, follows_chain=config.lockstep is not None)
         self._heads = Heads(endpoints.all)
-        self._readers = _wire_readers(config, endpoints, hooks, self._time)
+        random = random or Random()  # noqa: S311 - jitter, and where the audit begins
+        self._readers = _wire_readers(config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS))
         self._upkeep = Upkeep(config, self._readers, hooks.emit)
         self._teller = BlockTeller(self._readers, self._upkeep, hooks, clock, self._time)
         self._parts = FeedParts(
             config=config,
             endpoints=endpoints,
             clock=clock,
-            random=random or Random(),  # noqa: S311 - jitter only
+            random=random,
             dial=dial or dial_websocket(heartbeat=config.lockstep is None),
             heads=self._heads,
             readers=self._readers,
@@ -200,7 +203,9 @@ class ChainFeed:
         return counts | {"failovers": self._endpoints.failovers}
 
 
-def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime) -> Readers:
+def _wire_readers(
+    config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime, first_audited: int
+) -> Readers:
     protocols, bounds = config.protocols, config.bounds
     multicall = Multicall(endpoints, protocols.multicall3)
     pools = PoolReader(multicall, read_contracts(protocols), max(1, round(config.chain.block_seconds)))
@@ -230,7 +235,7 @@ def _wire_readers(config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_t
         memory=MarketMemory(folder, config.chain.id, endpoints, protocols),
         state_of=hooks.state_of,
         screen=TokenScreen(endpoints, protocols.multicall3),
-        audit=Audit(pools, hooks.state_of),
+        audit=Audit(pools, hooks.state_of, 0 if config.lockstep is not None else first_audited),
         mempool=Mempool(
             {"0x" + router.address.hex() for router in protocols.routers},
             hooks.emit,

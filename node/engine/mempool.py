@@ -18,6 +18,7 @@ from node.engine.block_reader import MinedTransaction
 from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.hot_path import pending_from_json
+from protocol.ethereum.transaction_json import transaction_from_rpc
 from protocol.units import BlockNumber, Hash32, UnixNanoseconds
 
 MAX_SEEN: Final = 65_536
@@ -36,6 +37,8 @@ MAX_UNASKED: Final = 256
 
 class _Glance(msgspec.Struct, gc=False):
     hash: str
+    sender: str = msgspec.field(name="from", default="")
+    nonce: str = ""
     to: str | None = None
     input: str = ""
 
@@ -52,8 +55,8 @@ class Mempool:
     """What is pending. `destinations`: the routers, lower-case hex; `is_for_all`: tell of other calls too. `unasked`:
     senders whose nonce is not known.
 
-    `counts`: `announced`, `repeated`, `read` (to the destinations), `others` (told besides), `malformed`,
-    `seen_forgotten`, `waiting_forgotten`.
+    `counts`: `announced`, `repeated`, `read` (to the destinations), `others` (told besides), `cancelled` (by one
+    that is not told), `malformed`, `seen_forgotten`, `waiting_forgotten`.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Mempool:
             to = (glance.to or "").lower()
             is_read = to in self._destinations
             if not is_read and not self._is_other(to, glance.input):
+                self._look_for_cancelled(glance, raw)
                 return
             if glance.hash in self._seen:
                 self.counts["repeated"] += 1
@@ -111,6 +115,21 @@ class Mempool:
             del self._waiting[next(iter(self._waiting))]
             self.counts["waiting_forgotten"] += 1
         self._emit(PendingTransactionSeen(transaction, self._now(), known))
+
+    def _look_for_cancelled(self, glance: _Glance, raw: msgspec.Raw | bytes) -> None:
+        """What is not told (a plain transfer to oneself, above all) still takes the nonce of one that waits.
+
+        Raises RemoteProtocolError, msgspec.DecodeError.
+        """
+        waiting = self._waiting.get((glance.sender.lower(), _nonce_of(glance.nonce)))
+        if waiting is None:
+            return
+        # Here its word would end an opportunity of another's: the signature says who sent it.
+        transaction = transaction_from_rpc(msgspec.json.decode(raw))
+        if transaction.hash != waiting.hash:
+            del self._waiting[transaction.sender, transaction.nonce]
+            self.counts["cancelled"] += 1
+            self._emit(PendingGone(waiting.hash, "replaced"))
 
     def sender_of(self, raw: msgspec.Raw | bytes) -> str | None:
         """Return who sent a transaction that `announced` would tell, if the nonce is not known; None else."""
@@ -163,6 +182,14 @@ class Mempool:
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
             self.counts["seen_forgotten"] += 1
+
+
+def _nonce_of(written: str) -> int:
+    """The nonce as JSON-RPC writes it; none of anybody's where it is not written so."""
+    try:
+        return int(written, 16)
+    except ValueError:
+        return -1
 
 
 class _WithSender(msgspec.Struct, gc=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,11 +13,17 @@ from node.engine.headers import Header
 from node.engine.rpc import RpcRefused
 from node.engine.rpc_types import Quantity
 from node.engine.vault_logs import Log
+from protocol.ethereum.transaction_fields import TransactionType
+from protocol.ethereum.transaction_json import to_rpc
 from protocol.ethereum.transactions import SignedTransaction, effective_priority_fee
 from protocol.units import Wei, address_to_hex
 
 _REFUSED_TRANSACTION: Final = frozenset((3, -32003))
 _SIMULATION_CODES: Final = range(-38_999, -37_999)
+
+
+_LISTS: Final = ("accessList", "maxFeePerBlobGas", "blobVersionedHashes", "authorizationList")
+"""What later transaction types carry; without it a set-code transaction would be run on accounts without code."""
 
 
 class _CallAnswer(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -69,9 +75,19 @@ def signed_call(transaction: SignedTransaction, base_fee: Wei) -> EvmCall:
     return EvmCall(transaction.sender, to, transaction.data, transaction.value, gas, price)
 
 
+def is_for_own_evm(transactions: Iterable[SignedTransaction]) -> bool:
+    """Whether our own EVM's calls say all of them: no access lists, which change gas, no blobs, no set code."""
+    return all(
+        not one.access_list and one.type not in (TransactionType.BLOB, TransactionType.SET_CODE) for one in transactions
+    )
+
+
 def signed_request(transaction: SignedTransaction) -> dict[str, Any]:
     """Another's transaction, for a node."""
+    body = to_rpc(transaction)
+    lists = {name: body[name] for name in _LISTS if body.get(name)}
     return {
+        **lists,
         "from": transaction.sender,
         "to": transaction.to,
         "nonce": hex(transaction.nonce),

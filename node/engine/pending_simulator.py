@@ -15,7 +15,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.evm import EvmBlock, EvmCall, is_near_limit
 from node.engine.few_at_once import FewAtOnce
 from node.engine.headers import Header
-from node.engine.node_simulation import block_after, run_by_node, signed_call, signed_request
+from node.engine.node_simulation import block_after, is_for_own_evm, run_by_node, signed_call, signed_request
 from node.engine.own_evm import OwnEvm
 from node.engine.pool_logs import BlockLogs, PoolLogs
 from node.engine.pool_topics import LogJson
@@ -58,7 +58,7 @@ class PendingSimulator:
         block = block_after(head, request.base_fee)
         calls = [signed_call(transaction, request.base_fee) for transaction in request.transactions]
         await self._own_evm.caught_up(TAKE_OVER_SECONDS)
-        run = self._own_evm.run(calls, block)
+        run = self._own_evm.run(calls, block) if is_for_own_evm(request.transactions) else None
         if run is not None and run.results is not None and run.is_whole and not is_near_limit(calls, run.results):
             self.counts["own_evm"] += 1
             return self._told(request, run.results[-1].logs)
@@ -82,7 +82,7 @@ class PendingSimulator:
         if run.failed:
             return self._failed(request, Reason.VICTIM_WOULD_REVERT, "reverting")
         answer = self._told(request, run.results[-1].logs)
-        if answer.pool_changes and self._own_evm.head is head:
+        if answer.pool_changes and self._own_evm.head is head and is_for_own_evm(request.transactions):
             self._own_evm.learn_soon(calls, block)
         return answer
 

@@ -19,7 +19,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.evm import EvmBlock, EvmCall, EvmResult, is_near_limit
 from node.engine.few_at_once import FewAtOnce
 from node.engine.headers import Header
-from node.engine.node_simulation import block_after, run_by_node, signed_call, signed_request
+from node.engine.node_simulation import block_after, is_for_own_evm, run_by_node, signed_call, signed_request
 from node.engine.own_evm import OwnEvm
 from node.engine.rpc import RpcError
 from node.engine.vault_logs import profit_told
@@ -60,7 +60,7 @@ class BundleSimulator:
         is_urgent = any(one.order is not None for one in plan.opportunities)
         if not is_urgent:
             await self.own_evm.caught_up(TAKE_OVER_SECONDS)
-        results = self._by_own_evm(calls, block)
+        results = self._by_own_evm(calls, block) if is_for_own_evm(plan.victims) else None
         if results is None:
             async with self._asking.turn(is_urgent=is_urgent):
                 if self.own_evm.head is not head:

@@ -143,7 +143,7 @@ def test_a_table_from_the_chain_ignores_ticks_without_liquidity() -> None:
     ("spacing", "liquidity"),
     [
         (0, {}),
-        (16384, {}),
+        (32_768, {}),
         (60, {61: (1, 1)}),
         (1, {MAX_TICK + 1: (1, 1)}),
         (60, {60: (1, 2)}),

@@ -268,3 +268,12 @@ def test_cube_roots_keep_eighteen_decimals_at_every_size() -> None:
 def test_a_meta_pool_without_a_supply_below_it_has_no_price() -> None:
     with pytest.raises(ArithmeticRevert):
         curve_meta.base_virtual_price(msgspec.structs.replace(META, base_supply=0), 10**6)
+
+
+def test_where_the_closed_form_has_no_root_newtons_method_takes_the_gammas_that_its_own_contract_takes() -> None:
+    """Arguments and answer of the contract's own get_y (CurveCryptoMathOptimized3)."""
+    xp = [331061347884887743548882944, 144336977568333967277424640, 4787596714013565380460544]
+    arguments = (89349621, 35555300002297708, xp, 412081463700706020259004416, 1)
+    assert curve_crypto_ng.closed_form_y(*arguments) == 241842255890689555280270187
+    with pytest.raises(OutsideDomain):
+        curve_crypto.newton_y(*arguments, curve_crypto_ng.A_MULTIPLIER)

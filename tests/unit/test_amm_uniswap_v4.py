@@ -11,14 +11,15 @@ from node.pipeline.amm.errors import (
     ArithmeticRevert,
     InsufficientInput,
     InsufficientLiquidity,
+    LiquidityInvalid,
     OutsideDomain,
     PoolStateInvalid,
     PriceLimitInvalid,
     TickInvalid,
 )
 from node.pipeline.amm.tick_math import MIN_SQRT_RATIO, sqrt_ratio_at_tick
-from node.pipeline.amm.ticks import tick_table
-from node.pipeline.amm.uniswap_v4 import V4Pool
+from node.pipeline.amm.ticks import empty_tick_table, max_liquidity_per_tick_v4, tick_table
+from node.pipeline.amm.uniswap_v4 import V4Pool, modify_liquidity
 from protocol.units import Address
 
 ONE = 10**18
@@ -135,3 +136,23 @@ def test_more_than_the_manager_counts_of_a_token_reverts() -> None:
     assert uniswap_v4.quote_exact_out(cheap, True, (1 << 127) - 1) > 0
     with pytest.raises(ArithmeticRevert, match="SafeCastOverflow"):
         uniswap_v4.quote_exact_out(cheap, True, 1 << 127)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "most"),
+    [
+        (1, 191757530477355301479181766273477),
+        (10, 1917559095893846719543856547154045),
+        (60, 11505354575363080317263139282924270),
+        (200, 38345995821606768476828330790147420),
+        (32_767, 6076470837873901133274546561281575204),
+    ],
+)
+def test_a_tick_carries_what_all_ticks_of_v4_leave_to_each(spacing: int, most: int) -> None:
+    """V4's own TickMath and Pool: one tick more than V3 counts where the spacing does not divide the lowest."""
+    assert max_liquidity_per_tick_v4(spacing) == most
+    pool = V4Pool(500, 1 << 96, 0, 0, empty_tick_table(spacing))
+    full = modify_liquidity(pool, -spacing, spacing, most)
+    assert full.liquidity == most
+    with pytest.raises(LiquidityInvalid, match="LO"):
+        modify_liquidity(pool, -spacing, spacing, most + 1)

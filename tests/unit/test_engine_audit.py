@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import pytest
 
-from node.engine.audit import POOLS_PER_BLOCK, WINDOW_WORDS, Audit
+from node.engine.audit import MOST_PER_BLOCK, POOLS_PER_BLOCK, ROUND_BLOCKS, WINDOW_WORDS, Audit
 from node.engine.pool_reading import Unreadable
 from node.engine.tick_reading import all_words
 from node.pipeline.amm.concentrated import ConcentratedPool
@@ -95,6 +96,20 @@ async def test_a_pool_without_a_state_is_told_once_it_can_be_read() -> None:
     reader.states[PAIR.id] = ConstantProductPool(1, 2)
     assert await audit.sample([PAIR], BLOCK) == {PAIR.id: "it can be read now"}
     assert audit.counts == {"unknown": 2, "differed": 0}
+
+
+@pytest.mark.parametrize(("count", "each"), [(1, 1), (300, 2), (1_000, 4), (10_000, 40), (20_000, 64)])
+async def test_every_pool_has_its_turn_within_a_round_of_blocks(count: int, each: int) -> None:
+    specs = [msgspec.structs.replace(PAIR, id=number.to_bytes(20, "big")) for number in range(count)]
+    states: dict[PoolId, PoolState] = {spec.id: ConstantProductPool(1, 2) for spec in specs}
+    asked: list[PoolId] = []
+    audit = Audit(FakeReader(states), lambda pool_id: asked.append(pool_id) or states[pool_id], 3 * count - 1)  # type: ignore[arg-type,func-returns-value]
+    await audit.sample(specs, BLOCK)
+    assert len(set(asked)) == each
+    assert asked[0] == specs[-1].id, "it begins where it is told to"
+    for _ in range(ROUND_BLOCKS - 1):
+        await audit.sample(specs, BLOCK)
+    assert len(set(asked)) == min(count, ROUND_BLOCKS * MOST_PER_BLOCK)
 
 
 async def test_nothing_followed_is_nothing_to_audit() -> None:

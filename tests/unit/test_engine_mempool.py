@@ -82,6 +82,34 @@ def test_calls_of_contracts_that_we_do_not_read_are_told_where_they_are_wanted()
     assert told.mempool.sender_of(orjson.dumps(to_rpc(swap("dave", to=Address(b"\x06" * 20))))) is not None
 
 
+@pytest.mark.parametrize("is_for_all", [False, True])
+def test_a_plain_transfer_to_oneself_cancels_what_waits_with_its_nonce(is_for_all: bool) -> None:
+    told, victim = Told(is_for_all=is_for_all), swap(nonce=4)
+    oneself = Address(bytes.fromhex(victim.sender[2:]))
+    told.announce(victim)
+    told.announce(swap(nonce=5, data=b"", to=oneself))
+    told.announce(swap("dave", nonce=4, data=b"", to=oneself))
+    told.announce(victim)
+    assert len(told.take()) == 1, "other nonces and other senders cancel nothing"
+    for _ in range(2):
+        told.announce(swap(nonce=4, data=b"", to=oneself))
+    assert told.take() == [PendingGone(Hash32(victim.hash), "replaced")]
+    assert told.mempool.counts["cancelled"] == 1
+
+
+def test_nobody_cancels_anothers_transaction_by_saying_that_it_is_theirs() -> None:
+    told, victim = Told(), swap(nonce=4)
+    told.announce(victim)
+    told.take()
+    forged = {**to_rpc(swap("dave", nonce=4, data=b"")), "from": victim.sender, "to": "0x" + "07" * 20}
+    told.mempool.announced(orjson.dumps(forged))
+    of_dave = to_rpc(swap("dave", nonce=4, to=Address(b"\x07" * 20)))
+    told.mempool.announced(orjson.dumps({**of_dave, "from": victim.sender}))
+    told.mempool.announced(b'{"hash":"0x1","from":"0x1","nonce":"none"}')
+    assert told.take() == []
+    assert told.mempool.counts["malformed"] == 2
+
+
 def test_transactions_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.engine.mempool.MAX_WAITING", 1)
     told = Told()

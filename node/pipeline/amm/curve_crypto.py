@@ -97,14 +97,22 @@ def reduction_coefficient(xp: Sequence[int], fee_gamma: int) -> int:
     return fee_gamma * PRECISION // divisor(fee_gamma + PRECISION - product)
 
 
-def newton_y(amplification: int, gamma: int, xp: Sequence[int], d: int, index: int, a_multiplier: int) -> int:
+def newton_y(
+    amplification: int,
+    gamma: int,
+    xp: Sequence[int],
+    d: int,
+    index: int,
+    a_multiplier: int,
+    max_gamma: int = MAX_GAMMA,
+) -> int:
     """The balance of one coin at which the others hold D, by Newton's method (newton_y).
 
     Raises OutsideDomain where the contract calls a value unsafe, NotConverged, ArithmeticRevert.
     """
     count = len(xp)
     bound = count**count * a_multiplier
-    if not bound // 100 <= amplification <= 10_000 * bound or not MIN_GAMMA <= gamma <= MAX_GAMMA:
+    if not bound // 100 <= amplification <= 10_000 * bound or not MIN_GAMMA <= gamma <= max_gamma:
         raise OutsideDomain("", f"unsafe A {amplification} or gamma {gamma}")
     if not MIN_D <= d <= MAX_D:
         raise OutsideDomain("", f"unsafe D {d}")

@@ -50,7 +50,7 @@ def closed_form_y(amplification: int, gamma: int, xp: Sequence[int], d: int, ind
     delta1 = _div(3 * triple, b) - 2 * b - _div(_div(27 * a * a, b) * cubic_d, b)
     square = _word(delta1 * delta1 + _div(4 * delta0 * delta0, b) * delta0)
     if square <= 0:
-        return newton_y(amplification, gamma, xp, d, index, A_MULTIPLIER)
+        return newton_y(amplification, gamma, xp, d, index, A_MULTIPLIER, MAX_GAMMA)
     root_of_square = isqrt(square)
     b_root = cube_root(b) if b >= 0 else -cube_root(-b)
     second = cube_root((root_of_square + abs(delta1)) // 2) * (1 if delta1 > 0 else -1)

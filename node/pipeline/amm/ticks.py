@@ -15,6 +15,9 @@ from node.pipeline.amm.tick_bitmap import flip_ticks
 from node.pipeline.amm.tick_math import MAX_TICK, MIN_TICK
 from node.pipeline.amm.units import UINT128_MAX, Liquidity, LiquidityDelta, Tick
 
+MAX_SPACING = 32_767
+"""Of Uniswap V4 (TickMath.MAX_TICK_SPACING)."""
+
 
 class TickTable(msgspec.Struct, frozen=True, gc=False):
     """Initialised ticks of one pool; never changed in place, so that states may share it."""
@@ -26,8 +29,10 @@ class TickTable(msgspec.Struct, frozen=True, gc=False):
 
 
 def empty_tick_table(spacing: int) -> TickTable:
-    """A table without initialised ticks. Raises PoolStateInvalid for a spacing no factory allows."""
-    if not 0 < spacing < 16384:
+    """A table without initialised ticks. Raises PoolStateInvalid for a spacing that no pool has: V4's manager allows
+    more than V3's factories, whose announcements are checked where they are read.
+    """
+    if not 0 < spacing <= MAX_SPACING:
         raise PoolStateInvalid(f"tick spacing {spacing}")
     return TickTable(spacing, {}, {}, {})
 
@@ -59,6 +64,13 @@ def max_liquidity_per_tick(spacing: int) -> Liquidity:
     return UINT128_MAX // usable_ticks
 
 
+def max_liquidity_per_tick_v4(spacing: int) -> Liquidity:
+    """The same of Uniswap V4 (Pool.tickSpacingToMaxLiquidityPerTick), which rounds the lowest tick down, not towards
+    zero, and so counts one more where the spacing does not divide it.
+    """
+    return UINT128_MAX // (MAX_TICK // spacing - MIN_TICK // spacing + 1)
+
+
 def require_range(lower: Tick, upper: Tick) -> None:
     """Raises TickInvalid TLU, TLM or TUM as UniswapV3Pool.checkTicks does."""
     if lower >= upper:
@@ -79,15 +91,19 @@ def add_liquidity_delta(liquidity: Liquidity, delta: LiquidityDelta) -> Liquidit
     return changed
 
 
-def table_with_position(table: TickTable, lower: Tick, upper: Tick, delta: LiquidityDelta) -> TickTable:
+def table_with_position(
+    table: TickTable, lower: Tick, upper: Tick, delta: LiquidityDelta, limit: Liquidity | None = None
+) -> TickTable:
     """The table after a position over lower … upper grew or shrank (Tick.update, flipTick, Tick.clear).
 
-    Raises TickInvalid (order, range, spacing) and LiquidityInvalid: LS, LA, LO beyond `max_liquidity_per_tick`.
+    Raises TickInvalid (order, range, spacing) and LiquidityInvalid: LS, LA, LO beyond `limit`, which is
+    `max_liquidity_per_tick` where none is given.
     """
     require_range(lower, upper)
     if delta == 0:
         return table
-    limit = max_liquidity_per_tick(table.spacing)
+    if limit is None:
+        limit = max_liquidity_per_tick(table.spacing)
     gross, net = dict(table.gross), dict(table.net)
     flipped = []
     for tick, net_delta in ((lower, delta), (upper, -delta)):

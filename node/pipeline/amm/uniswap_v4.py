@@ -36,7 +36,7 @@ from node.pipeline.amm.tick_math import (
     sqrt_ratio_at_tick,
     tick_at_sqrt_ratio,
 )
-from node.pipeline.amm.ticks import TickTable, add_liquidity_delta, table_with_position
+from node.pipeline.amm.ticks import TickTable, add_liquidity_delta, max_liquidity_per_tick_v4, table_with_position
 from node.pipeline.amm.units import FeePips, Liquidity, LiquidityDelta, SqrtPriceX96, Tick, TokenAmount
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Address
@@ -122,7 +122,8 @@ def modify_liquidity(pool: V4Pool, lower: Tick, upper: Tick, delta: LiquidityDel
     """The pool after a position over lower … upper grew or shrank (ModifyLiquidity). Raises TickInvalid,
     LiquidityInvalid.
     """
-    ticks = table_with_position(pool.ticks, lower, upper, delta)
+    limit = max_liquidity_per_tick_v4(pool.ticks.spacing)
+    ticks = table_with_position(pool.ticks, lower, upper, delta, limit)
     inside = lower <= pool.tick < upper
     liquidity = add_liquidity_delta(pool.liquidity, delta) if inside else pool.liquidity
     return msgspec.structs.replace(pool, ticks=ticks, liquidity=liquidity)
