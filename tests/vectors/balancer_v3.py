@@ -81,7 +81,7 @@ def _hook(hook: Mapping[str, Any] | None) -> SurgeHook | None:
         return None
     kind = must_be("type", str, hook["type"]).upper()
     if kind != "STABLE_SURGE":
-        raise Unsupported(f"hook {kind}")
+        raise Malformed(f"an unknown hook {kind}")
     data = hook["dynamicData"]
     guards = must_be("a flag", bool, hook.get("shouldCallAfterAddLiquidity", True))
     return SurgeHook(number(data["surgeThresholdPercentage"]), number(data["maxSurgeFeePercentage"]), guards)
