@@ -32,6 +32,8 @@ _WORD: Final = 32
 _RESERVE_WORDS: Final = 15
 _ACTIVE_BIT: Final = 56
 _PAUSED_BIT: Final = 60
+_DEFICIT: Final = selector("getReserveDeficit(address)")
+"""Known to Aave's pools since 3.3, whose close factor is another."""
 _LIST: Final = selector("getReservesList()")
 _PROVIDER: Final = selector("ADDRESSES_PROVIDER()")
 _OF_PROVIDER: Final = tuple(
@@ -83,6 +85,9 @@ class LoanReader:
 
     async def read(self, head: Header) -> LoansRead:
         """Return the whole book after a block. Raises RpcError, NotAave."""
+        (deficit,) = await self._multicall.read([_asked(self._pool, _DEFICIT, self._pool)], head.hash)
+        if deficit:
+            raise NotAave(f"{address_to_hex(self._pool)} is Aave 3.3 or later, which closes other parts of a debt")
         answers = await self._views([View(self._pool, _LIST), View(self._pool, _PROVIDER)], head.hash)
         assets = [address_from_hex(asset) for asset in decode(["address[]"], answers[0])[0]]
         provider = _address(answers[1])

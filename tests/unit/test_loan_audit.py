@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 
 from node.engine.headers import header_from_json
-from node.engine.loan_reading import LoanReader, submitters_of
+from node.engine.loan_reading import LoanReader, NotAave, submitters_of
 from node.engine.multicall import View
 from node.engine.upkeep import Upkeep
 from node.pipeline.lending import aave_v3
@@ -86,6 +87,16 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
     upkeep.block_told()
     await upkeep._audit(HEAD)
     assert [(audited is first, at is HEAD) for audited, at in seen] == [(True, True)]
+
+
+async def test_a_pool_of_aave_3_3_or_later_is_refused_by_name() -> None:
+    class Newer:
+        async def read(self, views: Sequence[View], _at: Hash32) -> list[bytes | None]:
+            return [bytes(32) if view.data[:4] == selector("getReserveDeficit(address)") else None for view in views]
+
+    loans = LoanReader(None, Newer(), CLOCK, address_from_hex(POOL))  # type: ignore[arg-type]
+    with pytest.raises(NotAave, match=r"is Aave 3\.3 or later"):
+        await loans.read(HEAD)
 
 
 async def test_whose_answers_a_feed_takes_is_asked_of_it_and_one_that_does_not_say_has_none() -> None:
