@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -18,6 +20,7 @@ from node.pipeline.amm.units import UINT112_MAX, UINT256_MAX, Fixed18, TokenAmou
 from node.pipeline.amm.weighted import less_fee_rounding_down, with_fee_rounding_up
 
 AMP_PRECISION = 1000
+KEPT_INVARIANTS: Final = 4_096
 MAX_ROUNDS = 255
 
 
@@ -83,7 +86,12 @@ def quote_exact_out(pool: BalancerStablePool, index_in: int, index_out: int, amo
 
 
 def invariant_of(amplification: int, balances: Sequence[int], version: InvariantVersion) -> int:
-    """D as a swap of this version computes it."""
+    """D as a swap of this version computes it; kept, since every quote of a state begins with the same."""
+    return _kept_invariant(amplification, tuple(balances), version)
+
+
+@lru_cache(KEPT_INVARIANTS)
+def _kept_invariant(amplification: int, balances: tuple[int, ...], version: InvariantVersion) -> int:
     if version is InvariantVersion.ROUNDING_DOWN:
         return invariant_rounding_down(amplification, balances)
     return invariant_by_product(amplification, balances, rounding_up=True)

@@ -6,6 +6,8 @@ Not modelled, because no amount depends on it: positions' fees, the oracle, flas
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import msgspec
 
 from node.pipeline.amm.errors import (
@@ -15,6 +17,7 @@ from node.pipeline.amm.errors import (
     PoolStateInvalid,
     PriceLimitInvalid,
 )
+from node.pipeline.amm.ladder import Quotes
 from node.pipeline.amm.sqrt_price_math import (
     amount0_delta_rounding_down,
     amount0_delta_rounding_up,
@@ -48,7 +51,7 @@ from node.pipeline.amm.units import (
 )
 
 
-class ConcentratedPool(msgspec.Struct, frozen=True, gc=False):
+class ConcentratedPool(msgspec.Struct, frozen=True, dict=True):
     """State of one pool, as far as amounts depend on it, and the global fee growth.
 
     `fee_protocol0` and `fee_protocol1` are the denominators of slot0.feeProtocol (0 is off, else 4 to 10): the
@@ -64,6 +67,16 @@ class ConcentratedPool(msgspec.Struct, frozen=True, gc=False):
     fee_growth_global1_x128: GrowthX128 = 0
     fee_protocol0: int = 0
     fee_protocol1: int = 0
+
+    @cached_property
+    def quotes_down(self) -> Quotes:
+        """What inputs of token0 buy; a memo, no part of the state."""
+        return Quotes(self.ticks, self.tick, self.sqrt_price_x96, self.liquidity, self.fee_pips, zero_for_one=True)
+
+    @cached_property
+    def quotes_up(self) -> Quotes:
+        """What inputs of token1 buy; a memo, no part of the state."""
+        return Quotes(self.ticks, self.tick, self.sqrt_price_x96, self.liquidity, self.fee_pips, zero_for_one=False)
 
 
 class ConcentratedSwap(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +116,10 @@ def quote_exact_in(
     """(amount taken, amount out). Less than `amount_in` is taken where the price limit or the last tick comes first,
     as Quoter.quoteExactInputSingle answers too.
     """
+    if sqrt_price_limit_x96 is None and 0 < amount_in <= UINT128_MAX:
+        amount_out = (pool.quotes_down if zero_for_one else pool.quotes_up).amount_out(amount_in)
+        if amount_out is not None:
+            return amount_in, amount_out
     _require_amount(max(amount_in, 0))
     walk = _walk(pool, zero_for_one, amount_in, sqrt_price_limit_x96)
     return amount_in - walk.remaining, -walk.calculated

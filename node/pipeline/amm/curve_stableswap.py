@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -24,6 +26,7 @@ from node.pipeline.amm.units import UINT256_MAX, TokenAmount
 
 PRECISION = 10**18
 FEE_SCALE = 10**10
+KEPT_INVARIANTS: Final = 4_096
 MAX_ROUNDS = 255
 
 
@@ -239,8 +242,13 @@ def lifted(pool: CurvePool) -> list[int]:
 
 
 def invariant_of(pool: CurvePool, xp: Sequence[int]) -> int:
-    """D of lifted balances, as this pool computes it."""
-    return invariant(pool.amplification, xp, pool.a_precision, pool.product_rule)
+    """D of lifted balances, as this pool computes it; kept, since every quote of a state begins with the same."""
+    return _kept_invariant(pool.amplification, tuple(xp), pool.a_precision, pool.product_rule)
+
+
+@lru_cache(KEPT_INVARIANTS)
+def _kept_invariant(amplification: int, balances: tuple[int, ...], a_precision: int, rule: ProductRule) -> int:
+    return invariant(amplification, balances, a_precision, rule)
 
 
 def _require_index(pool: CurvePool, index: int) -> None:

@@ -7,6 +7,8 @@ Left out: the fee growth outside and the oracle's fields, which no amount of a s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -19,13 +21,18 @@ MAX_SPACING = 32_767
 """Of Uniswap V4 (TickMath.MAX_TICK_SPACING)."""
 
 
-class TickTable(msgspec.Struct, frozen=True, gc=False):
+class TickTable(msgspec.Struct, frozen=True, dict=True):
     """Initialised ticks of one pool; never changed in place, so that states may share it."""
 
     spacing: int
     gross: Mapping[Tick, Liquidity]
     net: Mapping[Tick, LiquidityDelta]
     bitmap: Mapping[int, int]
+
+    @cached_property
+    def ladders(self) -> dict[Any, Any]:
+        """What `node.pipeline.amm.ladder` has computed from this table; a memo, no part of the state."""
+        return {}
 
 
 def empty_tick_table(spacing: int) -> TickTable:
