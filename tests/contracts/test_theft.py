@@ -13,7 +13,7 @@ from scripts.guards import apply, copy_of_the_contracts
 from scripts.theft import attacks, prove, read
 from tests.conftest import quiet
 
-FEWEST_ATTACKS = 20
+FEWEST_ATTACKS = 33
 
 
 def test_every_attack_has_one_control() -> None:
@@ -37,11 +37,12 @@ def test_a_control_that_does_not_say_what_it_lets_is_refused(tmp_path: Path, tex
 
 @pytest.mark.long
 @pytest.mark.forge
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 async def test_without_its_guard_every_attack_succeeds(home: Home) -> None:
     forge = await prepare(home, quiet)
     outcomes = list(prove(forge, read()))
     assert outcomes[0][1].failed == attacks().keys()
     for control, outcome in outcomes[1:]:
         assert control is not None
-        assert set(control.attacks) <= outcome.succeeded
+        assert set(control.attacks) == outcome.succeeded
+        assert outcome.failed == attacks().keys() - outcome.succeeded, "no other attack needs this guard alone"
