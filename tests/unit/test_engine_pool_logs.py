@@ -198,4 +198,4 @@ def test_an_announcement_of_another_kind_of_factory_is_none() -> None:
 
 
 def test_the_filter_names_every_topic_once() -> None:
-    assert len(set(reader().topics)) == len(reader().topics) == 17
+    assert len(set(reader().topics)) == len(reader().topics) == 18

@@ -14,12 +14,13 @@ contract InventoryInvariants is Test {
     function setUp() public {
         handler = new InventoryHandler();
         handler.setUp();
-        bytes4[] memory selectors = new bytes4[](5);
+        bytes4[] memory selectors = new bytes4[](6);
         selectors[0] = InventoryHandler.sell.selector;
         selectors[1] = InventoryHandler.buy.selector;
         selectors[2] = InventoryHandler.say.selector;
         selectors[3] = InventoryHandler.wait.selector;
         selectors[4] = InventoryHandler.tighten.selector;
+        selectors[5] = InventoryHandler.pauseOrResume.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -41,6 +42,17 @@ contract InventoryInvariants is Test {
         handler.sell(1 ether, 9_950, 1);
         assertEq(handler.count(), 3, "trades");
         assertEq(handler.refusals(), 1, "refusals");
+    }
+
+    /// Nor does it ask for so little only that no guard is ever reached.
+    function test_the_handler_goes_beyond_the_band_and_trades_while_paused() public {
+        handler.sell(1 ether, 9_000, 1);
+        handler.pauseOrResume(0);
+        handler.sell(1 ether, 9_990, 1);
+        assertEq(handler.refusals(), 2, "refusals");
+        handler.pauseOrResume(0);
+        handler.sell(1 ether, 9_990, 1);
+        assertEq(handler.count(), 1, "trades");
     }
 
     function afterInvariant() public {

@@ -316,9 +316,10 @@ contract TheftTest is InventoryTest {
         _give(weth, address(executor), 3 ether);
         uint256 hadBefore = IERC20(weth).balanceOf(mallory);
         vm.prank(mallory);
-        (bool done,) = address(executor).call(
-            abi.encodeCall(executor.uniswapV3SwapCallback, (int256(3 ether), int256(0), abi.encode(weth, 3 ether)))
-        );
+        (bool done,) = address(executor)
+            .call(
+                abi.encodeCall(executor.uniswapV3SwapCallback, (int256(3 ether), int256(0), abi.encode(weth, 3 ether)))
+            );
         uint256 taken = IERC20(weth).balanceOf(mallory) - hadBefore;
         assertEq(taken, 0, string.concat("T26: she was paid", done ? " at once" : ""));
     }
