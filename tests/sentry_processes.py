@@ -33,6 +33,7 @@ from node.link import (
 )
 from node.link_server import LinkServer
 from node.link_sockets import Link
+from node.process import READY
 from node.sentry.host import hash_of_peer, system_milliseconds
 from protocol import codec, signing
 from protocol.ethereum.keys import SigningKey
@@ -190,10 +191,20 @@ class Sentry:
         command = (sys.executable, "-m", "node.sentry", str(self.home / "settings.json"))
         log = (self.home / "log").open("ab")
         try:
-            self.process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=log, **self.options)
+            pipe = asyncio.subprocess.PIPE
+            self.process = await asyncio.create_subprocess_exec(
+                *command, cwd=ROOT, stdout=pipe, stderr=log, **self.options
+            )
         finally:
             log.close()
         self.starts += 1
+
+    async def ready(self, seconds: float) -> None:
+        """Return when the process says that it listens; to be called once for each start. Raises TimeoutError."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        said = await asyncio.wait_for(self.process.stdout.readline(), seconds)
+        assert said.startswith(READY.encode()), said
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process by a signal; return its exit code."""
@@ -207,6 +218,11 @@ class Sentry:
         data = fresh_envelope(self.name, payload)
         await self.engine.tell(PublishGossip(envelope=data))
         return data
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self.process is not None and self.process.returncode is None
 
     @property
     def is_linked(self) -> bool:

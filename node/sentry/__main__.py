@@ -76,19 +76,18 @@ async def main(file: SettingsFile, *, supervised: bool = False) -> None:
     app = wire(file)
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            nursery.start_soon(_until_over, app, nursery, supervised)
+            nursery.start_soon(_until_over, app, nursery)
             if supervised:
                 nursery.start_soon(_until_alone, nursery)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
 
 
-async def _until_over(app: SentryApp, nursery: trio.Nursery, supervised: bool) -> None:
+async def _until_over(app: SentryApp, nursery: trio.Nursery) -> None:
     async with trio.open_nursery() as parts:
         await parts.start(app.run)
-        if supervised:
-            with contextlib.suppress(OSError):  # the supervisor is gone: stdin tells it too
-                os.write(1, f"{READY} peer={app.host.id}\n".encode())
+        with contextlib.suppress(OSError):  # nobody reads it: a supervisor that is gone is told of by stdin, too
+            os.write(1, f"{READY} peer={app.host.id}\n".encode())
     nursery.cancel_scope.cancel()
 
 

@@ -107,8 +107,17 @@ async def restart(one: Sentry) -> None:
     await one.engine.until(lambda: one.engine.links > links and one.is_linked, JOIN_SECONDS)
 
 
+async def revived(one: Sentry) -> None:
+    """Start a process that was killed, and return when it says that it is ready."""
+    await one.start()
+    await one.ready(JOIN_SECONDS)
+
+
 async def killed_at_random(folder: Path, names: tuple[str, ...], rounds: int, seed: int) -> None:
-    """Kill one or two processes at a time and start them again: all find each other, each time."""
+    """Kill one or two processes at a time: the rest hear each other meanwhile, and all find each other, each time.
+
+    Time counts from when those that were started again are ready.
+    """
     drawn = random.Random(seed)
     async with AsyncExitStack() as stack:
         sentries: list[Sentry] = []
@@ -118,13 +127,21 @@ async def killed_at_random(folder: Path, names: tuple[str, ...], rounds: int, se
         await all_hear_all(sentries, JOIN_SECONDS)
         for _ in range(rounds):
             victims = drawn.sample(sentries, drawn.choice([1, 2]))
-            await asyncio.gather(*(restart(victim) for victim in victims))
+            rest = [one for one in sentries if one not in victims]
+            assert len(rest) > 1
+            links = [one.engine.links for one in rest]
+            await asyncio.gather(*(victim.end(signal.SIGKILL) for victim in victims))
+            await all_hear_all(rest, REJOIN_SECONDS)
+            assert not any(victim.is_alive for victim in victims)
+            await asyncio.gather(*(revived(victim) for victim in victims))
             await all_hear_all(sentries, REJOIN_SECONDS)
+            assert all(one.is_alive for one in rest)
+            assert [one.engine.links for one in rest] == links
 
 
 @pytest.mark.timeout(300)
 async def test_nodes_killed_at_random_find_each_other_again(tmp_path: Path, drawn_seed: int) -> None:
-    await killed_at_random(tmp_path, ("alice", "bob", "carol"), 2, drawn_seed)
+    await killed_at_random(tmp_path, ("alice", "bob", "carol", "dave"), 2, drawn_seed)
 
 
 @pytest.mark.long
