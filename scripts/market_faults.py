@@ -5,6 +5,8 @@ of logs it breaks (`one or other` where two share the code), `Plants:` what is w
 (the differential fuzz over that family), `vectors KIND` (recorded answers of the real chain), or `test PATH` (where a
 family has neither). Each is applied to a copy of the tree, and is alone there; without any fault the same checks must
 pass.
+
+`scripts/test network --faults` does the same with `tests/network/faults`: one for each mend of libp2p, and its test.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.tree import ROOT
 
 FOLDER = ROOT / "tests" / "market" / "faults"
+NETWORK_FOLDER = ROOT / "tests" / "network" / "faults"
 FUZZ_SECONDS = 60
 """At most: the fuzz ends at the first thing that differs."""
 CLEAN_SECONDS = 15
@@ -146,9 +149,9 @@ def prove(faults: Sequence[Fault], copies: Sequence[Path]) -> Iterator[tuple[Fau
             pool.shutdown(cancel_futures=True)
 
 
-def main(names: Sequence[str]) -> int:
-    """Prove the named faults or families, or all; print a table; return 1 when one was not found."""
-    faults = [fault for fault in read() if not names or {fault.name, fault.family} & set(names)]
+def main(names: Sequence[str], folder: Path = FOLDER) -> int:
+    """Prove the named faults or families of a folder, or all; print a table; return 1 when one was not found."""
+    faults = [fault for fault in read(folder) if not names or {fault.name, fault.family} & set(names)]
     if not faults:
         print(f"no planted fault is called {' or '.join(names)}", file=sys.stderr)
         return 2

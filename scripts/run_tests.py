@@ -80,7 +80,9 @@ def main(words: list[str]) -> int:
         names = [word for word in words if word not in ("contracts", "--guards")]
         return guards.main(names) or halmos.main(["--guards", *names])
     if "--faults" in words:
-        return market_faults.main([word for word in words if word not in ("market", "--faults")])
+        folder = market_faults.NETWORK_FOLDER if "network" in words else market_faults.FOLDER
+        names = [word for word in words if word not in ("market", "network", "--faults")]
+        return market_faults.main(names, folder)
     selection = select(words)
     arguments = list(selection.arguments)
     if not any(word.startswith("--hypothesis-") for word in words):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.market_faults import FOLDER, command, main, prove, read
+from scripts.market_faults import FOLDER, NETWORK_FOLDER, command, main, prove, read
 from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.run_tests import main as run_tests
 from scripts.tree import ROOT
@@ -23,16 +23,18 @@ def copy() -> Iterator[Path]:
         yield folder
 
 
-def test_every_fault_fits_the_tree_and_can_be_taken_back(copy: Path) -> None:
-    for fault in read():
+@pytest.mark.parametrize("folder", [FOLDER, NETWORK_FOLDER], ids=["market", "network"])
+def test_every_fault_fits_the_tree_and_can_be_taken_back(copy: Path, folder: Path) -> None:
+    for fault in read(folder):
         assert command(fault.found_by, fault.family, 1), fault.name
         apply(fault.patch, copy)
         apply(fault.patch, copy, "--reverse")
 
 
-def test_every_fault_fits_in_one_place_alone() -> None:
+@pytest.mark.parametrize("folder", [FOLDER, NETWORK_FOLDER], ids=["market", "network"])
+def test_every_fault_fits_in_one_place_alone(folder: Path) -> None:
     """Else code that moves takes the fault elsewhere, where it may be none."""
-    for fault in read():
+    for fault in read(folder):
         for path, hunk in _hunks(fault.patch.read_text()):
             before = "".join(line[1:] + "\n" for line in hunk.splitlines() if line[:1] in (" ", "-"))
             assert (ROOT / path).read_text().count(before) == 1, f"{fault.name} in {path}"
@@ -71,6 +73,7 @@ def test_the_fuzz_finds_a_fault_and_says_whose_it_is(copy: Path) -> None:
 @pytest.mark.long
 @pytest.mark.anvil
 @pytest.mark.timeout(3600)
-def test_every_fault_is_found() -> None:
-    assert FOLDER.is_dir()
-    assert main([]) == 0
+@pytest.mark.parametrize("folder", [FOLDER, NETWORK_FOLDER], ids=["market", "network"])
+def test_every_fault_is_found(folder: Path) -> None:
+    assert folder.is_dir()
+    assert main([], folder) == 0
