@@ -120,7 +120,8 @@ class PoolReader:
         self, specs: Sequence[PoolSpec], found: Mapping[PoolId, _Found], at: Hash32
     ) -> dict[PoolId, PoolState | Unreadable]:
         """Ask the pools that can be asked for a quote, and refuse those that answer otherwise than we compute with any
-        version; of several that agree, take the first.
+        version; of several that agree, take the first. Where a pool refuses, the version agrees that refuses too: every
+        quote that is asked for is one that some version gives.
         """
         states: dict[PoolId, PoolState | Unreadable] = {}
         checks: list[tuple[PoolId, Check]] = []
@@ -136,7 +137,7 @@ class PoolReader:
         for (pool_id, check), answer in zip(checks, answers, strict=True):
             enough = answer is not None and len(answer) >= check.place + _WORD
             theirs = signed_at(answer, check.place) if answer is not None and enough else None
-            agreeing = [version for version in left[pool_id] if theirs is not None and check.ours[version] == theirs]
+            agreeing = [version for version in left[pool_id] if check.ours[version] == theirs]
             if not agreeing and pool_id not in states:
                 ours = check.ours[left[pool_id][0]]
                 states[pool_id] = Unreadable(f"it quotes {theirs} where we compute {ours}"[:_WHY])

@@ -346,6 +346,20 @@ async def test_the_vaults_own_quotes_tell_a_stable_pools_invariant(version: Inva
     assert isinstance(await read(contracts, spec), Unreadable)
 
 
+async def test_a_stable_pool_out_of_which_nothing_comes_is_read_as_the_version_that_gives_nothing_either() -> None:
+    factors, version = (10**18, 10**30, 10**18), InvariantVersion.ROUNDING_DOWN
+    stuck = BalancerStablePool(
+        (7_450_784_484_077_112_282_578_944, 2_464_051, 1 << 111), factors, 5_000, 10**14, 2, version
+    )
+    contracts = balancer(stuck)
+    contracts.view(POOL, "getBptIndex()", 2)
+    spec = spec_of(PoolFamily.BALANCER_V2_STABLE, (ONE, TWO, POOL), id=b"\x05" * 32)
+    assert await read(contracts, spec) == stuck
+    other = msgspec.structs.replace(stuck, invariant_version=InvariantVersion.ROUNDING_UP)
+    contracts.vault_quotes(VAULT, other, (ONE, TWO, POOL))
+    assert await read(contracts, spec) == other
+
+
 @pytest.mark.parametrize("until", [0, 11, 12])
 async def test_an_expired_rate_is_its_providers_own_when_the_pool_is_asked(until: int) -> None:
     old, new = 11 * 10**17, 1101 * 10**15
