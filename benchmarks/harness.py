@@ -160,14 +160,18 @@ def _turn(count: int, repeat: int) -> list[int]:
 
 def header(command: str) -> dict[str, str]:
     """Return what a number needs to be worth anything: machine, interpreter, date (UTC), commit and command."""
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": f"{commit} and changes" if _git("status", "--porcelain", "--untracked-files=no") else commit,
         "command": command,
     }
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:

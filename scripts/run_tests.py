@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scripts import guards, halmos, market_faults
+from scripts import guards, halmos, planted_faults
 from scripts.tree import COVERAGE_FOLDER, ROOT, fingerprint
 
 RECORD = COVERAGE_FOLDER / "record.json"
@@ -80,9 +80,9 @@ def main(words: list[str]) -> int:
         names = [word for word in words if word not in ("contracts", "--guards")]
         return guards.main(names) or halmos.main(["--guards", *names])
     if "--faults" in words:
-        folder = market_faults.NETWORK_FOLDER if "network" in words else market_faults.FOLDER
+        folder = planted_faults.NETWORK_FOLDER if "network" in words else planted_faults.FOLDER
         names = [word for word in words if word not in ("market", "network", "--faults")]
-        return market_faults.main(names, folder)
+        return planted_faults.main(names, folder)
     selection = select(words)
     arguments = list(selection.arguments)
     if not any(word.startswith("--hypothesis-") for word in words):

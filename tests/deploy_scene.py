@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
 
+from devnet.accounts import Account
+from devnet.protocols.venue_bindings import executor_bindings
 from governance.amounts import HFT
 from governance.caller import Draft, Event, SeenTransaction, SignedDraft
 from governance.contracts import ExecutorBindings, VenueFactory
@@ -26,6 +28,7 @@ from protocol.units import (
     Hash32,
     TokenAmount,
     Wei,
+    address_from_hex,
     address_to_hex,
 )
 
@@ -60,6 +63,18 @@ SETTINGS = NetworkSettings(
 def plan(**changes: Any) -> Plan:
     """A plan from nonce 5 on, with changed settings."""
     return plan_of(CHAIN, DEPLOYER, 5, replace(SETTINGS, **changes))
+
+
+def settings_on(contracts: Mapping[str, str], guardian: Account, holder: Account) -> NetworkSettings:
+    """Settings for the devnet's world, vault module and executor among what is deployed; by the manifest's names."""
+    return NetworkSettings(
+        guardian=address_from_hex(guardian.address),
+        supply_holder=address_from_hex(holder.address),
+        initial_supply=TokenAmount(1_000_000 * ETHER),
+        fee_token=address_from_hex(contracts["weth"]),
+        cut=EpochCut(length=30, cut_off=12, lag=6),
+        bindings=executor_bindings(contracts),
+    )
 
 
 def settings_toml(settings: NetworkSettings, chain_id: ChainId) -> str:

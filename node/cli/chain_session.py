@@ -26,7 +26,7 @@ from governance.network import hot_key_query
 from governance.reading import ContractMissing, DeployedNetwork, NetworkMalformed, Reader, network_from_json
 from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_types import ADDRESS
-from node.cli.words import config_option, json_option, to_json
+from node.cli.words import config_option, json_option, read_bounded, to_json
 from node.clock import Clock, SystemClock
 from node.config_file import load_config
 from node.core_dumps import forbid_core_dumps
@@ -244,19 +244,8 @@ def _network(options: Options) -> tuple[DeployedNetwork, str]:
 
 
 def read_network(path: Path) -> DeployedNetwork:
-    """Read the network's description. Raises `NetworkMalformed`."""
-    return network_from_json(_bytes_of(path), str(path))
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_NETWORK_BYTES + 1)
-    except OSError as error:
-        raise NetworkMalformed(f"{path}: {error.strerror}") from None
-    if len(raw) > MAX_NETWORK_BYTES:
-        raise NetworkMalformed(f"{path}: more than {MAX_NETWORK_BYTES} bytes")
-    return raw
+    """Read the network's description. Raises `NetworkMalformed`, `FileUnusable`."""
+    return network_from_json(read_bounded(path, MAX_NETWORK_BYTES), str(path))
 
 
 def numbers_as_text(value: Any) -> Any:

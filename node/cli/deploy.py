@@ -30,7 +30,7 @@ from governance.reading import DeployedNetwork, network_to_json
 from node.cli.carry_out import LOOK_SECONDS, agree
 from node.cli.chain_errors import ChainCommandError, NotMinedInTime, Refused
 from node.cli.chain_session import DEADLINE_SECONDS, numbers_as_text, open_keystore, password_file_option, yes_option
-from node.cli.words import json_option, to_json
+from node.cli.words import json_option, read_bounded, to_json
 from node.clock import SystemClock
 from node.durable import replace_file
 from node.engine.rpc import HttpTransport, Rpc, public_name
@@ -161,7 +161,7 @@ async def _run(wanted: _Wanted) -> tuple[list[str], dict[str, Any]]:
 
 async def _planned(wanted: _Wanted, rpc: Rpc, pause: Callable[[], Awaitable[None]]) -> tuple[JsonRpcCaller, Plan]:
     """Return the deployer at the chain, and the plan: from the journal's nonce on, else from its next one."""
-    chain_id, settings = settings_from_toml(_bytes_of(wanted.settings), str(wanted.settings))
+    chain_id, settings = settings_from_toml(read_bounded(wanted.settings, MAX_SETTINGS_BYTES), str(wanted.settings))
     before = begun(wanted.journal)
     key: KeccakSigner
     if wanted.only_verify:
@@ -213,14 +213,3 @@ def _write(path: Path, raw: bytes) -> None:
     except OSError as error:
         told = f"all is deployed, but {path} cannot be written: {error.strerror}"
         raise ChainCommandError(told, "the same command again") from None
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_SETTINGS_BYTES + 1)
-    except OSError as error:
-        raise ChainCommandError(f"{path}: {error.strerror}") from None
-    if len(raw) > MAX_SETTINGS_BYTES:
-        raise ChainCommandError(f"{path}: more than {MAX_SETTINGS_BYTES} bytes")
-    return raw

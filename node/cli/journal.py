@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from node.cli.chain_types import ADDRESS
-from node.cli.words import config_option, json_option, to_json, user_errors
+from node.cli.words import config_option, json_option, read_bounded, to_json, user_errors
 from node.clock import SystemClock
 from node.config import Config
 from node.config_file import load_config
@@ -148,12 +148,6 @@ async def _head(config: Config, url: str) -> BlockNumber:
 
 def _text_of(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_TEXT_BYTES + 1)
-        if len(raw) > MAX_TEXT_BYTES:
-            raise JournalUnusable(f"{file} has more than {MAX_TEXT_BYTES} bytes: no journal comes to that")
-        return raw.decode()
-    except OSError as error:
-        raise JournalUnusable(f"{file} cannot be read: {error.strerror}") from error
+        return read_bounded(file, MAX_TEXT_BYTES).decode()
     except UnicodeDecodeError as error:
         raise JournalUnusable(f"{file} is no exported journal: {error}") from error

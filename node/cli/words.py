@@ -42,6 +42,22 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
+class FileUnusable(NodeError):
+    """A file cannot be read, or is larger than what it can be; the text names it."""
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return what is in a file of at most so many bytes. Raises `FileUnusable`."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from None
+    if len(raw) > most:
+        raise FileUnusable(f"{path}: more than {most} bytes")
+    return raw
+
+
 def to_json(value: object) -> str:
     """Return a struct as JSON; bytes as 0x-hex."""
     return orjson.dumps(_plain(msgspec.to_builtins(value, builtin_types=(bytes,))), option=orjson.OPT_INDENT_2).decode()

@@ -7,14 +7,14 @@ pool was compiled with, no view tells: each version is held against what the vau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import permutations
 from typing import Final
 
 import msgspec
 
 from node.engine.multicall import View, number_at
-from node.engine.view_answers import Times, call, number_of, present
+from node.engine.view_answers import Contracts, Kind, Times, call, number_of, present
 from node.pipeline.amm.balancer_fixed_point import PowVersion, mul_down
 from node.pipeline.amm.balancer_stable import AMP_PRECISION, BalancerStablePool, InvariantVersion
 from node.pipeline.amm.errors import AmmError
@@ -48,7 +48,6 @@ _PARTS: Final = (1_000, 50, 7)
 _APART: Final = 2
 """Quotes that tell versions apart, beside one each way between the first two tokens."""
 
-Contracts = Mapping[PoolFamily, Address]
 Quotes = tuple[int | None, ...]
 """What each version computes; None where it computes nothing."""
 
@@ -224,15 +223,7 @@ def _query(spec: PoolSpec, way: tuple[int, int], amount: int, contracts: Contrac
     )
 
 
-BALANCER_VIEWS: Final[
-    dict[
-        PoolFamily,
-        tuple[
-            Callable[[PoolSpec, Contracts], list[View]],
-            Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState],
-        ],
-    ]
-] = {
-    PoolFamily.BALANCER_V2_WEIGHTED: (_views(_SWAP_FEE, _WEIGHTS, _RATE_PROVIDERS), _weighted),
-    PoolFamily.BALANCER_V2_STABLE: (_stable_views, _stable),
+BALANCER_VIEWS: Final[dict[PoolFamily, Kind]] = {
+    PoolFamily.BALANCER_V2_WEIGHTED: Kind(_views(_SWAP_FEE, _WEIGHTS, _RATE_PROVIDERS), _weighted),
+    PoolFamily.BALANCER_V2_STABLE: Kind(_stable_views, _stable),
 }

@@ -4,11 +4,11 @@ which the ABI writes alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from node.engine.multicall import View, number_at
-from node.engine.view_answers import Times, call, number_of, present
+from node.engine.view_answers import Contracts, Kind, Times, call, number_of, present
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
 from node.pipeline.amm.curve_stableswap import FEE_SCALE, CurvePool, ramped_amplification
@@ -34,8 +34,6 @@ _PER_COIN: Final = 3
 _FIXED: Final = 8
 _NEW_PRECISION: Final = 100
 _PART: Final = 1_000
-
-Contracts = Mapping[PoolFamily, Address]
 
 
 def _plain_views(pool: Address, coins: Sequence[Address]) -> list[View]:
@@ -155,16 +153,8 @@ def curve_checks(spec: PoolSpec, state: PoolState) -> list[tuple[View, int]]:
     return checks
 
 
-CURVE_VIEWS: Final[
-    dict[
-        PoolFamily,
-        tuple[
-            Callable[[PoolSpec, Contracts], list[View]],
-            Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState],
-        ],
-    ]
-] = {
-    PoolFamily.CURVE_PLAIN: (lambda spec, _: _plain_views(spec.address, spec.tokens), _plain),
-    PoolFamily.CURVE_META: (_meta_views, _meta),
-    PoolFamily.CURVE_CRYPTO: (_crypto_views, _crypto),
+CURVE_VIEWS: Final[dict[PoolFamily, Kind]] = {
+    PoolFamily.CURVE_PLAIN: Kind(lambda spec, _: _plain_views(spec.address, spec.tokens), _plain),
+    PoolFamily.CURVE_META: Kind(_meta_views, _meta),
+    PoolFamily.CURVE_CRYPTO: Kind(_crypto_views, _crypto),
 }

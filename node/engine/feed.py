@@ -49,9 +49,9 @@ from protocol.units import Address, UnixNanoseconds
 __all__ = ["ChainFeed", "ChainUnusable", "FeedHooks", "FeedStatus"]
 
 STALE_BLOCKS: Final = 4
+"""Without a block for as many block times, the feed is behind."""
 _AUDIT_BITS: Final = 32
 """Of the random number that says where the audit begins."""
-"""Without a block for as many block times, the feed is behind."""
 
 
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@ from protocol.units import BlockNumber, Hash32, UnixNanoseconds
 MAX_SEEN: Final = 65_536
 """Hashes remembered, so that a transaction is told once however many nodes announce it."""
 SEEN_BLOCKS: Final = 64
-"""For so many blocks: nodes announce within seconds, and an hour's hashes would only fill memory for an hour. What is
-announced again later is told again."""
+"""For so many blocks: nodes announce within seconds, and older hashes would only fill memory. What is announced again
+later is told again."""
 MAX_NONCES: Final = 16_384
 MAX_WAITING: Final = 16_384
 """Transactions of which a replacement is told."""

@@ -16,9 +16,9 @@ from node.config import ProtocolsConfig
 from node.engine import tick_reading
 from node.engine.balancer_views import versions_of
 from node.engine.multicall import Multicall, View, signed_at
-from node.engine.pool_views import Check, Contracts, checks_of, further_views_of, state_of, views_of
+from node.engine.pool_views import Check, checks_of, further_views_of, state_of, views_of
 from node.engine.tick_reading import HEAD_VIEWS, all_words
-from node.engine.view_answers import Times, number_of
+from node.engine.view_answers import Contracts, Times, number_of
 from node.pipeline.amm.errors import AmmError
 from node.pipeline.pools import AT_BALANCER_V2, PoolFamily, PoolId, PoolSpec, PoolState
 from protocol.errors import MalformedMessage

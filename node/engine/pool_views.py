@@ -7,21 +7,20 @@ so found before anything trades on it. What moves with time alone is read for th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from node.engine.balancer_views import BALANCER_VIEWS, balancer_checks, rate_views
 from node.engine.curve_views import CURVE_VIEWS, curve_checks
 from node.engine.multicall import View, number_at
 from node.engine.vault_views import VAULT_VIEWS, vault_checks
-from node.engine.view_answers import NUMBER, Times, call, number_of, present
+from node.engine.view_answers import NUMBER, Contracts, Kind, Times, call, number_of, present, timeless
 from node.pipeline.amm.camelot import CamelotStablePool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.solidly import SolidlyPool
 from node.pipeline.amm.units import UINT112_MAX, FeePips
 from node.pipeline.pools import PAIRS, PoolFamily, PoolSpec, PoolState, held_amounts, quote_exact_in
 from protocol.ethereum.abi import selector
-from protocol.units import Address
 
 _GET_RESERVES: Final = selector("getReserves()")
 _DECIMALS: Final = selector("decimals()")
@@ -32,16 +31,6 @@ _GET_AMOUNT_OUT: Final = selector("getAmountOut(uint256,address)")
 _CAMELOT_SCALE: Final = 100_000
 _WORD: Final = 32
 CHECKED_PART: Final = 1_000
-
-Contracts = Mapping[PoolFamily, Address]
-"""Factories and vaults, by family."""
-
-
-class Kind(NamedTuple):
-    """How pools of a family are read."""
-
-    views: Callable[[PoolSpec, Contracts], list[View]]
-    state: Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState]
 
 
 class Check(NamedTuple):
@@ -85,13 +74,6 @@ def checks_of(spec: PoolSpec, versions: Sequence[PoolState], contracts: Contract
         view = call(spec.address, _GET_AMOUNT_OUT, amount, spec.tokens[0])
         return [Check(view, (quote_exact_in(state, 0, 1, amount),))] if amount else []
     return []
-
-
-def _timeless(
-    state: Callable[[PoolSpec, Sequence[bytes | None]], PoolState],
-) -> Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState]:
-    """A reader of a state that is the same whenever it is asked."""
-    return lambda spec, answers, _times: state(spec, answers)
 
 
 def pair_fee(fee_pips: FeePips) -> tuple[int, int]:
@@ -145,9 +127,10 @@ def _camelot(_spec: PoolSpec, answers: Sequence[bytes | None]) -> PoolState:
 
 
 _KINDS: Final[dict[PoolFamily, Kind]] = {
-    **{family: Kind(lambda spec, _: [View(spec.address, _GET_RESERVES)], _timeless(_pair)) for family in PAIRS},
-    PoolFamily.AERODROME: Kind(_solidly_views, _timeless(_solidly)),
-    PoolFamily.CAMELOT: Kind(_camelot_views, _timeless(_camelot)),
-    **{family: Kind(views, _timeless(state)) for family, (views, state) in VAULT_VIEWS.items()},
-    **{family: Kind(*parts) for family, parts in {**CURVE_VIEWS, **BALANCER_VIEWS}.items()},
+    **{family: Kind(lambda spec, _: [View(spec.address, _GET_RESERVES)], timeless(_pair)) for family in PAIRS},
+    PoolFamily.AERODROME: Kind(_solidly_views, timeless(_solidly)),
+    PoolFamily.CAMELOT: Kind(_camelot_views, timeless(_camelot)),
+    **VAULT_VIEWS,
+    **CURVE_VIEWS,
+    **BALANCER_VIEWS,
 }

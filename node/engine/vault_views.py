@@ -6,15 +6,15 @@ tried, then none; a vault that answers otherwise has fees or maths of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from node.engine.multicall import View
-from node.engine.view_answers import NUMBER, call, number_of
+from node.engine.view_answers import NUMBER, Contracts, Kind, call, number_of, timeless
 from node.pipeline.amm.erc4626 import ONE_FOR_ONE, ShareVault, preview_deposit
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, quote_exact_in
 from protocol.ethereum.abi import selector
-from protocol.units import ZERO_ADDRESS, Address
+from protocol.units import ZERO_ADDRESS
 
 _TOTAL_ASSETS: Final = selector("totalAssets()")
 _SUPPLY: Final = selector("totalSupply()")
@@ -27,8 +27,6 @@ _SHARES: Final = selector("getTotalShares()")
 _WRAPPED: Final = selector("getWstETHByStETH(uint256)")
 _PROBE: Final = 10**18
 _PART: Final = 1_000
-
-Contracts = Mapping[PoolFamily, Address]
 
 
 def _vault_views(spec: PoolSpec, _contracts: Contracts) -> list[View]:
@@ -82,15 +80,7 @@ def vault_checks(spec: PoolSpec, state: PoolState) -> list[tuple[View, int]]:
     return [(call(spec.address, _PREVIEW_REDEEM, shares), quote_exact_in(state, 1, 0, shares))] if shares else []
 
 
-VAULT_VIEWS: Final[
-    dict[
-        PoolFamily,
-        tuple[
-            Callable[[PoolSpec, Contracts], list[View]],
-            Callable[[PoolSpec, Sequence[bytes | None]], PoolState],
-        ],
-    ]
-] = {
-    PoolFamily.ERC4626: (_vault_views, _vault),
-    PoolFamily.WRAPPER: (_wrapper_views, _wrapper),
+VAULT_VIEWS: Final[dict[PoolFamily, Kind]] = {
+    PoolFamily.ERC4626: Kind(_vault_views, timeless(_vault)),
+    PoolFamily.WRAPPER: Kind(_wrapper_views, timeless(_wrapper)),
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from node.engine.multicall import View, number_at
+from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
 from protocol.units import Address
 
 _WORD: Final = 32
@@ -17,6 +19,24 @@ class Times(NamedTuple):
 
     read: int
     asked: int
+
+
+Contracts = Mapping[PoolFamily, Address]
+"""Factories and vaults, by the family of the pools that know them."""
+
+
+class Kind(NamedTuple):
+    """How pools of a family are read."""
+
+    views: Callable[[PoolSpec, Contracts], list[View]]
+    state: Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState]
+
+
+def timeless(
+    state: Callable[[PoolSpec, Sequence[bytes | None]], PoolState],
+) -> Callable[[PoolSpec, Sequence[bytes | None], Times], PoolState]:
+    """A reader of a state that is the same whenever it is asked."""
+    return lambda spec, answers, _times: state(spec, answers)
 
 
 def call(target: Address, function: bytes, *arguments: int | Address) -> View:

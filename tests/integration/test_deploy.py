@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
 from devnet.errors import RpcError
-from devnet.protocols.venue_bindings import executor_bindings
 from devnet.world import World
 from governance.caller import JsonRpcCaller, SeenTransaction, SignedDraft
 from governance.deploy import deploy, verify
@@ -36,7 +35,7 @@ from protocol.units import (
     address_to_hex,
 )
 from tests.chain import Chain
-from tests.deploy_scene import ETHER, Asked, PowerCut
+from tests.deploy_scene import ETHER, Asked, PowerCut, settings_on
 
 pytestmark = pytest.mark.anvil
 
@@ -92,14 +91,7 @@ class Scene:
 
 @pytest.fixture
 def settings(world: World) -> NetworkSettings:
-    return NetworkSettings(
-        guardian=address_from_hex(GUARDIAN.address),
-        supply_holder=address_from_hex(HOLDER.address),
-        initial_supply=TokenAmount(1_000_000 * ETHER),
-        fee_token=address_from_hex(world.manifest.contracts["weth"]),
-        cut=EpochCut(length=30, cut_off=12, lag=6),
-        bindings=executor_bindings(world.manifest.contracts),
-    )
+    return settings_on(world.manifest.contracts, GUARDIAN, HOLDER)
 
 
 async def planned(chain: Chain, settings: NetworkSettings) -> Plan:

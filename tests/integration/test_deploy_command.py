@@ -12,15 +12,13 @@ from click.testing import CliRunner, Result
 
 from devnet.accounts import account
 from devnet.anvil import CHAIN_ID
-from devnet.protocols.venue_bindings import executor_bindings
 from devnet.world import World
-from governance.deploy_settings import EpochCut, NetworkSettings
 from governance.reading import network_from_json
 from node.cli.main import main
 from node.keyfile import Password, write_keystore
-from protocol.units import ChainId, TokenAmount, address_from_hex
+from protocol.units import ChainId, address_from_hex
 from tests.chain import Chain
-from tests.deploy_scene import ETHER, settings_toml
+from tests.deploy_scene import ETHER, settings_on, settings_toml
 
 pytestmark = pytest.mark.anvil
 
@@ -59,14 +57,7 @@ class Founder:
 @pytest.fixture
 async def founder(chain: Chain, world: World, tmp_path: Path) -> Founder:
     await chain.rpc.call("anvil_setBalance", DEPLOYER.address, hex(10 * ETHER))
-    settings = NetworkSettings(
-        guardian=address_from_hex(GUARDIAN.address),
-        supply_holder=address_from_hex(HOLDER.address),
-        initial_supply=TokenAmount(1_000_000 * ETHER),
-        fee_token=address_from_hex(world.manifest.contracts["weth"]),
-        cut=EpochCut(length=30, cut_off=12, lag=6),
-        bindings=executor_bindings(world.manifest.contracts),
-    )
+    settings = settings_on(world.manifest.contracts, GUARDIAN, HOLDER)
     (tmp_path / "net.toml").write_text(settings_toml(settings, ChainId(CHAIN_ID)))
     write_keystore(tmp_path / "deployer.json", DEPLOYER.secret, Password(PASSWORD), CHEAP)
     (tmp_path / "password").touch(mode=0o600)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.market_faults import FOLDER, NETWORK_FOLDER, command, main, prove, read
+from scripts.planted_faults import FOLDER, NETWORK_FOLDER, command, main, prove, read
 from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.run_tests import main as run_tests
 from scripts.tree import ROOT

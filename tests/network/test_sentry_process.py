@@ -38,7 +38,7 @@ REJOIN_SECONDS = 5.0
 """What a restarted or parted node may need until it hears all others and all others hear it."""
 
 
-JOIN_SECONDS = 200.0
+JOIN_SECONDS = 90.0
 """What processes may need to start at all on a busy machine."""
 
 

@@ -204,7 +204,7 @@ def test_a_file_that_is_missing_or_endless_is_refused(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = Node(tmp_path / "node", url)
-    assert "cannot be read" in node.run("import", str(tmp_path / "nowhere.json")).output
+    assert "No such file" in node.run("import", str(tmp_path / "nowhere.json")).output
     monkeypatch.setattr("node.cli.journal.MAX_TEXT_BYTES", 10)
     long = tmp_path / "long.json"
     long.write_text("x" * 11)

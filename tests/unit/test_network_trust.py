@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
+from node.durable import replace_file
+from node.engine.network import trust_file
 from node.engine.network.trust import (
     FIRST_LIMIT,
     LEAST_LIMIT,
@@ -96,15 +100,15 @@ def test_who_broke_something_and_leaves_the_registry_does_not_begin_anew() -> No
     assert len(trust.known) == MAX_KNOWN + 1
 
 
-def test_a_restart_gives_nobody_its_first_limit_again(tmp_path: Path) -> None:
+async def test_a_restart_gives_nobody_its_first_limit_again(tmp_path: Path) -> None:
     before = TrustFile(tmp_path / "new").load()
     before.revealed(BOB, VALUE)
     broken(before, 3)
     before.given(BOB, hash_of("open"), TARGET, VALUE, accepted=True)
     file = TrustFile(tmp_path / "new")
-    file.save(before)
+    await file.save(before)
     written = (tmp_path / "new" / FILE_NAME).stat().st_mtime_ns
-    file.save(before)
+    await file.save(before)
     assert (tmp_path / "new" / FILE_NAME).stat().st_mtime_ns == written, "nothing new, nothing written"
 
     after = TrustFile(tmp_path / "new").load()
@@ -115,8 +119,31 @@ def test_a_restart_gives_nobody_its_first_limit_again(tmp_path: Path) -> None:
     assert (after.of(BOB).broken, after.of(BOB).lost) == (4, 4 * VALUE), "what was open counts when its time is over"
 
 
-def test_a_damaged_file_is_named_and_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
-    TrustFile(None).save(Trust())
+async def test_what_orders_change_while_it_is_written_is_written_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, content: bytes) -> None:
+        begun.set()
+        assert goes_on.wait(10)
+        replace_file(path, content)
+
+    monkeypatch.setattr(trust_file, "replace_file", slow)
+    trust, file = Trust(), TrustFile(tmp_path)
+    trust.revealed(BOB, VALUE)
+    saving = asyncio.create_task(file.save(trust))
+    await asyncio.to_thread(begun.wait, 10)
+    trust.revealed(ALICE, VALUE)  # the loop is free meanwhile, and what is written was taken before
+    goes_on.set()
+    await saving
+    assert TrustFile(tmp_path).load().known.keys() == {BOB}
+    await file.save(trust)
+    assert TrustFile(tmp_path).load().known.keys() == {BOB, ALICE}
+
+
+async def test_a_damaged_file_is_named_and_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+    await TrustFile(None).save(Trust())
     assert TrustFile(None).load().known == {}
     for content in (b"", b"{", b'{"leaders": {"0x12": {}}, "orders": {}}', b'{"leaders": {}, "orders": {"zz": {}}}'):
         (tmp_path / FILE_NAME).write_bytes(content)

@@ -13,6 +13,7 @@ import {Header, Plans} from "../base/Plans.sol";
 import {IPair, IPairFactory} from "../base/Protocols.sol";
 import {SettableFeed} from "../malicious/Feeds.sol";
 import {HookedToken} from "../malicious/HookedToken.sol";
+import {LazyPool} from "../malicious/LazyPool.sol";
 
 /// Mallory has the hot key (alice's), the libp2p key, one owner's key (bob's), tokens, pools, a builder and money of her
 /// own, and wants what is in the Safe. Each test is one way to get it; that it would be one without its guard is shown
@@ -59,7 +60,7 @@ contract TheftTest is InventoryTest {
         return abi.encodePacked(Plans.uniswapV2(address(hook)), Plans.sushi(usdc));
     }
 
-    /// A stream of the network's that has promised the Safe, its only staker, so much.
+    /// A stream of the network's that has promised the Safe so much; in the registry's place stands one staker's answer.
     function _streamThatOwesTheSafe(uint256 amount) private returns (RewardStream stream) {
         IVotes registry = IVotes(makeAddr("the registry"));
         vm.mockCall(address(registry), abi.encodeWithSelector(IVotes.getPastTotalSupply.selector), abi.encode(1 ether));
@@ -336,25 +337,5 @@ contract TheftTest is InventoryTest {
         bytes memory call = abi.encodeCall(IVaultModule.execute, (address(safe), weth, 50 ether, plan));
         assertTrue(_as(address(hook), call) && hook.called(), "her hook was reached");
         assertEq(IERC20(weth).balanceOf(exchange), 0, "T27: she was let in twice");
-    }
-}
-
-/// A pool with Curve's interface that takes nothing of what it is lent, and gives out of what it has.
-contract LazyPool {
-    using SafeERC20 for IERC20;
-
-    IERC20 private immutable GIVEN;
-
-    constructor(address given) {
-        GIVEN = IERC20(given);
-    }
-
-    function exchange(int128, int128, uint256, uint256) external {
-        GIVEN.safeTransfer(msg.sender, 20_000e6);
-    }
-
-    function comeBack(address token, address owner, address to) external {
-        uint256 allowed = IERC20(token).allowance(owner, address(this));
-        IERC20(token).safeTransferFrom(owner, to, allowed);
     }
 }

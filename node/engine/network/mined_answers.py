@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from node.engine.endpoints import Endpoints
+from node.engine.multicall import signed_at
 from node.engine.network.log_words import signed, words_of
 from node.engine.receipts import Receipt
 from node.engine.rpc import Call, RpcError, RpcRefused
@@ -56,5 +57,5 @@ async def answers_at(
             if isinstance(one, RpcError) and (one is code or not isinstance(one, RpcRefused)):
                 raise one
         if not isinstance(answer, RpcError) and len(answer) == _ROUND_WORDS * HASH_BYTES:
-            answers[feed] = signed(int.from_bytes(answer[HASH_BYTES : 2 * HASH_BYTES], "big"))
+            answers[feed] = signed_at(answer, HASH_BYTES)
     return answers

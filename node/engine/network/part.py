@@ -391,7 +391,7 @@ class NetworkPart:
 
     async def _keep_trust(self) -> None:
         try:
-            await asyncio.to_thread(self._trust_file.save, self.trust)
+            await self._trust_file.save(self.trust)
         except OSError as error:
             self.counts["trust not kept"] += 1
             _LOG.error("what leaders did is not on disk: %s", error)

@@ -7,6 +7,7 @@ TrustDamaged    the file is not what was written: nobody knows whom to trust
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -73,15 +74,19 @@ class TrustFile:
         self._saved = content
         return trust
 
-    def save(self, trust: Trust) -> None:
-        """Keep what is known, if it changed, and return once it is on disk. Raises OSError."""
+    async def save(self, trust: Trust) -> None:
+        """Keep what is known now, if it changed, and return once it is on disk. Raises OSError."""
         if self._path is None:
             return
-        content = msgspec.json.encode(_written(trust))
+        content = msgspec.json.encode(_written(trust))  # before anything else runs: orders go on changing it
         if content != self._saved:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._path, content)
+            await asyncio.to_thread(_replace, self._path, content)
             self._saved = content
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)
 
 
 def _read(written: _Written) -> Trust:

@@ -1,4 +1,4 @@
-"""`scripts/test market --faults`: shows that the market's checks find a fault in each family, two faults at a time.
+"""`scripts/test market --faults`, `scripts/test network --faults`: show that checks find planted faults, two at a time.
 
 A planted fault is `tests/market/faults/<name>.patch`, with three lines above the diff: `Family:` whose maths or reading
 of logs it breaks (`one or other` where two share the code), `Plants:` what is wrong, `Found by:` what must fail: `fuzz`
@@ -6,7 +6,7 @@ of logs it breaks (`one or other` where two share the code), `Plants:` what is w
 family has neither). Each is applied to a copy of the tree, and is alone there; without any fault the same checks must
 pass.
 
-`scripts/test network --faults` does the same with `tests/network/faults`: one for each mend of libp2p, and its test.
+The network's are `tests/network/faults`: one for each mend of libp2p, in the place of the family, and its test.
 """
 
 from __future__ import annotations
