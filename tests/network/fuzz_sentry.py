@@ -56,14 +56,16 @@ LEADER: Final = sealing_secret("leader")
 KIND, WHOSE, TIME, SIGNED, DIRECT, LATE, FOREIGN = (1 << bit for bit in range(7))
 """What of an envelope is put right before it is judged, and how it comes."""
 _reached: Final[dict[str, None]] = {}
+_report: Final[list[Path]] = []
+"""Where they are noted, once the folder is known."""
 _clock: Final = [NOW]
 
 
-def reached(state: str, report: list[Path] = []) -> None:  # noqa: B006 set once, by main
+def reached(state: str) -> None:
     """Note that a state was reached."""
     if state not in _reached:
         _reached[state] = None
-        for path in report:
+        for path in _report:
             path.write_text("\n".join(_reached))
 
 
@@ -388,8 +390,7 @@ def main() -> None:
     corpus.mkdir(parents=True)
     for number, seed in enumerate(seeds(target)):
         (corpus / f"seed{number}").write_bytes(seed)
-    report: Any = reached.__defaults__
-    report[0].append(folder / "reached")
+    _report.append(folder / "reached")
     atheris.Setup([*sys.argv, str(corpus)], TARGETS[target])
     atheris.Fuzz()
 
