@@ -215,7 +215,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     governor: Address | None = None
     """`HftGovernor`: its proposals are watched; without it they are not."""
     bootstrap: tuple[str, ...] = ()
-    """Peers to dial at first, as multiaddresses that end in /p2p/ and the peer's id."""
+    """Peers to dial at first, as multiaddresses that end in /p2p/ and the peer's id; at most 64."""
+    announce: tuple[str, ...] = ()
+    """Where others are told to dial us, as multiaddresses, at most 4; needed behind a router. Else where we listen."""
+    private_peers: bool = False
+    """Whether addresses of private networks and of this machine are dialled when a peer names them: for devnets."""
     finder_share: BasisPoints = BasisPoints(5_000)
     """Of the net profit of a find that is handed over, what we ask for."""
     finder_floor: BasisPoints = BasisPoints(2_500)

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from node.config import AlertAction, Config, Mode, WatchedAlert
+from node.config import AlertAction, Config, Mode, NetworkConfig, WatchedAlert
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import AT_BALANCER_V2
 from protocol.units import ZERO_ADDRESS, address_to_hex
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Of the system, for Unix domain sockets."""
+MAX_BOOTSTRAP: Final = 64
+MAX_ANNOUNCED: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _LISTEN: Final = re.compile(r"/ip[46]/[0-9a-fA-F.:]+/tcp/[0-9]{1,5}\Z")
 _PEER: Final = re.compile(r"/(?:ip[46]|dns[46]?)/[^/\s]+/tcp/[0-9]{1,5}/p2p/[1-9A-HJ-NP-Za-km-z]{32,64}\Z")
@@ -50,11 +52,22 @@ def _network(config: Config) -> Iterator[Broken]:
     for place, policy in enumerate(network.policies):
         if policy.kind is WatchedAlert.ORACLE_DEVIATES and policy.action is AlertAction.STOP_SUBJECT:
             yield f"network.policies[{place}].action", "nothing is traded through a price feed: stop_all, notify or log"
+    yield from _peers(network)
+
+
+def _peers(network: NetworkConfig) -> Iterator[Broken]:
     if not network.listen:
         yield "network.listen", "at least one multiaddress, such as /ip4/0.0.0.0/tcp/4711"
     for place, text in enumerate(network.listen):
         if not _LISTEN.match(text):
             yield f"network.listen[{place}]", "a multiaddress such as /ip4/0.0.0.0/tcp/4711"
+    for place, text in enumerate(network.announce):
+        if not _LISTEN.match(text):
+            yield f"network.announce[{place}]", "a multiaddress such as /ip4/203.0.113.7/tcp/4711"
+    if len(network.announce) > MAX_ANNOUNCED:
+        yield "network.announce", f"at most {MAX_ANNOUNCED}"
+    if len(network.bootstrap) > MAX_BOOTSTRAP:
+        yield "network.bootstrap", f"at most {MAX_BOOTSTRAP}"
     for place, text in enumerate(network.bootstrap):
         if not _PEER.match(text):
             yield f"network.bootstrap[{place}]", "a multiaddress such as /dns4/HOST/tcp/4711/p2p/PEER_ID"

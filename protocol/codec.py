@@ -30,6 +30,8 @@ from protocol.messages import (
     MAX_BOX_BYTES,
     MAX_ENVELOPE_BYTES,
     MAX_EVIDENCE_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_RECORDS,
     MAX_REVEALED_BYTES,
     MAX_ROUTE_BYTES,
     Decline,
@@ -39,6 +41,8 @@ from protocol.messages import (
     Opportunity,
     OrderHandover,
     Payload,
+    PeerRecords,
+    PeerRecordsRequest,
     SealedOrder,
     SealingKeyRequest,
     SecurityAlert,
@@ -50,10 +54,20 @@ from protocol.statements import Accept, Attestation, Order, SealingKey, Statemen
 from protocol.units import SIGNATURE_BYTES, Hash32, SignatureBytes
 
 DirectMessage: TypeAlias = (
-    SealedOrder | OrderHandover | SignedAccept | Have | Decline | Evidence | SignedSealingKey | SealingKeyRequest
+    SealedOrder
+    | OrderHandover
+    | SignedAccept
+    | Have
+    | Decline
+    | Evidence
+    | SignedSealingKey
+    | SealingKeyRequest
+    | PeerRecordsRequest
+    | PeerRecords
 )
 
 _ENVELOPE_HEAD_BYTES: Final = 6 * WORD_BYTES
+_RECORD_LENGTH_BYTES: Final = 2
 _MIN_ENVELOPE_BYTES: Final = _ENVELOPE_HEAD_BYTES + SIGNATURE_BYTES
 _Built = TypeVar("_Built")
 _Statement = TypeVar("_Statement", bound=Statement)
@@ -171,6 +185,11 @@ def _direct_parts(message: DirectMessage) -> tuple[DirectKind, bytes]:
             return DirectKind.SEALING_KEY, message.sealing_key.words() + message.signature
         case SealingKeyRequest():
             return DirectKind.SEALING_KEY_REQUEST, SealingKeyRequest.LAYOUT.words(message)
+        case PeerRecordsRequest():
+            return DirectKind.PEER_RECORDS_REQUEST, PeerRecordsRequest.LAYOUT.words(message)
+        case PeerRecords():
+            sized = (len(record).to_bytes(_RECORD_LENGTH_BYTES, "big") + record for record in message.records)
+            return DirectKind.PEER_RECORDS, b"".join(sized)
         case _:
             assert_never(message)
 
@@ -219,6 +238,23 @@ def _decode_sealing_key(data: bytes, where: str) -> SignedSealingKey:
 
 def _decode_sealing_key_request(data: bytes, where: str) -> SealingKeyRequest:
     return _build(SealingKeyRequest, where, **SealingKeyRequest.LAYOUT.read(data, where))
+
+
+def _decode_peer_records_request(data: bytes, where: str) -> PeerRecordsRequest:
+    return _build(PeerRecordsRequest, where, **PeerRecordsRequest.LAYOUT.read(data, where))
+
+
+def _decode_peer_records(data: bytes, where: str) -> PeerRecords:
+    records: list[bytes] = []
+    while data:
+        size = int.from_bytes(data[:_RECORD_LENGTH_BYTES], "big")
+        if len(records) == MAX_RECORDS or size > MAX_RECORD_BYTES:
+            raise OversizeMessage(f"more than {MAX_RECORDS} records of {MAX_RECORD_BYTES} bytes", f"{where}peerRecords")
+        record, data = data[_RECORD_LENGTH_BYTES:][:size], data[_RECORD_LENGTH_BYTES + size :]
+        if not size or len(record) < size:
+            raise TruncatedMessage("a record that is empty, or ends too early", f"{where}peerRecords")
+        records.append(record)
+    return PeerRecords(records=tuple(records))
 
 
 def _decode_evidence(data: bytes, where: str) -> Evidence:
@@ -278,6 +314,8 @@ _DIRECT: Final[dict[int, Callable[[bytes, str], DirectMessage]]] = {
     DirectKind.EVIDENCE: _decode_evidence,
     DirectKind.SEALING_KEY: _decode_sealing_key,
     DirectKind.SEALING_KEY_REQUEST: _decode_sealing_key_request,
+    DirectKind.PEER_RECORDS_REQUEST: _decode_peer_records_request,
+    DirectKind.PEER_RECORDS: _decode_peer_records,
 }
 MAX_DIRECT_BYTES: Final = WORD_BYTES + SealedOrder.LAYOUT.size + MAX_BOX_BYTES
 """The largest direct message: a sealed order."""

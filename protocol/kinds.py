@@ -25,6 +25,8 @@ class DirectKind(IntEnum):
     EVIDENCE = 22
     SEALING_KEY = 23
     SEALING_KEY_REQUEST = 24
+    PEER_RECORDS_REQUEST = 25
+    PEER_RECORDS = 26
 
 
 class OpportunityKind(IntEnum):

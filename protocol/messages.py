@@ -8,7 +8,9 @@ gossip (inside a signed `Envelope`)       direct (on a stream between two nodes)
                                           ├── Decline          the leader does not want it
                                           ├── Evidence         two statements that contradict each other
                                           ├── SealingKeyRequest  which key seals orders for this block?
-                                          └── SignedSealingKey   the answer
+                                          ├── SignedSealingKey   the answer
+                                          ├── PeerRecordsRequest  whose records do you have, from here on?
+                                          └── PeerRecords        the answer
 
 Order, Accept, Attestation and SealingKey stand in `statements`, Evidence in `evidence`.
 All check their fields when they are built (InvalidField, TooLarge).
@@ -44,6 +46,8 @@ MAX_REVEALED_BYTES: Final = 7 * 1024
 MAX_EVIDENCE_BYTES: Final = 4 * 1024
 MAX_ROUTE_BYTES: Final = 12 * 1024
 MAX_BOX_BYTES: Final = 16 * 1024
+MAX_RECORDS: Final = 32
+MAX_RECORD_BYTES: Final = 512
 SALT_BYTES: Final = 32
 MAX_LIFETIME_MS: Final = 60_000
 CLOCK_TOLERANCE_MS: Final = 2_000
@@ -261,6 +265,23 @@ class SignedSealingKey(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_signature(self.signature, "sealingKey.signature")
+
+
+class PeerRecordsRequest(Message, frozen=True, kw_only=True):
+    """Asks for signed records of peers, in the order of the hashes of their ids as on a ring, behind `after`."""
+
+    LAYOUT: ClassVar = StructLayout("PeerRecordsRequest", Field("after", "bytes32"))
+    after: Hash32
+
+
+class PeerRecords(Struct, frozen=True, kw_only=True):
+    """The next of these, at most MAX_RECORDS, each as `peer_records` has it; empty if there are none."""
+
+    records: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.records) > MAX_RECORDS or not all(0 < len(record) <= MAX_RECORD_BYTES for record in self.records):
+            raise TooLarge(f"more than {MAX_RECORDS} records of 1 to {MAX_RECORD_BYTES} bytes", "peerRecords")
 
 
 def require_current(envelope: Envelope, now: UnixMilliseconds) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol import codec, messages, sealing, signing
+from protocol import codec, messages, peer_records, sealing, signing
 from protocol.conflicts import best_set, leg_key, primary_leg, tie_rank
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
@@ -32,6 +32,7 @@ from tests import block_alert_samples as alert_samples
 from tests import slashing_cases
 from tests.gossip_factories import PEERS
 from tests.gossip_scenarios import scenarios, verdicts
+from tests.peer_record_samples import record_samples, refused_records
 from tests.protocol_factories import (
     ADDRESSES,
     ALICE,
@@ -73,6 +74,8 @@ def readable(value: object) -> Any:
         return "0x" + value.hex()
     if isinstance(value, IntEnum):
         return int(value)
+    if isinstance(value, tuple):
+        return [readable(item) for item in value]
     return str(value) if isinstance(value, int) and value > EXACT_IN_JSON else value
 
 
@@ -329,6 +332,42 @@ def route_vectors() -> list[dict[str, Any]]:
     return vectors
 
 
+def record_vectors() -> list[dict[str, Any]]:
+    """Return signed records of peers with their bytes, and bytes that are none."""
+    vectors: list[dict[str, Any]] = []
+    for name, secret, record in record_samples():
+        vectors.append(
+            {
+                "name": name,
+                "secret": readable(secret.private_bytes_raw()),
+                "peerId": readable(record.peer_id),
+                "peerIdHash": readable(record.peer_id_hash),
+                "sequence": readable(record.sequence),
+                "addresses": [record_address(address) for address in record.addresses],
+                "encoding": readable(peer_records.seal_record(record, secret.sign)),
+            }
+        )
+    for name, data in refused_records():
+        try:
+            peer_records.verify_record(*peer_records.decode_record(data))
+        except RemoteProtocolError as error:
+            vectors.append({"name": name, "encoding": readable(data), "error": type(error).__name__})
+        else:
+            raise AssertionError(f"{name}: was not refused")
+    return vectors
+
+
+def record_address(address: bytes) -> dict[str, Any]:
+    """Return an address of a record: its bytes, and if it is one of IP and TCP where it leads, and whether publicly."""
+    place = peer_records.place_of(address)
+    told: dict[str, Any] = {"address": readable(address)}
+    return (
+        told
+        if place is None
+        else told | {"ip": str(place[0]), "port": place[1], "public": peer_records.is_public(place[0])}
+    )
+
+
 def slashing_vectors() -> list[dict[str, Any]]:
     """Return what may be signed after what."""
     return [{"name": name, "steps": [_slashing_step(step) for step in steps]} for name, steps in slashing_cases.cases()]
@@ -409,6 +448,7 @@ def documents() -> dict[str, str]:
         "gossip.json": gossip_vectors(),
         "routes.json": route_vectors(),
         "alerts.json": alert_vectors(),
+        "records.json": record_vectors(),
         "reveals.json": reveal_vectors(),
         "offences.json": offence_vectors(),
         "anti_slashing.json": slashing_vectors(),

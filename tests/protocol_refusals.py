@@ -114,6 +114,13 @@ def refused_direct() -> Iterator[tuple[str, bytes]]:
     yield "sealing key that ends before it begins", word_of(told, 4, 1)
     yield "sealing key without its last byte", told[:-1]
     yield "sealing key request for block 0", word_of(codec.encode_direct(given["sealing key request"]), 1, 0)
+    yield "peer records request, a byte too few", codec.encode_direct(given["peer records request"])[:-1]
+    kind = codec.encode_direct(given["peer records, none"])
+    yield "peer records, an empty one", kind + bytes(2)
+    yield "peer records, one that ends too early", codec.encode_direct(given["peer records"])[:-1]
+    yield "peer records, half a length", kind + b"\0"
+    yield "peer records, one of 513 bytes", kind + (513).to_bytes(2, "big") + b"r" * 513
+    yield "peer records, 33 of them", kind + b"\0\1r" * 33
 
 
 def refused_signatures() -> Iterator[tuple[str, bytes]]:

@@ -23,6 +23,7 @@ from protocol.units import (
     UnixSeconds,
     max_uint,
 )
+from tests.peer_record_samples import sealed_records
 from tests.protocol_factories import (
     BOB,
     CAROL,
@@ -120,6 +121,11 @@ def direct_messages() -> Iterator[tuple[str, codec.DirectMessage]]:
     yield "evidence of contradicting attestations", evidence_of(BOB, *contradiction())
     yield "sealing key", signing.sign_sealing_key(DEVNET, sealing_key(), KEYS["bob"])
     yield "sealing key request", messages.SealingKeyRequest(target_block=BlockNumber(21_000_000))
+    yield "peer records request", messages.PeerRecordsRequest(after=hash_of("peer"))
+    yield "peer records request, from the beginning", messages.PeerRecordsRequest(after=Hash32(bytes(32)))
+    records = tuple(record for _, record in sealed_records())
+    yield "peer records", messages.PeerRecords(records=records)
+    yield "peer records, none", messages.PeerRecords(records=())
 
 
 def sealed_orders() -> Iterator[tuple[str, str, messages.OrderHandover, str, str]]:

@@ -251,6 +251,7 @@ async def sentry(
         "registry": "0x" + DEVNET.registry.hex(),
         "listen": [address],
         "bootstrap": list(bootstrap),
+        "private_peers": True,
     }
     (home / "settings.json").write_text(json.dumps(settings))
     engine = Engine(names)

@@ -97,7 +97,8 @@ class Node:
 
 def settings_of(bootstrap: Sequence[str] = (), **changes: Any) -> SentrySettings:
     """Return settings for loopback with a quick heartbeat."""
-    return SentrySettings(listen=(LOOPBACK,), bootstrap=tuple(bootstrap), heartbeat_seconds=0.1)._replace(**changes)
+    settings = SentrySettings(listen=(LOOPBACK,), bootstrap=tuple(bootstrap), private_peers=True, heartbeat_seconds=0.1)
+    return settings._replace(**changes)
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ def network_config(
         identity=folder / "identity",
         listen=(listen,),
         bootstrap=tuple(bootstrap),
+        private_peers=True,
     )
 
 

@@ -40,13 +40,20 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     registry: str
     listen: list[str]
     bootstrap: list[str] = []
+    announce: list[str] = []
+    private_peers: bool = False
 
 
 def wire(file: SettingsFile) -> SentryApp:
     """Return the process that a settings file describes."""
     return SentryApp(
         Wiring(
-            settings=SentrySettings(listen=tuple(file.listen), bootstrap=tuple(file.bootstrap)),
+            settings=SentrySettings(
+                listen=tuple(file.listen),
+                bootstrap=tuple(file.bootstrap),
+                announce=tuple(file.announce),
+                private_peers=file.private_peers,
+            ),
             domain=Domain(ChainId(file.chain_id), address_from_hex(file.registry)),
             identity=load_identity(Path(file.identity)),
             book=PeerBook(Path(file.book)),
@@ -68,6 +75,8 @@ def settings_of(config: Config) -> SettingsFile:
         registry=address_to_hex(network.staking),
         listen=list(network.listen),
         bootstrap=list(network.bootstrap),
+        announce=list(network.announce),
+        private_peers=network.private_peers,
     )
 
 

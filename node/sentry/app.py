@@ -192,6 +192,7 @@ class SentryApp:
             for operator in staked.get(hash_of_peer(peer), (b"",))
         ]
         counts = {**host.pubsub.counts, **host.streams.counts, **host.admission.refused, **host.admission.held}
+        counts |= host.records.counts | {"records": len(host.records)}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
         counts["ids evicted"] = host.pubsub.seen_messages.evicted
         counts["banned"] = host.book.banned(now)

@@ -1,7 +1,7 @@
 """One libp2p host with everything of ours on it: gate, gossip, direct streams, redial. Runs until it is cancelled.
 
 A cancelled host of libp2p leaves its listener accepting, and nothing redials by itself (mend 15 of `hardening`): the
-host is closed under a shield, and every second each wanted peer that is not there is dialled, with growing pauses.
+host is closed under a shield, and every second each wanted peer that is not there is dialled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from libp2p.crypto.x25519 import create_new_key_pair as create_noise_pair
 from libp2p.custom_types import TProtocol
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_ID
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
@@ -31,23 +30,24 @@ from multiaddr import Multiaddr
 from node.errors import NodeError
 from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
 from node.sentry.connection_limits import ConnectionLimits, Limits
+from node.sentry.dialling import DIAL_SECONDS, Dialler, bare
 from node.sentry.hardening import HardenedGossipSub, HardenedPubsub
+from node.sentry.peer_records import RecordBook
 from node.sentry.peer_store import BoundedPeerStore
 from node.sentry.peers import Fault, PeerBook
-from node.sentry.streams import Answer, DirectStreams
+from node.sentry.streams import Answer, DirectStreams, NoAnswer
+from protocol.codec import DirectMessage
+from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
 from protocol.gossip import Gossip, GossipLimits, StakeSnapshot, orders_protocol, topic
 from protocol.kinds import PayloadKind
-from protocol.messages import Envelope
+from protocol.messages import Envelope, PeerRecords, PeerRecordsRequest
 from protocol.signing import Domain
 from protocol.units import Hash32, PeerIdHash, UnixMilliseconds
 
 SEED_BYTES: Final = 32
-REDIAL_SECONDS: Final = 1.0
-MAX_REDIAL_SECONDS: Final = 2.0
-DIAL_SECONDS: Final = 3.0
-DIALS_AT_ONCE: Final = 8
-MAX_DIALLED_ADDRESSES: Final = 6
+ROUND_SECONDS: Final = 1.0
+RECORDS_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 3.0
 NOT_SERVED: Final = (TProtocol("/ipfs/id/push/1.0.0"), TProtocol("/ipfs/ping/1.0.0"))
@@ -59,6 +59,10 @@ class SentrySettings(NamedTuple):
 
     listen: tuple[str, ...]
     bootstrap: tuple[str, ...] = ()
+    announce: tuple[str, ...] = ()
+    """Where others are told to dial us, as multiaddresses; without any, where we listen."""
+    private_peers: bool = False
+    """Whether addresses of private networks and of this machine are dialled when a peer names them."""
     heartbeat_seconds: float = 1.0
     limits: Limits = Limits()
     gossip: GossipLimits = GossipLimits()
@@ -111,7 +115,7 @@ class SentryHost:
         self.book, self.domain = book, domain
         self.gossip = Gossip(domain, settings.gossip)
         self.admission = ConnectionLimits(self._admits, now, settings.limits)
-        self._settings, self._callbacks, self._now = settings, callbacks, now
+        self._settings, self._callbacks, self._now, self._identity = settings, callbacks, now, identity
         self.id = ID.from_pubkey(identity.public_key)
         self._peer_store = BoundedPeerStore(self._may_be_known)
         self.host = new_host(
@@ -135,13 +139,18 @@ class SentryHost:
             self.host.remove_stream_handler(protocol)
         network: Any = self.host.get_network()
         network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
-        network.retry_config = RetryConfig(max_retries=0)  # `_redial` is what tries again
+        network.retry_config = RetryConfig(max_retries=0)  # `dialling` is what tries again
         self.router = HardenedGossipSub(settings.heartbeat_seconds)
         topics = {topic(domain, kind): kind for kind in PayloadKind}
         self.pubsub = HardenedPubsub(self.host, self.router, topics, self._judge, self._blame)
-        self.streams = DirectStreams(self.host, orders_protocol(domain), callbacks.answer, self.pubsub.blame, now)
-        self._bootstrap = [info_from_p2p_addr(Multiaddr(text)) for text in settings.bootstrap]
-        self._dials: dict[ID, tuple[float, float]] = {}
+        self.records = RecordBook(self._is_staked, may_be_private=settings.private_peers)
+        self.streams = DirectStreams(self.host, orders_protocol(domain), self._answer, self.pubsub.blame, now)
+        self.dialler = Dialler(
+            *(self.host, settings.bootstrap, book, self.records),
+            admits=lambda peer: self._admits(str(peer)),
+            has_room=lambda: len(self.connected) < settings.limits.connections * 2 // 3,
+            now=now,
+        )
 
     @property
     def addresses(self) -> list[str]:
@@ -177,7 +186,10 @@ class SentryHost:
                 for kind in PayloadKind:
                     await self.pubsub.subscribe(topic(self.domain, kind))
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._redial)
+                    self._tell_own_record()
+                    nursery.start_soon(self._look_round)
+                    nursery.start_soon(self.dialler.run)
+                    nursery.start_soon(self._ask_for_records)
                     nursery.start_soon(self._save)
                     task_status.started()
                     await stop.wait()
@@ -193,6 +205,7 @@ class SentryHost:
     def follow(self, snapshot: StakeSnapshot) -> None:
         """Go by this registry from now on; who has no place in it is cut off at the next round of `run`."""
         self.gossip.follow(snapshot)
+        self.records.forget_others()
 
     def _judge(self, kind: PayloadKind, data: bytes, publisher: ID, forwarder: ID) -> None:
         now = self._now()
@@ -203,82 +216,70 @@ class SentryHost:
     def _blame(self, peer: ID, fault: Fault) -> bool:
         return self.book.blame(str(peer), fault, self._now())
 
+    def _is_staked(self, peer: PeerIdHash) -> bool:
+        return peer in self.gossip.snapshot.by_peer
+
     def _may_be_known(self, peer: ID) -> bool:
-        return peer == self.id or hash_of_peer(peer) in self.gossip.snapshot.by_peer
+        return peer == self.id or self._is_staked(hash_of_peer(peer))
 
     def _admits(self, peer: str) -> bool:
         if peer == str(self.id):  # a twin's connection would pass for our own voice, which nobody judges
             return False
-        is_staked = hash_of_peer(ID.from_base58(peer)) in self.gossip.snapshot.by_peer
+        is_staked = self._is_staked(hash_of_peer(ID.from_base58(peer)))
         return is_staked and not self.book.is_banned(peer, self._now())
 
-    async def _redial(self) -> None:
+    async def _answer(self, peer: ID, question: DirectMessage) -> DirectMessage | None:
+        if not isinstance(question, PeerRecordsRequest):
+            return await self._callbacks.answer(peer, question)
+        answer = self.records.answer(peer, question, self._now())
+        if answer is None:
+            self.pubsub.blame(peer, Fault.FLOOD)
+        return answer
+
+    def _tell_own_record(self) -> None:
+        told = self._settings.announce or [str(address).split("/p2p/")[0] for address in self.host.get_addrs()]
+        private = self._identity.private_key
+        self.records.tell_own(self._identity.public_key.to_bytes(), told, self._now(), private.sign)
+
+    async def _ask_for_records(self) -> None:
+        """Ask who has come, and else one after the other, where their peers are; a newer record is dialled at once."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for peer in self.records.due(self.connected):
+                    request = self.records.question(peer, hash_of_peer(peer))
+                    nursery.start_soon(self._ask_for_some_records, peer, request)
+                await trio.sleep(RECORDS_SECONDS)
+
+    async def _ask_for_some_records(self, peer: ID, request: PeerRecordsRequest) -> None:
+        try:
+            answer = await self.streams.ask(peer, request)
+            assert isinstance(answer, PeerRecords)  # `ask` takes nothing else for an answer
+            for whose in self.records.take(peer, request, answer):
+                self.dialler.is_news(whose)
+        except NoAnswer:  # it is asked again when its turn comes
+            return
+        except RemoteProtocolError:
+            self.streams.counts["BAD RECORDS"] += 1
+            self.pubsub.blame(peer, Fault.BAD_STREAM)
+
+    async def _look_round(self) -> None:
+        """Cut off who may not be here any more, and remember where the others are."""
         while True:
-            connected = set(self.connected)
-            for peer in sorted(connected, key=str):
+            for peer in sorted(self.connected, key=str):
                 if not self._admits(str(peer)):
                     await self.host.get_network().close_peer(peer)
                 else:
                     self._remember(peer)
-            due = [info for info in self._wanted() if info.peer_id not in connected and self._is_due(info.peer_id)]
-            due.sort(key=lambda info: self._dials.get(info.peer_id, (0.0, 0.0))[0])  # or the first would be all
-            async with trio.open_nursery() as nursery:
-                for info in due[:DIALS_AT_ONCE]:
-                    nursery.start_soon(self._dial, info)
-            await trio.sleep(REDIAL_SECONDS)
-
-    def _wanted(self) -> list[PeerInfo]:
-        """Return whom we want to be connected with and may: all we know, each with our own addresses for it first."""
-        wanted: dict[ID, list[Multiaddr]] = {}
-        for info in self._bootstrap:
-            wanted.setdefault(info.peer_id, []).extend(info.addrs)
-        for peer, texts in self.book.addresses().items():
-            try:
-                addresses = [_bare(text) for text in texts]
-                known = wanted.setdefault(ID.from_base58(peer), [])
-            except ValueError:  # a book that somebody edited
-                continue
-            known += [address for address in addresses if address not in known]
-        wanted.pop(self.id, None)
-        self._dials = {peer: pause for peer, pause in self._dials.items() if peer in wanted}
-        return [PeerInfo(peer, addresses) for peer, addresses in wanted.items() if self._admits(str(peer))]
-
-    def _is_due(self, peer: ID) -> bool:
-        at, _ = self._dials.get(peer, (0.0, 0.0))
-        return trio.current_time() >= at
-
-    async def _dial(self, info: PeerInfo) -> None:
-        """Dial all addresses of a peer at once; the first that answers is kept.
-
-        libp2p dials one TCP address of a peer, the one that the peer tells of itself (24).
-        """
-        _, pause = self._dials.get(info.peer_id, (0.0, REDIAL_SECONDS / 2))
-        with trio.move_on_after(DIAL_SECONDS):
-            async with trio.open_nursery() as nursery:
-                for address in info.addrs[:MAX_DIALLED_ADDRESSES]:
-                    nursery.start_soon(self._dial_address, info.peer_id, address, nursery.cancel_scope)
-        if info.peer_id in self.connected:
-            self._dials.pop(info.peer_id, None)
-        else:
-            pause = min(2 * pause, MAX_REDIAL_SECONDS)
-            self._dials[info.peer_id] = trio.current_time() + pause, pause
-
-    async def _dial_address(self, peer: ID, address: Multiaddr, others: trio.CancelScope) -> None:
-        network: Any = self.host.get_network()
-        try:
-            await network.dial_addr(address, peer)
-        except Exception:  # a peer that is not there, or that a stranger's address only pretends
-            return
-        self.book.reached(str(peer), str(address), self._now())
-        others.cancel()
+            await trio.sleep(ROUND_SECONDS)
 
     def _remember(self, peer: ID) -> None:
         try:
-            addresses = [str(address) for address in self.host.get_peerstore().addrs(peer)]
+            known = [bare(str(address)) for address in self.host.get_peerstore().addrs(peer)]
         except Exception:  # libp2p knows none, or they have expired
             return
-        if addresses:
-            self.book.told(str(peer), addresses, self._now())
+        told = [str(address) for address in known if self.records.may_dial(address)]
+        if told:
+            self.book.told(str(peer), told, self._now())
 
     async def _save(self) -> None:
         """Write the book now and then, and have libp2p forget whoever has no stake any more."""
@@ -288,8 +289,3 @@ class SentryHost:
             self.book.save()
             self._peer_store.forget_others()
             network.auto_connector.clear_all_cooldowns()
-
-
-def _bare(address: str) -> Multiaddr:
-    """Return an address without the peer id at its end."""
-    return Multiaddr(address.split("/p2p/")[0])

@@ -15,7 +15,16 @@ from node.sentry.peers import Fault
 from protocol.buckets import BucketRules, Buckets
 from protocol.codec import MAX_DIRECT_BYTES, DirectMessage, decode_direct, encode_direct
 from protocol.errors import MalformedMessage, OversizeMessage, RemoteProtocolError, TruncatedMessage
-from protocol.messages import Decline, Have, SealedOrder, SealingKeyRequest, SignedAccept, SignedSealingKey
+from protocol.messages import (
+    Decline,
+    Have,
+    PeerRecords,
+    PeerRecordsRequest,
+    SealedOrder,
+    SealingKeyRequest,
+    SignedAccept,
+    SignedSealingKey,
+)
 from protocol.units import UnixMilliseconds
 
 LENGTH_BYTES: Final = 4
@@ -24,10 +33,11 @@ QUESTIONS_PER_PEER: Final = BucketRules(rate=20, burst=60)
 MAX_PEERS_WATCHED: Final = 1_024
 MAX_ASKED_AT_ONCE: Final = 24
 """Of one peer: its connection has 32 streams, and gossip needs some."""
-QUESTIONS: Final = (SealedOrder, SealingKeyRequest)
+QUESTIONS: Final = (SealedOrder, SealingKeyRequest, PeerRecordsRequest)
 ANSWERS: Final[dict[type, tuple[type, ...]]] = {
     SealedOrder: (SignedAccept, Have, Decline),
     SealingKeyRequest: (SignedSealingKey,),
+    PeerRecordsRequest: (PeerRecords,),
 }
 
 Answer = Callable[[ID, DirectMessage], Awaitable[DirectMessage | None]]

@@ -30,7 +30,8 @@ with atheris.instrument_imports(include=["node.sentry", "protocol"]):
     from devnet.hostile.ammunition import Arsenal
     from node.sentry import seen_ids
     from node.sentry.hardening import MESHSUB, MalformedRpc, next_rpc
-    from node.sentry.host import Callbacks, SentryHost, SentrySettings
+    from node.sentry.host import Callbacks, SentryHost, SentrySettings, hash_of_peer
+    from node.sentry.peer_records import RecordBook
     from node.sentry.peer_store import MAX_ADDRESSES, MAX_PROTOCOLS, BoundedPeerStore
     from node.sentry.peers import MAX_PEERS, Fault, PeerBook
     from node.sentry.streams import LENGTH_BYTES, DirectStreams, NoAnswer
@@ -39,12 +40,16 @@ with atheris.instrument_imports(include=["node.sentry", "protocol"]):
     from protocol.errors import BadSeal, RemoteProtocolError
     from protocol.gossip import GossipVerdict, topic
     from protocol.kinds import PayloadKind
-    from protocol.messages import MAX_BOX_BYTES, SealedOrder, SealingKeyRequest
+    from protocol.messages import MAX_BOX_BYTES, PeerRecords, PeerRecordsRequest, SealedOrder, SealingKeyRequest
+    from protocol.peer_records import decode_record, place_of, seal_record
     from protocol.routes import Route, RouteSwap, decode_route, encode_route
     from protocol.signing import sign_envelope
-    from protocol.units import BlockNumber, TokenAmount, UnixMilliseconds, max_uint
+    from protocol.units import BlockNumber, Hash32, TokenAmount, UnixMilliseconds, max_uint
     from tests.gossip_factories import PEERS
     from tests.gossip_factories import gossip as new_gossip
+    from tests.peer_record_samples import address as record_address
+    from tests.peer_record_samples import refused_records, sealed_records
+    from tests.peer_record_samples import sealed as sealed_record
     from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, hash_of, heartbeat, sealing_secret
     from tests.sentry_scene import identity, peer_of, registry
 
@@ -52,6 +57,7 @@ VECTORS: Final = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 TOPICS: Final = {topic(DEVNET, kind): kind for kind in PayloadKind}
 BEATS: Final = topic(DEVNET, PayloadKind.HEARTBEAT)
 CAROL: Final = peer_of("carol")
+START: Final = PeerRecordsRequest(after=Hash32(bytes(32)))
 LEADER: Final = sealing_secret("leader")
 KIND, WHOSE, TIME, SIGNED, DIRECT, LATE, FOREIGN = (1 << bit for bit in range(7))
 """What of an envelope is put right before it is judged, and how it comes."""
@@ -305,8 +311,24 @@ def route(data: bytes) -> None:
     reached("route")
 
 
+def record(data: bytes) -> None:
+    """Take a signed record of a peer; one has one form, and only who has stake is remembered."""
+    book = RecordBook({hash_of_peer(CAROL)}.__contains__, may_be_private=False)
+    try:
+        found, signature = decode_record(data)
+        assert seal_record(found, lambda _: signature) == data
+        book.take(CAROL, START, PeerRecords(records=(data,)))
+    except RemoteProtocolError as error:
+        reached(type(error).__name__)
+    else:
+        reached(next(iter(book.counts)))
+    assert set(book.addresses()) <= {CAROL}
+    assert all(place_of(one.to_bytes()) is not None for told in book.addresses().values() for one in told)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    target.__name__: target for target in (rpc, envelope, direct, gossip, control, identify, answer, sealed, route)
+    target.__name__: target
+    for target in (rpc, envelope, direct, gossip, control, identify, answer, sealed, route, record)
 }
 
 
@@ -351,6 +373,11 @@ def seeds(target: str) -> Iterator[bytes]:
                 yield bytes((0, kind)) + data[:44] + ADDRESSES["carol"][::-1] + data[64:]  # of an unknown operator
         case "sealed":
             yield from (first + _bytes(vector["plain"]) for vector in _vectors("sealing") for first in (b"\0", b"\xff"))
+        case "record":
+            yield from (data for _, data in sealed_records())
+            yield from (data for _, data in refused_records())
+            yield sealed_record("carol", record_address("8.8.8.8", 4711))
+            yield sealed_record("carol", record_address("127.0.0.1", 4711))
         case "identify":
             key = identity("carol").public_key.serialize()
             addresses = [Multiaddr(f"/ip4/10.0.0.1/tcp/{port}").to_bytes() for port in range(1, 30)]

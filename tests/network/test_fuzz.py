@@ -28,7 +28,16 @@ ROOT = Path(__file__).resolve().parents[2]
 CANARIES = {
     "rpc": {"RPC", "MALFORMED_RPC", "OVERSIZE_RPC"},
     "envelope": {"OPPORTUNITY", "ALERT", "ATTESTATION", "HEARTBEAT", "NonCanonical", "TruncatedMessage"},
-    "direct": {"SealedOrder", "OrderHandover", "SignedAccept", "Have", "Decline", "Evidence", "SignedSealingKey"},
+    "direct": {
+        "SealedOrder",
+        "OrderHandover",
+        "SignedAccept",
+        "Have",
+        "Decline",
+        "Evidence",
+        "SignedSealingKey",
+        "PeerRecords",
+    },
     "gossip": {
         *("ACCEPT", "DUPLICATE", "OLD_SEQUENCE", "STALE", "UNKNOWN_KEY", "UNKNOWN_OPERATOR", "BLOCK_AHEAD"),
         *("BLOCK_BEHIND", "ALERT_OVER", "ALERT_TOO_LONG", "BAD_SIGNATURE", "BAD_ATTESTATION", "WRONG_TOPIC"),
@@ -39,6 +48,10 @@ CANARIES = {
     "answer": {"SignedAccept", "Have", "Decline", "SignedSealingKey", "no answer"},
     "sealed": {"open", "shut", "TruncatedMessage"},
     "route": {"route", "TruncatedMessage"},
+    "record": {
+        *("records taken", "records without stake", "records that lead nowhere"),
+        *("BadSignature", "NonCanonical", "TruncatedMessage", "FieldOutOfRange"),
+    },
 }
 """What each target of `fuzz_sentry` comes to by its seeds and a few mutations: one that does not reads nothing."""
 RUNS, LONG_SECONDS = 3_000, 120

@@ -103,7 +103,7 @@ async def test_a_book_that_somebody_edited_is_read_as_far_as_it_can_be() -> None
     book = PeerBook()
     for peer, address in (("no peer", "/ip4/127.0.0.1/tcp/1"), (str(peer_of("bob")), "no address")):
         book.reached(peer, address, Node("alice", settings_of()).sentry._now())
-    assert Node("alice", settings_of(), book).sentry._wanted() == []
+    assert Node("alice", settings_of(), book).sentry.dialler.wanted() == []
 
 
 @in_trio
@@ -113,7 +113,7 @@ async def test_who_is_banned_is_not_dialled_and_not_let_in() -> None:
         for peer, node in ((bob, alice), (alice, bob)):
             node.sentry.pubsub.blame(peer.sentry.id, Fault.MALFORMED_RPC)
         await until(lambda: not alice.sentry.connected and not bob.sentry.connected)
-        assert alice.sentry._wanted() == bob.sentry._wanted() == []
+        assert alice.sentry.dialler.wanted() == bob.sentry.dialler.wanted() == []
 
 
 @in_trio
@@ -278,7 +278,7 @@ async def test_a_peer_without_known_addresses_is_let_be_and_the_book_is_saved(tm
         async with trio.open_nursery() as nursery:
             await nursery.start(node.sentry.run)
             await until(lambda: (tmp_path / "peers.json").exists())
-            await until(lambda: peer_of("bob") in node.sentry._dials)
+            await until(lambda: peer_of("bob") in node.sentry.dialler._dials)
             node.sentry.follow(registry(("alice",)))
             nursery.cancel_scope.cancel()
     with contextlib.suppress(FileNotFoundError):

@@ -116,16 +116,18 @@ async def revived(one: Sentry) -> None:
 async def killed_at_random(folder: Path, names: tuple[str, ...], rounds: int, seed: int) -> None:
     """Kill one or two processes at a time: the rest hear each other meanwhile, and all find each other, each time.
 
-    Time counts from when those that were started again are ready. Each knows the addresses of all that began before it:
-    no peer tells of another's, so two that know each other through a third alone are parted while it is down.
+    Time counts from when those that were started again are ready. Each is configured with the one that began before it
+    and no other: where all the rest are, they learn from each other before the first is killed.
     """
     drawn = random.Random(seed)
     async with AsyncExitStack() as stack:
         sentries: list[Sentry] = []
         for name in names:
-            known = [one.address for one in sentries]
+            known = [one.address for one in sentries[-1:]]
             sentries.append(await stack.enter_async_context(sentry(folder, name, loopback(), known, names)))
         await all_hear_all(sentries, JOIN_SECONDS)
+        for one in sentries:
+            await one.engine.sees(len(names) - 1)
         for _ in range(rounds):
             victims = drawn.sample(sentries, drawn.choice([1, 2]))
             rest = [one for one in sentries if one not in victims]

@@ -132,6 +132,10 @@ DIRECT = st.one_of(
     double_accepts(),
     _strategy(messages.SignedSealingKey, sealing_key=SEALING_KEYS, signature=SIGNATURES),
     _strategy(messages.SealingKeyRequest, target_block=BLOCKS),
+    _strategy(messages.PeerRecordsRequest, after=st.binary(min_size=32, max_size=32)),
+    st.lists(st.binary(min_size=1, max_size=100), max_size=32).map(
+        lambda records: messages.PeerRecords(records=tuple(records))
+    ),
 )
 
 

@@ -33,6 +33,7 @@ WORDS = " ".join(TEXT.split())
         messages.Decline,
         statements.SealingKey,
         messages.SealingKeyRequest,
+        messages.PeerRecordsRequest,
     ],
 )
 def test_every_type_is_written_down(message: type[Message]) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.engine.network.block_alerts import block_alerts
 from node.engine.receipts import Receipt
 from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
 from node.engine.vault_logs import Log
-from protocol import codec, errors, gossip, sealing, signing, statements
+from protocol import codec, errors, gossip, peer_records, sealing, signing, statements
 from protocol.conflicts import Candidate, Leg, Occasion, best_set, leg_key, primary_leg, tie_rank
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
@@ -109,6 +110,7 @@ def test_there_are_enough_vectors_of_every_file() -> None:
         "leaders",
         "legs",
         "offences",
+        "records",
         "refused",
         "reveals",
         "routes",
@@ -285,6 +287,22 @@ def test_a_route_is_these_bytes_and_what_is_none_is_refused(vector: dict[str, An
     assert keccak256(data) == bytes_of(vector["routeCommit"])
     assert [gen_vectors.readable(raw) for raw in route.transactions] == vector["message"]["transactions"]
     assert [gen_vectors.readable(swap) for swap in route.swaps] == vector["message"]["swaps"]
+
+
+@cases("records")
+def test_a_peer_record_is_these_bytes_and_what_is_none_is_refused(vector: dict[str, Any]) -> None:
+    data = bytes_of(vector["encoding"])
+    if "error" in vector:
+        with pytest.raises(getattr(errors, vector["error"])):
+            peer_records.verify_record(*peer_records.decode_record(data))
+        return
+    record, signature = peer_records.decode_record(data)
+    peer_records.verify_record(record, signature)
+    secret = Ed25519PrivateKey.from_private_bytes(bytes_of(vector["secret"]))
+    assert peer_records.seal_record(record, secret.sign) == data
+    assert (record.peer_id, record.peer_id_hash) == (bytes_of(vector["peerId"]), bytes_of(vector["peerIdHash"]))
+    assert record.sequence == int(vector["sequence"])
+    assert [gen_vectors.record_address(address) for address in record.addresses] == vector["addresses"]
 
 
 @cases("reveals")

@@ -1,0 +1,150 @@
+"""Whom a sentry dials, and when: each wanted peer that is not there, at once and then with pauses.
+
+Three ranks, each with places of its own, so that none of a lower one delays those above: who stands in the
+configuration; whom the book knows, because we reached it or it was here; and whom only a record names that others
+passed on. Of the first there are few; the second and third wait for a free place, the third also for room, and its
+pauses grow: whoever has stake can have any address knocked at by its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any, Final
+
+import trio
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
+from multiaddr import Multiaddr
+
+from node.sentry.peer_records import RecordBook
+from node.sentry.peers import PeerBook
+from protocol.units import UnixMilliseconds
+
+REDIAL_SECONDS: Final = 1.0
+DIAL_SECONDS: Final = 3.0
+MAX_DIALLED_ADDRESSES: Final = 6
+MAX_CONFIGURED: Final = 64
+
+
+class Rank(IntEnum):
+    """How we know a peer; the lower, the better."""
+
+    CONFIGURED = 0
+    BOOKED = 1
+    RECORDED = 2
+
+
+DIALS_AT_ONCE: Final = {Rank.CONFIGURED: MAX_CONFIGURED, Rank.BOOKED: 8, Rank.RECORDED: 4}
+MAX_PAUSE_SECONDS: Final = {Rank.CONFIGURED: 2.0, Rank.BOOKED: 2.0, Rank.RECORDED: 60.0}
+
+
+class Dialler:
+    """See the module. `has_room` tells whether more peers are wanted than are there."""
+
+    def __init__(
+        self,
+        host: Any,
+        bootstrap: Sequence[str],
+        book: PeerBook,
+        records: RecordBook,
+        admits: Callable[[ID], bool],
+        has_room: Callable[[], bool],
+        now: Callable[[], UnixMilliseconds],
+    ) -> None:
+        self._host, self._book, self._records = host, book, records
+        self._admits, self._has_room, self._now = admits, has_room, now
+        self._bootstrap = [info_from_p2p_addr(Multiaddr(text)) for text in bootstrap[:MAX_CONFIGURED]]
+        self.configured = frozenset(info.peer_id for info in self._bootstrap)
+        self._dials: dict[ID, tuple[float, float]] = {}
+        self._under_way: dict[ID, Rank] = {}
+
+    async def run(self) -> None:
+        """Dial whoever is due, each second, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                there = self._host.get_network().get_connections_map()
+                for rank, info in self.due({peer for peer, connections in there.items() if connections}):
+                    self._under_way[info.peer_id] = rank
+                    nursery.start_soon(self._dial, rank, info)
+                await trio.sleep(REDIAL_SECONDS)
+
+    def is_news(self, peer: ID) -> None:
+        """There is something new about a peer: it is due at once."""
+        self._dials.pop(peer, None)
+
+    def due(self, connected: set[ID]) -> list[tuple[Rank, PeerInfo]]:
+        """Return whom to dial now: of each rank who waits the longest, as many as it has free places."""
+        at = trio.current_time()
+        ready = [
+            (rank, info)
+            for rank, info in self.wanted()
+            if info.peer_id not in connected
+            and info.peer_id not in self._under_way
+            and self._dials.get(info.peer_id, (0.0, 0.0))[0] <= at
+        ]
+        ready.sort(key=lambda one: self._dials.get(one[1].peer_id, (0.0, 0.0))[0])  # or the first would be all
+        chosen: list[tuple[Rank, PeerInfo]] = []
+        for rank, most in DIALS_AT_ONCE.items():
+            if rank is Rank.RECORDED and not self._has_room():
+                continue
+            free = most - sum(busy is rank for busy in self._under_way.values())
+            chosen += [one for one in ready if one[0] is rank][: max(0, free)]
+        return chosen
+
+    def wanted(self) -> list[tuple[Rank, PeerInfo]]:
+        """Return whom we want to be connected with and may: all we know, each with our own addresses for it first."""
+        ranks: dict[ID, Rank] = dict.fromkeys(self.configured, Rank.CONFIGURED)
+        wanted: dict[ID, list[Multiaddr]] = {}
+        for info in self._bootstrap:
+            wanted.setdefault(info.peer_id, []).extend(info.addrs)
+        for text, texts in self._book.addresses().items():
+            try:
+                addresses = [bare(address) for address in texts]
+                peer = ID.from_base58(text)
+            except ValueError:  # a book that somebody edited
+                continue
+            ranks.setdefault(peer, Rank.BOOKED)
+            _add(wanted.setdefault(peer, []), addresses)
+        for peer, told in self._records.addresses().items():
+            ranks.setdefault(peer, Rank.RECORDED)
+            _add(wanted.setdefault(peer, []), told)
+        self._dials = {peer: pause for peer, pause in self._dials.items() if peer in wanted}
+        return [(ranks[peer], PeerInfo(peer, known)) for peer, known in wanted.items() if self._admits(peer)]
+
+    async def _dial(self, rank: Rank, info: PeerInfo) -> None:
+        """Dial all addresses of a peer at once; the first that answers is kept.
+
+        libp2p dials one TCP address of a peer, the one that the peer tells of itself (24).
+        """
+        peer = info.peer_id
+        _, pause = self._dials.get(peer, (0.0, REDIAL_SECONDS / 2))
+        try:
+            with trio.move_on_after(DIAL_SECONDS):
+                async with trio.open_nursery() as nursery:
+                    for address in info.addrs[:MAX_DIALLED_ADDRESSES]:
+                        nursery.start_soon(self._dial_address, peer, address, nursery.cancel_scope)
+        finally:
+            del self._under_way[peer]
+        if self._host.get_network().get_connections(peer):
+            self._dials.pop(peer, None)
+        else:
+            pause = min(2 * pause, MAX_PAUSE_SECONDS[rank])
+            self._dials[peer] = trio.current_time() + pause, pause
+
+    async def _dial_address(self, peer: ID, address: Multiaddr, others: trio.CancelScope) -> None:
+        try:
+            await self._host.get_network().dial_addr(address, peer)
+        except Exception:  # a peer that is not there, or that a stranger's address only pretends
+            return
+        self._book.reached(str(peer), str(address), self._now())
+        others.cancel()
+
+
+def bare(address: str) -> Multiaddr:
+    """Return an address without the peer id at its end."""
+    return Multiaddr(address.split("/p2p/")[0])
+
+
+def _add(known: list[Multiaddr], more: Sequence[Multiaddr]) -> None:
+    known += [address for address in more if address not in known]
