@@ -27,7 +27,7 @@ from protocol.gossip import Operator, StakeSnapshot, topic
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, Heartbeat
 from protocol.signing import sign_envelope
-from protocol.units import BlockNumber, BootId, StakeUnits, UnixMilliseconds, sequence_number
+from protocol.units import ADDRESS_BYTES, Address, BlockNumber, BootId, StakeUnits, UnixMilliseconds, sequence_number
 from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, hash_of, heartbeat
 
 LOOPBACK: Final = "/ip4/127.0.0.1/tcp/0"
@@ -51,6 +51,15 @@ def registry(names: Sequence[str] = STAKED, block: int = 20_999_999) -> StakeSna
         BlockNumber(block),
         {ADDRESSES[name]: Operator((ADDRESSES[name],), hash_of_peer(peer_of(name)), StakeUnits(10)) for name in names},
     )
+
+
+def with_stake(names: Sequence[str], block: int = 20_999_999) -> StakeSnapshot:
+    """Return the snapshot in which any number have equal stake, also such as have no hot key in the tests."""
+    operators = {}
+    for name in names:
+        account = ADDRESSES.get(name, Address(hash_of(name)[:ADDRESS_BYTES]))
+        operators[account] = Operator((account,), hash_of_peer(peer_of(name)), StakeUnits(10))
+    return StakeSnapshot(BlockNumber(block), operators)
 
 
 def envelope_of(name: str, payload: Heartbeat | None = None, key: SigningKey | None = None) -> bytes:

@@ -139,8 +139,12 @@ class SentryApp:
                 pass
 
     async def _ask(self, message: AskPeer) -> None:
-        peers = {hash_of_peer(peer): peer for peer in self.host.connected}
-        peer = peers.get(PeerIdHash(Hash32(message.peer_id_hash)))
+        peers, name = (
+            {hash_of_peer(peer): peer for peer in self.host.connected},
+            PeerIdHash(Hash32(message.peer_id_hash)),
+        )
+        self.host.need(name)
+        peer = peers.get(name)
         answer, why = b"", "not connected"
         if peer is not None:
             try:
@@ -194,6 +198,7 @@ class SentryApp:
         counts = {**host.pubsub.counts, **host.streams.counts, **host.admission.refused, **host.admission.held}
         counts |= host.records.counts | {"records": len(host.records)}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
+        counts["connections evicted"] = host.admission.places.evicted
         counts["ids evicted"] = host.pubsub.seen_messages.evicted
         counts["banned"] = host.book.banned(now)
         return SentryStatus(at=now, peers=peers, counts=counts)

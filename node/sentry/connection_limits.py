@@ -3,7 +3,7 @@
 libp2p makes one of its own if it is given none, and goes on without any if that fails; and it takes an exception of a
 manager for a yes (ran). So ours is always given, never raises, and answers no when in doubt. Limits are like those of
 go-libp2p's autoscaled defaults for a small machine. Every connection is asked about twice: when its socket is there,
-by its address alone, and when the handshake has told whose it is.
+by its address alone, and when the handshake has told whose it is; `places` says who of these gets a place.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from libp2p.rcmgr import Direction
 
+from node.sentry.places import Held, Places, take_one
 from protocol.buckets import BucketRules, Buckets, TokenBucket
 from protocol.units import UnixMilliseconds
 
@@ -21,9 +22,10 @@ MAX_ADDRESSES_WATCHED: Final = 4_096
 
 
 class Limits(NamedTuple):
-    """Bounds of connections, streams, and new connections a second."""
+    """Bounds of connections, streams, and new connections a second; `kept_for_dialled` of the connections."""
 
     connections: int = 96
+    kept_for_dialled: int = 24
     connections_per_address: int = 8
     connections_per_peer: int = 2
     handshakes: int = 32
@@ -57,23 +59,38 @@ class ConnectionScope:
     __del__ = close
 
 
+class Judgement(NamedTuple):
+    """What decides about a peer, by its id as text: whether it may be here, is wanted, and its score in thousandths.
+
+    `drop` closes the connections of one that has to give way.
+    """
+
+    admits: Callable[[str], bool]
+    is_wanted: Callable[[str], bool] = lambda _: False
+    score: Callable[[str], int] = lambda _: 0
+    drop: Callable[[str], None] = lambda _: None
+
+
 class ConnectionLimits:
-    """See the module; in the form that libp2p's swarm wants. `admits` tells whether a peer id (text) may be here."""
+    """See the module; in the form that libp2p's swarm wants."""
 
     graceful_degradation = None
     connection_lifecycle = None
 
-    def __init__(
-        self, admits: Callable[[str], bool], now: Callable[[], UnixMilliseconds], limits: Limits = _LIMITS
-    ) -> None:
+    def __init__(self, judgement: Judgement, now: Callable[[], UnixMilliseconds], limits: Limits = _LIMITS) -> None:
         self.limits = limits
         self.refused: Counter[str] = Counter()
-        self._admits, self._now = admits, now
+        self.places = Places(
+            limits.connections,
+            min(limits.kept_for_dialled, limits.connections // 4),
+            judgement.is_wanted,
+            judgement.score,
+            judgement.drop,
+        )
+        self._admits, self._now = judgement.admits, now
         self._arrivals = TokenBucket(limits.arrivals, now())
         self._arrivals_by_address: Buckets[str] = Buckets(MAX_ADDRESSES_WATCHED)
         self._handshakes = 0
-        self._addresses: Counter[str] = Counter()
-        self._peers: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
 
     def open_connection(
@@ -84,7 +101,8 @@ class ConnectionLimits:
             if peer_id is None:
                 refusal = self._refusal_of_address(endpoint_ip or "", direction)
             else:
-                refusal = self._refusal_of_peer(str(peer_id), endpoint_ip or "")
+                held = Held(str(peer_id), endpoint_ip or "", direction != "inbound")
+                refusal = self._refusal_of_peer(held)
         except Exception:
             refusal = "error"
         if refusal:
@@ -93,10 +111,8 @@ class ConnectionLimits:
         if peer_id is None:
             self._handshakes += 1
             return ConnectionScope(self._end_handshake)
-        peer, address = str(peer_id), endpoint_ip or ""
-        self._peers[peer] += 1
-        self._addresses[address] += 1
-        return ConnectionScope(lambda: self._end_connection(peer, address))
+        self.places.take(held)
+        return ConnectionScope(lambda: self.places.give_back(held))
 
     def acquire_stream(self, peer_id: str, direction: Direction) -> bool:
         """Take the place of a stream; return whether there was one."""
@@ -111,58 +127,44 @@ class ConnectionLimits:
 
     def release_stream(self, peer_id: str, direction: Direction) -> None:
         """Give the place of a stream back."""
-        _take_one(self._streams, peer_id)
+        take_one(self._streams, peer_id)
 
     @property
     def held(self) -> dict[str, int]:
         """How many places are taken, by kind."""
         return {
             "handshakes": self._handshakes,
-            "connections": sum(self._peers.values()),
-            "addresses": len(self._addresses),
-            "peers": len(self._peers),
+            "connections": len(self.places),
+            "addresses": self.places.addresses,
+            "peers": self.places.peers,
             "streams": sum(self._streams.values()),
         }
 
     def _refusal_of_address(self, address: str, direction: str) -> str:
         limits, now = self.limits, self._now()
-        if sum(self._peers.values()) + self._handshakes >= limits.connections:
-            return "connections"
         if direction != "inbound":  # whom we dial ourselves, and a bounded number: no crowd at the door stops that
             return ""
         if self._handshakes >= limits.handshakes:
             return "handshakes"
         if address.startswith(_OWN_MACHINE):
             return ""
-        if self._addresses[address] >= limits.connections_per_address:
+        if self.places.of_address(address) >= limits.connections_per_address:
             return "connections of one address"
         rules = limits.arrivals_per_address
         if not self._arrivals_by_address.of(address, rules, now).take(rules, now):
             return "arrivals of one address"
         return "" if self._arrivals.take(limits.arrivals, now) else "arrivals"
 
-    def _refusal_of_peer(self, peer: str, address: str) -> str:
-        limits = self.limits
-        if not self._admits(peer):
+    def _refusal_of_peer(self, held: Held) -> str:
+        limits, places = self.limits, self.places
+        if not self._admits(held.peer):
             return "peer"
-        if sum(self._peers.values()) >= limits.connections:
-            return "connections"
-        if self._peers[peer] >= limits.connections_per_peer:
+        if places.of_peer(held.peer) >= limits.connections_per_peer:
             return "connections of one peer"
-        if address.startswith(_OWN_MACHINE) or self._addresses[address] < limits.connections_per_address:
-            return ""
-        return "connections of one address"
+        is_own_machine = held.address.startswith(_OWN_MACHINE)
+        if not is_own_machine and places.of_address(held.address) >= limits.connections_per_address:
+            return "connections of one address"
+        return "" if places.make_room(held) else "connections"
 
     def _end_handshake(self) -> None:
         self._handshakes -= 1
-
-    def _end_connection(self, peer: str, address: str) -> None:
-        _take_one(self._peers, peer)
-        _take_one(self._addresses, address)
-
-
-def _take_one(counts: Counter[str], key: str) -> None:
-    """Count one less; a key at nothing is forgotten, so that no map grows by who was here once."""
-    counts[key] -= 1
-    if counts[key] <= 0:
-        del counts[key]

@@ -8,11 +8,14 @@ pauses grow: whoever has stake can have any address knocked at by its record.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Any, Final
 
 import trio
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from multiaddr import Multiaddr
@@ -39,6 +42,13 @@ DIALS_AT_ONCE: Final = {Rank.CONFIGURED: MAX_CONFIGURED, Rank.BOOKED: 8, Rank.RE
 MAX_PAUSE_SECONDS: Final = {Rank.CONFIGURED: 2.0, Rank.BOOKED: 2.0, Rank.RECORDED: 60.0}
 
 
+class NoDialsOfItsOwn(AutoConnector):
+    """libp2p dials whoever told an address while there are few connections: whom it likes, and not us (32)."""
+
+    async def maybe_connect(self) -> None:
+        """Do nothing: `Dialler` does."""
+
+
 class Dialler:
     """See the module. `has_room` tells whether more peers are wanted than are there."""
 
@@ -56,6 +66,7 @@ class Dialler:
         self._admits, self._has_room, self._now = admits, has_room, now
         self._bootstrap = [info_from_p2p_addr(Multiaddr(text)) for text in bootstrap[:MAX_CONFIGURED]]
         self.configured = frozenset(info.peer_id for info in self._bootstrap)
+        self._salt = os.urandom(16)
         self._dials: dict[ID, tuple[float, float]] = {}
         self._under_way: dict[ID, Rank] = {}
 
@@ -83,7 +94,7 @@ class Dialler:
             and info.peer_id not in self._under_way
             and self._dials.get(info.peer_id, (0.0, 0.0))[0] <= at
         ]
-        ready.sort(key=lambda one: self._dials.get(one[1].peer_id, (0.0, 0.0))[0])  # or the first would be all
+        ready.sort(key=self._turn)
         chosen: list[tuple[Rank, PeerInfo]] = []
         for rank, most in DIALS_AT_ONCE.items():
             if rank is Rank.RECORDED and not self._has_room():
@@ -91,6 +102,11 @@ class Dialler:
             free = most - sum(busy is rank for busy in self._under_way.values())
             chosen += [one for one in ready if one[0] is rank][: max(0, free)]
         return chosen
+
+    def _turn(self, one: tuple[Rank, PeerInfo]) -> tuple[float, bytes]:
+        """Order by who waits the longest, and else as nobody can foresee: no order of ids or of arrival decides."""
+        peer = one[1].peer_id
+        return self._dials.get(peer, (0.0, 0.0))[0], blake2b(peer.to_bytes(), key=self._salt).digest()
 
     def wanted(self) -> list[tuple[Rank, PeerInfo]]:
         """Return whom we want to be connected with and may: all we know, each with our own addresses for it first."""

@@ -29,8 +29,8 @@ from multiaddr import Multiaddr
 
 from node.errors import NodeError
 from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
-from node.sentry.connection_limits import ConnectionLimits, Limits
-from node.sentry.dialling import DIAL_SECONDS, Dialler, bare
+from node.sentry.connection_limits import ConnectionLimits, Judgement, Limits
+from node.sentry.dialling import DIAL_SECONDS, Dialler, NoDialsOfItsOwn, bare
 from node.sentry.hardening import HardenedGossipSub, HardenedPubsub
 from node.sentry.peer_records import RecordBook
 from node.sentry.peer_store import BoundedPeerStore
@@ -49,6 +49,11 @@ SEED_BYTES: Final = 32
 ROUND_SECONDS: Final = 1.0
 RECORDS_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
+LARGE_PARTS: Final = 32
+"""Who has at least this part of the stake always gets a place: at most as many, and splitting the stake gains none."""
+MAX_ASKED: Final = 16
+CHANGE_SECONDS: Final = 60.0
+"""When all places that are kept for whom we dial are taken, one is given to somebody else."""
 CLOSE_SECONDS: Final = 3.0
 NOT_SERVED: Final = (TProtocol("/ipfs/id/push/1.0.0"), TProtocol("/ipfs/ping/1.0.0"))
 """What libp2p offers to everybody and we do not need: the muxer pings, and whoever has moved is asked again."""
@@ -114,7 +119,9 @@ class SentryHost:
     ) -> None:
         self.book, self.domain = book, domain
         self.gossip = Gossip(domain, settings.gossip)
-        self.admission = ConnectionLimits(self._admits, now, settings.limits)
+        judgement = Judgement(self._admits, self._is_wanted, lambda peer: book.score(peer, now()), self._drop)
+        self.admission = ConnectionLimits(judgement, now, settings.limits)
+        self._asked: dict[PeerIdHash, None] = {}
         self._settings, self._callbacks, self._now, self._identity = settings, callbacks, now, identity
         self.id = ID.from_pubkey(identity.public_key)
         self._peer_store = BoundedPeerStore(self._may_be_known)
@@ -125,10 +132,10 @@ class SentryHost:
             peerstore_opt=self._peer_store,
             resource_manager=self.admission,  # type: ignore[arg-type]  # the part of its form that the swarm uses
             connection_config=ConnectionConfig(
-                max_connections=settings.limits.connections,
+                max_connections=settings.limits.connections + settings.limits.handshakes,  # `admission` decides
                 min_connections=0,
                 low_watermark=0,
-                high_watermark=settings.limits.connections,
+                high_watermark=settings.limits.connections + settings.limits.handshakes,
                 max_connections_per_peer=settings.limits.connections_per_peer,
                 inbound_upgrade_timeout=5.0,
                 outbound_upgrade_timeout=5.0,
@@ -139,6 +146,7 @@ class SentryHost:
             self.host.remove_stream_handler(protocol)
         network: Any = self.host.get_network()
         network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
+        network.auto_connector = NoDialsOfItsOwn(network)
         network.retry_config = RetryConfig(max_retries=0)  # `dialling` is what tries again
         self.router = HardenedGossipSub(settings.heartbeat_seconds)
         topics = {topic(domain, kind): kind for kind in PayloadKind}
@@ -148,7 +156,9 @@ class SentryHost:
         self.dialler = Dialler(
             *(self.host, settings.bootstrap, book, self.records),
             admits=lambda peer: self._admits(str(peer)),
-            has_room=lambda: len(self.connected) < settings.limits.connections * 2 // 3,
+            has_room=lambda: (
+                self.admission.places.wants_outbound or len(self.connected) < settings.limits.connections // 2
+            ),
             now=now,
         )
 
@@ -190,6 +200,7 @@ class SentryHost:
                     nursery.start_soon(self._look_round)
                     nursery.start_soon(self.dialler.run)
                     nursery.start_soon(self._ask_for_records)
+                    nursery.start_soon(self._change)
                     nursery.start_soon(self._save)
                     task_status.started()
                     await stop.wait()
@@ -215,6 +226,26 @@ class SentryHost:
 
     def _blame(self, peer: ID, fault: Fault) -> bool:
         return self.book.blame(str(peer), fault, self._now())
+
+    def need(self, peer: PeerIdHash) -> None:
+        """Our engine has something to ask of a peer, such as a leader to come: it is wanted, and dialled at once."""
+        self._asked.pop(peer, None)
+        self._asked[peer] = None
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def _is_wanted(self, peer: str) -> bool:
+        known = ID.from_base58(peer)
+        name = hash_of_peer(known)
+        if known in self.dialler.configured or name in self._asked:
+            return True
+        snapshot = self.gossip.snapshot
+        stakes = [snapshot.operators[account].stake for account in snapshot.by_peer.get(name, ())]
+        return bool(stakes) and max(stakes) * LARGE_PARTS >= snapshot.total_stake
+
+    def _drop(self, peer: str) -> None:
+        if self.pubsub.manager.is_running:
+            self.pubsub.manager.run_task(self.host.get_network().close_peer, ID.from_base58(peer))
 
     def _is_staked(self, peer: PeerIdHash) -> bool:
         return peer in self.gossip.snapshot.by_peer
@@ -280,6 +311,13 @@ class SentryHost:
         told = [str(address) for address in known if self.records.may_dial(address)]
         if told:
             self.book.told(str(peer), told, self._now())
+
+    async def _change(self) -> None:
+        """Give somebody else a turn among those that we dial, so that no set of them is for ever."""
+        while True:
+            await trio.sleep(CHANGE_SECONDS)
+            if any(info.peer_id not in self.connected for _, info in self.dialler.wanted()):
+                self.admission.places.change_one()
 
     async def _save(self) -> None:
         """Write the book now and then, and have libp2p forget whoever has no stake any more."""

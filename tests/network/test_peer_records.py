@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,23 +18,23 @@ from node.sentry.peers import MAX_ADDRESSES
 from node.sentry.streams import read_message, write_message
 from protocol import errors
 from protocol.codec import DirectMessage, decode_direct, encode_direct
-from protocol.gossip import Operator, StakeSnapshot, orders_protocol
+from protocol.gossip import orders_protocol
 from protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, PeerRecords, PeerRecordsRequest
-from protocol.units import Hash32, StakeUnits, UnixMilliseconds
+from protocol.units import Hash32, UnixMilliseconds
 from tests.peer_record_samples import MADE_AT, PLACES, address, refused_records, sealed
-from tests.protocol_factories import ADDRESSES, DEVNET, NOW, hash_of
+from tests.protocol_factories import DEVNET, NOW
 from tests.sentry_processes import free_port
 from tests.sentry_scene import (
     Node,
     identity,
     in_trio,
     peer_of,
-    registry,
     running,
     settings_of,
     stock_peer,
     until,
     until_joined,
+    with_stake,
 )
 
 HOME = address("8.8.8.8", 4711)
@@ -55,17 +55,6 @@ def ordered(*names: str) -> list[str]:
 
 def told(*records: bytes) -> PeerRecords:
     return PeerRecords(records=records)
-
-
-def with_stake(names: Sequence[str]) -> StakeSnapshot:
-    """The registry in which these have stake, though three of them have an account that signs."""
-    operators = {
-        (hash_of(name)[:20] if name not in ADDRESSES else ADDRESSES[name]): Operator(
-            (), hash_of_peer(peer_of(name)), StakeUnits(10)
-        )
-        for name in names
-    }
-    return StakeSnapshot(registry().block, operators)  # type: ignore[arg-type]  # any 20 bytes
 
 
 @in_trio

@@ -99,6 +99,23 @@ async def test_24_every_address_of_a_peer_is_dialled_and_the_one_that_answers_is
 
 
 @in_trio
+async def test_32_libp2p_dials_nobody_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running("alice") as (alice,):
+        network: Any = alice.sentry.host.get_network()
+        dialled: list[Any] = []
+
+        async def dial(peer: Any, *_: Any, **__: Any) -> list[Any]:
+            dialled.append(peer)
+            return []
+
+        monkeypatch.setattr(network, "dial_peer", dial)
+        alice.sentry.host.get_peerstore().add_addrs(peer_of("carol"), [Multiaddr("/ip4/8.8.8.8/tcp/4711")], 600)
+        await network.auto_connector.maybe_connect()
+        await trio.sleep(0.2)
+        assert dialled == []
+
+
+@in_trio
 async def test_a_book_that_somebody_edited_is_read_as_far_as_it_can_be() -> None:
     book = PeerBook()
     for peer, address in (("no peer", "/ip4/127.0.0.1/tcp/1"), (str(peer_of("bob")), "no address")):

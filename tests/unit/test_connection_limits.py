@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.rcmgr import Direction
 
-from node.sentry.connection_limits import ConnectionLimits, Limits
+from node.sentry.connection_limits import ConnectionLimits, Judgement, Limits
 from protocol.buckets import BucketRules
 from protocol.units import UnixMilliseconds
 
@@ -24,7 +24,9 @@ class Desk(ConnectionLimits):
     def __init__(self, **changes: Any) -> None:
         self.time = 0
         self.kept: list[Any] = []
-        super().__init__(lambda peer: peer != "eve", lambda: UnixMilliseconds(self.time), OPEN._replace(**changes))
+        changes = {"kept_for_dialled": 0} | changes
+        judgement = Judgement(lambda peer: peer != "eve")
+        super().__init__(judgement, lambda: UnixMilliseconds(self.time), OPEN._replace(**changes))
 
     def enter(self, peer: str | None, address: str = "1.1.1.1") -> Any:
         self.kept.append(self.open_connection(peer, address))
@@ -69,16 +71,27 @@ def test_a_place_comes_back_when_nobody_holds_it_any_more() -> None:
     assert desk.held["connections"] == 0
 
 
-def test_handshakes_are_bounded_and_count_as_connections() -> None:
-    desk = Desk(handshakes=2, connections=3)
+def test_handshakes_are_bounded_and_go_on_when_all_places_are_taken() -> None:
+    """Whether somebody is worth a place, only the handshake tells: before it a full table refuses nobody."""
+    desk = Desk(handshakes=2, connections=1)
     first, second = desk.enter(None), desk.enter(None)
     assert desk.enter(None) is None
     first.close()
     assert desk.enter("alice") is not None
     assert desk.enter(None) is not None
-    assert desk.enter(None) is None
+    assert desk.enter("bob") is None
     assert desk.refused == {"handshakes": 1, "connections": 1}
     assert second is not None
+
+
+def test_who_is_wanted_takes_the_place_of_who_is_not() -> None:
+    dropped: list[str] = []
+    judgement = Judgement(lambda _: True, lambda peer: peer == "wanted", drop=dropped.append)
+    desk = ConnectionLimits(judgement, lambda: UnixMilliseconds(0), OPEN._replace(connections=2))
+    kept = [desk.open_connection(name, f"1.1.{place}.1") for place, name in enumerate(("alice", "bob", "carol"))]
+    assert [scope is not None for scope in kept] == [True, True, False]
+    assert desk.open_connection("wanted", "1.1.9.1") is not None
+    assert dropped == ["alice"]
 
 
 def test_new_connections_a_second_are_bounded_for_all_and_for_each_address() -> None:
@@ -98,11 +111,12 @@ def test_one_address_has_so_many_connections_also_before_the_handshake() -> None
 
 
 def test_the_machine_itself_has_no_bound_of_one_address_but_all_others() -> None:
-    desk = Desk(connections_per_address=1, connections=4, arrivals_per_address=BucketRules(1, 1))
+    desk = Desk(connections_per_address=1, connections=3, handshakes=1, arrivals_per_address=BucketRules(1, 1))
     assert all(desk.enter(name, "127.0.0.1") for name in "abc")
-    assert all(desk.enter(None, "127.0.0.1") for _ in range(1))
+    assert desk.enter("d", "127.0.0.1") is None
+    assert desk.enter(None, "127.0.0.1") is not None
     assert desk.enter(None, "127.0.0.1") is None
-    assert desk.refused == {"connections": 1}
+    assert desk.refused == {"connections": 1, "handshakes": 1}
 
 
 def test_streams_are_bounded_for_all_and_for_each_peer() -> None:
@@ -119,7 +133,7 @@ def test_an_exception_is_a_no() -> None:
     def fails(peer: str) -> bool:
         raise KeyError(peer)
 
-    desk = ConnectionLimits(fails, lambda: UnixMilliseconds(0), OPEN)
+    desk = ConnectionLimits(Judgement(fails), lambda: UnixMilliseconds(0), OPEN)
     assert desk.open_connection("alice") is None
     assert desk.refused == {"error": 1}
 
@@ -133,7 +147,8 @@ def test_every_place_comes_back_and_no_map_grows(steps: list[tuple[str | None, s
             scopes.pop().close()
         elif (scope := desk.enter(peer, address)) is not None:
             scopes.append(scope)
-        assert desk.held["connections"] + desk.held["handshakes"] <= 5
+        assert desk.held["connections"] <= 5
+        assert desk.held["handshakes"] <= 3
     for scope in scopes:
         scope.close()
     assert desk.held == {"handshakes": 0, "connections": 0, "addresses": 0, "peers": 0, "streams": 0}
