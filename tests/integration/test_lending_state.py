@@ -20,7 +20,7 @@ from tests.chain import BLOCK_SECONDS, Chain
 
 pytestmark = pytest.mark.anvil
 
-OPERATOR, ORACLE = account("operator-0"), account("oracle-0")
+DEPLOYER, OPERATOR, ORACLE = account("deployer"), account("operator-0"), account("oracle-0")
 BORROWERS = [account(f"borrower-{index}") for index in range(len(LOANS))]
 _RESERVE = (
     "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,"
@@ -176,7 +176,9 @@ async def _is_ill(chain: Chain, pool: str, user: str) -> bool:
 
 @pytest.mark.parametrize("fallen", [98, 90, 60])
 async def test_a_liquidation_moves_what_we_said_before(fallen: int, chain: Chain, world: World) -> None:
-    kept = Kept(chain, world)
+    kept, configurator = Kept(chain, world), world.manifest.contracts["aave_pool_configurator"]
+    kept_by_aave = "setLiquidationProtocolFee(address,uint256)"
+    await chain.send(DEPLOYER, configurator, kept_by_aave, world.manifest.token("WETH").address, 1_000)
     await kept.load(BORROWERS)
     weth, usdc = (world.manifest.token(symbol).address for symbol in ("WETH", "USDC"))
     aggregator = world.manifest.aggregators["WETH"]
@@ -202,6 +204,7 @@ async def test_a_liquidation_moves_what_we_said_before(fallen: int, chain: Chain
     at = int(head["timestamp"], 16) + BLOCK_SECONDS
     said = aave_v3.liquidation(kept.market, kept.positions[borrower], kept.oracle.prices, weth, usdc, at)
     assert said is not None
+    assert said.protocol_fee > 0
 
     liquidate = "liquidationCall(address,address,address,uint256,bool)"
     await chain.send(OPERATOR, kept.pool, liquidate, weth, usdc, borrower, (1 << 256) - 1, False)

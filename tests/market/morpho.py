@@ -232,6 +232,11 @@ class MorphoSteps:
         seized = worth * morpho_blue.ORACLE_SCALE // price
         if seized > held.collateral:
             raise PoolRevert("", "more than there is")
+        # What the detector would have said of it, and of the whole debt where it is that, is what the log must tell.
+        whole = morpho_blue.liquidation(market, held, price) if shares == held.borrow_shares else None
+        ours = whole or morpho_blue.liquidation_of(market, held, price, shares)
+        if ours is not None:
+            paid, seized = ours.repaid_assets, ours.seized
         bad_shares = held.borrow_shares - shares if seized == held.collateral else 0
         owed, left = max(market.borrow_assets - paid, 0), market.borrow_shares - shares
         bad_assets = min(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node.pipeline.pools import PoolFamily
 from scripts.planted_faults import FOLDER, NETWORK_FOLDER, command, main, prove, read
 from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.run_tests import main as run_tests
@@ -38,6 +39,12 @@ def test_every_fault_fits_in_one_place_alone(folder: Path) -> None:
         for path, hunk in _hunks(fault.patch.read_text()):
             before = "".join(line[1:] + "\n" for line in hunk.splitlines() if line[:1] in (" ", "-"))
             assert (ROOT / path).read_text().count(before) == 1, f"{fault.name} in {path}"
+
+
+def test_every_family_has_a_fault_that_is_its_own() -> None:
+    """Lenders too; `one or other` is a fault of both."""
+    planted = {one for fault in read(FOLDER) for one in fault.family.split(" or ")}
+    assert {*map(str, PoolFamily), "aave_v3", "morpho_blue"} - planted == set()
 
 
 def _hunks(patch: str) -> list[tuple[str, str]]:

@@ -216,6 +216,21 @@ def test_the_best_pair_of_each_ill_position_is_found_and_the_healthy_are_not() -
     assert 0 < finds[1].surplus < first.surplus
 
 
+@pytest.mark.parametrize(("debt_of_ether", "best"), [(10**17, DOLLAR), (10**19, ETHER)])
+def test_of_several_debts_the_one_is_repaid_that_leaves_most(debt_of_ether: int, best: str) -> None:
+    third, prices = "0x" + "33" * 20, PRICES | {"0x" + "33" * 20: 10**8}
+    market = msgspec.structs.replace(MARKET, reserves={**MARKET.reserves, third: MARKET.reserves[DOLLAR]})
+    owing = Position({third: 11_000 * 10**6}, {DOLLAR: 9_000 * 10**6, ETHER: debt_of_ether}, frozenset({third}))
+
+    (find,), _ = liquidatable(market, {ALICE: owing}, prices, NOW)
+    other = next(debt for debt in (DOLLAR, ETHER) if debt != best)
+    missed = aave_v3.liquidation(market, owing, prices, third, other, NOW)
+    assert (find.collateral_asset, find.debt_asset) == (third, best)
+    assert missed is not None
+    worth = missed.debt_repaid * prices[other] // 10 ** market.reserve(other).settings.decimals
+    assert find.surplus > missed.collateral_received * 10**2 - worth
+
+
 def test_a_position_below_one_without_collateral_is_no_find() -> None:
     bare = msgspec.structs.replace(POSITION, collateral=frozenset())
 
