@@ -131,6 +131,23 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     counts: dict[str, int]
 
 
+class LoadStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a start is with its market; times in milliseconds."""
+
+    stage: str
+    """`finding pools`, in blocks of their factories, or `reading pools`, in pools."""
+    done: int
+    whole: int
+    kept: int
+    """Of `done`, what was so when the stage began: out of the files of an earlier run."""
+    pools: int
+    """Known so far."""
+    elapsed_ms: int
+    """Of this stage."""
+    left_ms: int | None
+    """By the pace so far; None while there is none."""
+
+
 class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """What the engine sees and does, about once a second; replaces the one before it. Counters rise from the start."""
 
@@ -167,6 +184,8 @@ class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """None for a node that belongs to no network."""
     pending_simulated: dict[str, int] = {}
     """Simulations of pending transactions that no decoder reads, by how they went and who ran them."""
+    load: LoadStatus | None = None
+    """While a start finds and reads its market."""
 
 
 class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):

@@ -13,7 +13,7 @@ from rich.text import Text
 from node.cli.words import ago, ether, microseconds, short
 from node.desk.ledger.totals import KeySums, Totals
 from node.desk.status import NodeStatus
-from node.link import EngineStatus
+from node.link import EngineStatus, LoadStatus
 from node.pipeline.reasons import Reason
 from node.run_file import RunRecord
 
@@ -69,6 +69,8 @@ def _sees(found: NodeStatus, engine: EngineStatus) -> Table:
     quarantined = f", {engine.pools_quarantined} quarantined" if engine.pools_quarantined else ""
     grid.add_row("market", f"{engine.pools:,} pools{quarantined}, {engine.cycles:,} cycles, "
                  f"{engine.tokens_trusted} tokens trusted, {engine.tokens_refused} refused")  # fmt: skip
+    if engine.load is not None:
+        grid.add_row("first load", _load(engine.load))
     if engine.tokens_unpriced:
         grid.add_row(
             "no price", Text(f"{', '.join(engine.tokens_unpriced)}: finds in it are not taken", style="yellow")
@@ -76,6 +78,13 @@ def _sees(found: NodeStatus, engine: EngineStatus) -> Table:
     rate = _rate(found, engine)
     grid.add_row("mempool", f"{engine.pending_seen:,} seen{rate}, {engine.pending_read:,} of them swaps that we read")
     return grid
+
+
+def _load(load: LoadStatus) -> str:
+    rate = 1000 * (load.done - load.kept) / max(load.elapsed_ms, 1)
+    kept = f", {load.kept:,} of them kept from the last run" if load.kept else ""
+    left = f"about {ago(load.left_ms)} left" if load.left_ms is not None else "no pace yet"
+    return f"{load.stage}: {load.done:,} of {load.whole:,}{kept}, {rate:,.0f} a second, {left}"
 
 
 def _rate(found: NodeStatus, engine: EngineStatus) -> str:

@@ -43,6 +43,14 @@ def _of_processes(status: NodeStatus) -> Iterator[Metric]:
                     {name: record.restarts for name, record in processes})  # fmt: skip
 
 
+_LOADED: Final = {
+    "load_done": "While a start loads its market: blocks looked through for pools, then pools read.",
+    "load_whole": "Of so many.",
+    "load_known_pools": "Pools found so far.",
+    "load_seconds_left": "By the pace so far.",
+}
+
+
 def _of_engine(status: NodeStatus) -> Iterator[Metric]:
     engine = status.engine
     if engine is None:
@@ -60,6 +68,13 @@ def _of_engine(status: NodeStatus) -> Iterator[Metric]:
     }
     for name, (meaning, value) in gauges.items():
         yield _gauge(name, meaning, value)
+    if engine.load is not None:
+        told = engine.load
+        amounts = {"load_done": told.done, "load_whole": told.whole, "load_known_pools": told.pools}
+        for name, amount in amounts.items():
+            yield _gauges(name, _LOADED[name], "stage", {told.stage: amount})
+        if told.left_ms is not None:
+            yield _gauges("load_seconds_left", _LOADED["load_seconds_left"], "stage", {told.stage: told.left_ms / 1000})
     yield _counter("pending_seen", "Pending transactions since the engine's start.", engine.pending_seen)
     yield _counter("pending_read", "Of them, those that are swaps that we can read.", engine.pending_read)
     yield _counters("pending_simulated", "Pending transactions that no decoder reads and that were simulated.", "how",

@@ -7,20 +7,23 @@
   pool factories, if any: the vault registers whatever calls it. Where a node keeps no logs, a pool is found when it is
   used: `PoolLogs` reports ids that are not known.
 
-Logs are read in ranges (`log_ranges`), from where the catalogue of an earlier run ends.
+Logs are read in ranges (`log_ranges`), from where the catalogue of an earlier run ends, and lists in parts; the
+catalogue is written after each factory, and in it every few requests.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import combinations
 from typing import Final
 
+from node.clock import SystemClock
 from node.config import FactoryConfig, ProtocolsConfig
 from node.engine.endpoints import Endpoints
 from node.engine.executor_pools import ExecutorPools
+from node.engine.first_load import FINDING, FirstLoad
 from node.engine.headers import Header
 from node.engine.listed_pools import ListedPools
 from node.engine.log_ranges import logs_by_range
@@ -33,7 +36,7 @@ from node.pipeline.amm.weighted import MAX_SWAP_FEE
 from node.pipeline.pools import AT_BALANCER_V2, PAIRS, PoolFamily, PoolId, PoolSpec
 from protocol.errors import MalformedMessage
 from protocol.ethereum.abi import decode, encode, selector
-from protocol.units import ZERO_ADDRESS, Address, Hash32
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +44,9 @@ MAX_TOKENS_PAIRED: Final = 64
 """Of so many known tokens at most all pairs are asked for, of more only those with a profit token."""
 PAIRS_READ_AGAIN: Final = 64
 """Of a catalogue's pairs the last so many are listed again: a reorg may have changed their order."""
+PAIRS_AT_ONCE: Final = 2_000
+REQUESTS_PER_SAVE: Final = 16
+"""Ranges of logs or parts of a list after which what was found is written down."""
 _V3_FEES: Final = (100, 500, 2500, 3000, 10_000)
 _ALL_PAIRS_LENGTH: Final = selector("allPairsLength()")
 _ALL_PAIRS: Final = selector("allPairs(uint256)")
@@ -77,32 +83,42 @@ class Discovery:
         pass_over: Callable[[PoolId], None],
         catalogue: PoolCatalogue,
         executors: ExecutorPools | None = None,
+        load: FirstLoad | None = None,
     ) -> None:
         self._listed = ListedPools(multicall, protocols.pools)
         self.passed_over: Counter[str] = Counter()
         self._endpoints, self._multicall, self._protocols = endpoints, multicall, protocols
         self._profit_tokens, self._max_pools, self._pass_over = tuple(profit_tokens), max_pools, pass_over
         self._catalogue, self._executors = catalogue, executors
+        self._load = load or FirstLoad(SystemClock())
+        self._requests = 0
         self._makers = {one.address: one.pool_factories for one in protocols.factories if one.family in AT_BALANCER_V2}
 
     async def pools(self, head: Header) -> list[PoolSpec]:
         """Return every pool of the configured factories at a head, at most `max_pools`. Raises RpcError."""
-        await self._catalogue.open()
+        factories = self._protocols.factories
+        await self._catalogue.open(factories)
         found: list[PoolSpec] = []
-        records: list[tuple[FactoryConfig, FactoryRecord]] = []
-        for factory in self._protocols.factories:
+        blocks = {
+            factory.address: max(0, head.number + 1 - self._catalogue.next_block(factory)) for factory in factories
+        }
+        self._load.begin(FINDING, sum(blocks.values()))
+        looked_through = 0
+        for factory in factories:
             known = self._catalogue.record(factory)
+            self._load.pools = len(found) + len(known.pools)
+            reached = head.number
             if factory.family in AT_BALANCER_V2:
-                record = await self._registered(factory, head, known)
+                record, reached = await self._registered(factory, head, known, looked_through)
             elif factory.family not in _ENUMERATED:
-                record = FactoryRecord(_with(known.pools, await self._announced(factory, head, found)))
+                record, reached = await self._announced(factory, head, known, found, looked_through)
             else:
-                most = max(0, self._max_pools - len(found))
-                start = max(0, len(known.pools) - PAIRS_READ_AGAIN)
-                record = FactoryRecord(_with(known.pools, await self._pairs(factory, head.hash, start, most)))
+                record = await self._pairs(factory, head, known, max(0, self._max_pools - len(found)))
+            await self._catalogue.save(factory, record, reached, head)
             found += record.pools
-            records.append((factory, record))
-        await self._catalogue.save(records, head)
+            looked_through += blocks[factory.address]
+            self._load.pools = len(found)
+            self._load.reached(looked_through)
         listed = await self._listed.pools(head.hash)
         found += listed if self._executors is None else await self._executors.marked(listed, head.hash)
         if len(found) > self._max_pools:
@@ -138,9 +154,19 @@ class Discovery:
                 specs.append(kind)
         return specs
 
-    async def _pairs(self, factory: FactoryConfig, at: Hash32, start: int, most: int) -> list[PoolSpec]:
-        (answer,) = await self._multicall.read([View(factory.address, _ALL_PAIRS_LENGTH)], at)
+    async def _pairs(self, factory: FactoryConfig, head: Header, known: FactoryRecord, most: int) -> FactoryRecord:
+        """The list of a factory from where the known part of it ends, up to `most` pairs."""
+        (answer,) = await self._multicall.read([View(factory.address, _ALL_PAIRS_LENGTH)], head.hash)
         count = min(number_at(answer, 0) if answer else 0, most)
+        pools = {spec.id: spec for spec in known.pools}
+        for start in range(max(0, len(known.pools) - PAIRS_READ_AGAIN), count, PAIRS_AT_ONCE):
+            part = await self._pairs_of(factory, head.hash, start, min(count, start + PAIRS_AT_ONCE))
+            pools |= {spec.id: spec for spec in part}
+            if self._is_save_due():
+                await self._catalogue.save(factory, FactoryRecord(list(pools.values())), head.number, head)
+        return FactoryRecord(list(pools.values()))
+
+    async def _pairs_of(self, factory: FactoryConfig, at: Hash32, start: int, count: int) -> list[PoolSpec]:
         listed = await self._multicall.read(
             [View(factory.address, _ALL_PAIRS + index.to_bytes(_WORD, "big")) for index in range(start, count)], at
         )
@@ -154,16 +180,32 @@ class Discovery:
                 specs.append(PoolSpec(pair, factory.family, pair, both, factory.fee_pips))
         return specs
 
-    async def _announced(self, factory: FactoryConfig, head: Header, known: Sequence[PoolSpec]) -> list[PoolSpec]:
+    async def _announced(
+        self, factory: FactoryConfig, head: Header, known: FactoryRecord, others: Sequence[PoolSpec], before: int
+    ) -> tuple[FactoryRecord, BlockNumber]:
+        """What was announced, and up to which block the node told it. `others`: pools of other factories, whose tokens
+        are known; `before`: blocks looked through for them.
+        """
         (topic,) = factory_topics((factory.family,))
+        reached = BlockNumber(self._catalogue.next_block(factory) - 1)
+        pools = {spec.id: spec for spec in known.pools}
         try:
-            logs = await self._logs(factory, topic, head)
+            async for end, logs in self._ranges(factory, topic, head, before):
+                pools |= {spec.id: spec for spec in self._specs(factory, topic, logs)}
+                reached = end
+                if self._is_save_due():
+                    await self._catalogue.save(factory, FactoryRecord(list(pools.values())), end, head)
         except RpcRefused as refused:
             if factory.family not in _ASKED:
                 _log.warning("%s: pools of %s are found as they are announced", refused, factory.family)
-                return []
-            _log.info("%s: asking the factory for the pools of the tokens that are known", refused)
-            return await self._v3_enumerated(factory, head.hash, known)
+            else:
+                _log.info("%s: asking the factory for the pools of the tokens that are known", refused)
+                asked = await self._v3_enumerated(factory, head.hash, others)
+                pools |= {spec.id: spec for spec in asked}
+        return FactoryRecord(list(pools.values())), reached
+
+    def _specs(self, factory: FactoryConfig, topic: str, logs: Sequence[LogJson]) -> list[PoolSpec]:
+        """The pools of announcements; those that are not followed are counted."""
         specs: list[PoolSpec] = []
         for log in logs:
             try:
@@ -198,33 +240,43 @@ class Discovery:
                 specs.append(PoolSpec(pool, factory.family, pool, pair, fee, spacings[fee]))
         return specs
 
-    async def _registered(self, factory: FactoryConfig, head: Header, known: FactoryRecord) -> FactoryRecord:
+    async def _registered(
+        self, factory: FactoryConfig, head: Header, known: FactoryRecord, before: int
+    ) -> tuple[FactoryRecord, BlockNumber]:
         for pool_id in known.passed_over:
             self._pass_over(pool_id)
+        record, reached = known, BlockNumber(self._catalogue.next_block(factory) - 1)
         try:
-            logs = await self._logs(factory, POOL_REGISTERED, head)
+            async for end, logs in self._ranges(factory, POOL_REGISTERED, head, before):
+                ids = [bytes.fromhex(log.topics[1][2:]) for log in logs if len(log.topics) > 1]
+                seen = {*record.passed_over, *(spec.id for spec in record.pools)}
+                fresh = [pool_id for pool_id in dict.fromkeys(ids) if len(pool_id) == _WORD and pool_id not in seen]
+                specs = await self.vault_pools(factory.address, fresh, head.hash)
+                followed = {spec.id for spec in specs}
+                left = [pool_id for pool_id in fresh if pool_id not in followed]
+                record = FactoryRecord(record.pools + specs, record.passed_over + left)
+                reached = end
+                if self._is_save_due():
+                    await self._catalogue.save(factory, record, end, head)
         except RpcRefused as refused:
             _log.warning("%s: Balancer's pools are found as they are used", refused)
-            return known
-        ids = [bytes.fromhex(log.topics[1][2:]) for log in logs if len(log.topics) > 1]
-        seen = {*known.passed_over, *(spec.id for spec in known.pools)}
-        fresh = [pool_id for pool_id in dict.fromkeys(ids) if len(pool_id) == _WORD and pool_id not in seen]
-        specs = await self.vault_pools(factory.address, fresh, head.hash)
-        followed = {spec.id for spec in specs}
-        left = [pool_id for pool_id in fresh if pool_id not in followed]
-        return FactoryRecord(known.pools + specs, known.passed_over + left)
+        return record, reached
 
-    async def _logs(self, factory: FactoryConfig, topic: str, head: Header) -> list[LogJson]:
-        """Return a factory's announcements up to a head. Raises RpcRefused where not even one block is given."""
+    async def _ranges(
+        self, factory: FactoryConfig, topic: str, head: Header, before: int
+    ) -> AsyncIterator[tuple[BlockNumber, list[LogJson]]]:
+        """A factory's announcements up to a head. Raises RpcRefused where not even one block is given."""
         wanted = {"address": _hex(factory.address), "topics": [topic]}
-        first = self._catalogue.next_block(factory)
-        ranges = logs_by_range(self._endpoints, wanted, first, head.number, list[LogJson])
-        return [log async for _, logs in ranges for log in logs]
+        first, pools = self._catalogue.next_block(factory), self._load.pools
+        async for end, logs in logs_by_range(self._endpoints, wanted, first, head.number, list[LogJson]):
+            yield end, logs
+            pools += len(logs)
+            self._load.pools = pools
+            self._load.reached(before + end + 1 - first)
 
-
-def _with(known: list[PoolSpec], more: Sequence[PoolSpec]) -> list[PoolSpec]:
-    """Return the pools that are known and then those that are new; a reorg may announce one twice."""
-    return list({spec.id: spec for spec in (*known, *more)}.values())
+    def _is_save_due(self) -> bool:
+        self._requests += 1
+        return self._requests % REQUESTS_PER_SAVE == 0
 
 
 def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | str:

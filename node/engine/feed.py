@@ -29,6 +29,7 @@ from node.engine.executor_pools import ExecutorPools
 from node.engine.feed_live import PROBE_SECONDS, LiveFeed
 from node.engine.feed_lockstep import LockstepFeed
 from node.engine.feed_parts import ChainUnusable, FeedParts
+from node.engine.first_load import FirstLoad
 from node.engine.heads import Heads
 from node.engine.loan_logs import TOPICS, LoanLogs
 from node.engine.loan_reading import LoanReader
@@ -42,6 +43,7 @@ from node.engine.pool_reading import PoolReader, read_contracts
 from node.engine.subscription import Dial, dial_websocket
 from node.engine.token_screen import TokenScreen
 from node.engine.upkeep import Readers, Upkeep
+from node.link import LoadStatus
 from node.pipeline.events import ResyncLoans, ResyncPools, ScreenTokens, TokenVerdict
 from node.pipeline.plans import LenderKind
 from protocol.units import Address, UnixNanoseconds
@@ -69,6 +71,8 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those to routers that we read."""
     rpcs: dict[str, str]
     counts: dict[str, int]
+    load: LoadStatus | None = None
+    """While a start finds and reads its market."""
 
 
 class ChainFeed:
@@ -94,7 +98,8 @@ class ChainFeed:
         self._time = FeedTime(wall_ns, follows_chain=config.lockstep is not None)
         self._heads = Heads(endpoints.all)
         random = random or Random()  # noqa: S311 - jitter, and where the audit begins
-        self._readers = _wire_readers(config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS))
+        load = FirstLoad(clock)
+        self._readers = _wire_readers(config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS), load)
         self._upkeep = Upkeep(config, self._readers, hooks.emit)
         self._teller = BlockTeller(self._readers, self._upkeep, hooks, clock, self._time)
         self._parts = FeedParts(
@@ -120,7 +125,7 @@ class ChainFeed:
                 await LockstepFeed(self._parts, self._hooks.on_stage).run()
         finally:
             head = self._readers.blocks.head
-            if head is not None and self.ready.is_set():
+            if head is not None:  # a load that is not over, too: the next start reads the rest
                 self._readers.memory.keep(head, self._upkeep.states_to_keep())
 
     def resync(self, request: ResyncPools | ResyncLoans | ScreenTokens) -> None:
@@ -160,6 +165,7 @@ class ChainFeed:
             pending_read=pending["read"],
             rpcs={endpoint.name: self._status_of(endpoint) for endpoint in self._endpoints.all},
             counts=self._all_counts(),
+            load=self._readers.load.status,
         )
 
     @property
@@ -204,7 +210,7 @@ class ChainFeed:
 
 
 def _wire_readers(
-    config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime, first_audited: int
+    config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime, first_audited: int, load: FirstLoad
 ) -> Readers:
     protocols, bounds = config.protocols, config.bounds
     multicall = Multicall(endpoints, protocols.multicall3)
@@ -231,7 +237,9 @@ def _wire_readers(
             logs.pass_over,
             catalogue,
             ExecutorPools(endpoints, config.execution),
+            load,
         ),
+        load=load,
         memory=MarketMemory(folder, config.chain.id, endpoints, protocols),
         state_of=hooks.state_of,
         screen=TokenScreen(endpoints, protocols.multicall3),

@@ -150,5 +150,5 @@ class LiveFeed:
                 await self._parts.clock.sleep(backoff_seconds(failures, self._parts.random, most=LONGEST_PAUSE_SECONDS))
                 continue
             await self._parts.upkeep.idle.wait()
-            self._parts.ready.set()
+            self._parts.loaded()
         await asyncio.Event().wait()  # its end would end the feed

@@ -55,7 +55,7 @@ class LockstepFeed:
             await self._parts.teller.advance(head)
             await self._parts.discover()
             await self._parts.upkeep.work()
-            self._parts.ready.set()
+            self._parts.loaded()
             await asyncio.Event().wait()
             raise AssertionError
 

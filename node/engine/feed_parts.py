@@ -49,6 +49,7 @@ class FeedParts(msgspec.Struct, frozen=True, kw_only=True):
             raise RuntimeError("pools are discovered once a block was told")
         specs = await self.readers.discovery.pools(head)
         states: Mapping[PoolId, PoolState] = {}
+        self.readers.load.pools = len(specs)
         for _ in range(RESTORE_ATTEMPTS):
             at = self.readers.blocks.head
             if at is None:
@@ -60,6 +61,12 @@ class FeedParts(msgspec.Struct, frozen=True, kw_only=True):
         # Of blocks told before this the pools' logs were not read: states of an earlier head would stay without them.
         if at is not None and self.readers.blocks.head is at:
             self.upkeep.restored(states, at)
+        self.upkeep.load_begins()
+
+    def loaded(self) -> None:
+        """The market is there: everybody may begin."""
+        self.readers.load.end()
+        self.ready.set()
 
 
 async def run_together(coroutines: list[Coroutine[Any, Any, Any]]) -> None:

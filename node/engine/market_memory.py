@@ -8,6 +8,7 @@ the chain.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,12 @@ class MarketMemory:
         self.counts: Counter[str] = Counter()
         self._path = None if folder is None else folder / market_snapshot.FILE_NAME
         self._chain, self._endpoints, self._protocols = chain, endpoints, protocols
+        self._writing = threading.Lock()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a folder to keep anything in."""
+        return self._path is not None
 
     async def states_at(self, head: Header, specs: Sequence[PoolSpec]) -> dict[PoolId, PoolState]:
         """States of these pools after a head, as far as the snapshot and the logs since tell them. Raises RpcError."""
@@ -95,7 +102,8 @@ class MarketMemory:
         if self._path is None or not self._path.parent.is_dir() or not states:
             return
         try:
-            market_snapshot.write(self._path, self._chain, head.number, head.hash, states)
+            with self._writing:  # a thread may still be at it when the process ends
+                market_snapshot.write(self._path, self._chain, head.number, head.hash, states)
             self.counts["written"] += 1
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._path, error.strerror)

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 FILE_NAME: Final = "market.snapshot"
 _MAGIC: Final = "hftnode market 1"
 _MOST_HEADER: Final = 512
+MOST_BYTES: Final = 1 << 30
+"""A longer file is none of ours; a market of 10,000 pools takes some tens of millions."""
 
 
 class SnapshotRefused(Exception):
@@ -62,6 +64,8 @@ def write(path: Path, chain: ChainId, number: BlockNumber, block: Hash32, states
 def read(path: Path, chain: ChainId) -> Snapshot | None:
     """The snapshot of a chain; None where there is no file. Raises SnapshotRefused."""
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise SnapshotRefused(f"{path} is of {size} bytes, more than {MOST_BYTES}")
         raw = path.read_bytes()
     except FileNotFoundError:
         return None

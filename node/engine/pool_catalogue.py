@@ -1,11 +1,13 @@
-"""What discovery found, kept in a file, so that the next start reads on where this one ended.
+"""What discovery found, kept in a file, so that the next start reads on where this one ended, or was ended.
 
-The file says up to which block it is right, with that block's hash: on a chain that has another block there, it is for
-nothing. A file that is not there, cannot be read or written, or is of another version costs a whole discovery, no more.
+The file says of each factory up to which block it is right, with that block's hash: on a chain that has another block
+there, the factory is looked through anew. It has a checksum; one that is not there, was cut short or altered, cannot be
+read or written, or is of another version costs a whole discovery, no more, and the log says why.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +24,12 @@ from protocol.units import BlockNumber, ChainId, Hash32
 _log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "pools.msgpack"
-_VERSION: Final = 1
+MOST_BYTES: Final = 1 << 28
+"""A longer file is none of ours; a pool takes some hundred bytes."""
+_VERSION: Final = 2
 _SETTLED_BLOCKS: Final = 64
-"""The file ends so many blocks before the head: what a reorg may still change is read again."""
+"""What is kept ends so many blocks before the head: what a reorg may still change is read again."""
+_DIGEST: Final = 32
 
 
 class FactoryRecord(msgspec.Struct):
@@ -34,12 +39,18 @@ class FactoryRecord(msgspec.Struct):
     passed_over: list[PoolId] = []
 
 
+class _Kept(msgspec.Struct):
+    """A record, and the last block that it is whole up to."""
+
+    record: FactoryRecord
+    number: BlockNumber
+    hash: Hash32
+
+
 class _File(msgspec.Struct):
     version: int
     chain_id: ChainId
-    number: BlockNumber
-    hash: Hash32
-    factories: dict[str, FactoryRecord]
+    factories: dict[str, _Kept]
 
 
 def _key(factory: FactoryConfig) -> str:
@@ -48,60 +59,82 @@ def _key(factory: FactoryConfig) -> str:
 
 
 class PoolCatalogue:
-    """The file of one node; without a folder nothing is kept. `open` before, `save` after a discovery."""
+    """The file of one node; without a folder nothing is kept. `open` before a discovery, `save` in it and after it."""
 
     def __init__(self, folder: Path | None, chain_id: ChainId, endpoints: Endpoints) -> None:
         self._path = None if folder is None else folder / FILE_NAME
         self._chain_id, self._endpoints = chain_id, endpoints
-        self._known: _File | None = None
+        self._known: dict[str, _Kept] = {}
+        self._hashes: dict[BlockNumber, Hash32 | None] = {}
 
-    async def open(self) -> None:
-        """Take in the file, if it fits the chain. Raises RpcError."""
+    async def open(self, factories: Sequence[FactoryConfig]) -> None:
+        """Take in what the file has of these factories, as far as it fits the chain. Raises RpcError."""
+        self._hashes.clear()  # of an earlier attempt, since which the chain may have changed
         found = self._read()
-        if found is not None and await self._hash_of(found.number) == found.hash:
-            self._known = found
+        wanted = {_key(factory) for factory in factories}
+        self._known = {
+            key: kept for key, kept in found.items() if key in wanted and await self._hash_of(kept.number) == kept.hash
+        }
 
     def record(self, factory: FactoryConfig) -> FactoryRecord:
         """What is known of a factory up to the block before `next_block`."""
-        return FactoryRecord() if self._known is None else self._known.factories.get(_key(factory), FactoryRecord())
+        kept = self._known.get(_key(factory))
+        return FactoryRecord() if kept is None else kept.record
 
     def next_block(self, factory: FactoryConfig) -> BlockNumber:
         """Where a factory's announcements are to be read from."""
-        if self._known is None or _key(factory) not in self._known.factories:
-            return factory.from_block
-        return BlockNumber(self._known.number + 1)
+        kept = self._known.get(_key(factory))
+        return factory.from_block if kept is None else BlockNumber(kept.number + 1)
 
-    async def save(self, factories: Sequence[tuple[FactoryConfig, FactoryRecord]], head: Header) -> None:
-        """Keep what was found at a head. A failure is logged: the next start takes longer. Raises RpcError."""
-        number = BlockNumber(max(0, head.number - _SETTLED_BLOCKS))
-        if self._path is None or not self._path.parent.is_dir():
+    async def save(self, factory: FactoryConfig, record: FactoryRecord, reached: BlockNumber, head: Header) -> None:
+        """Keep what was found of a factory up to a block, on the way to a head. A failure is logged: the next start
+        takes longer. Raises RpcError.
+        """
+        number = BlockNumber(min(reached, max(0, head.number - _SETTLED_BLOCKS)))
+        if self._path is None or not self._path.parent.is_dir() or number < factory.from_block:
             return
         anchor = await self._hash_of(number)
         if anchor is None:
             return
-        named = {_key(factory): record for factory, record in factories}
+        self._known[_key(factory)] = _Kept(record, number, anchor)
+        body = msgspec.msgpack.encode(_File(_VERSION, self._chain_id, self._known))
         written = self._path.with_suffix(".new")
         try:
-            written.write_bytes(msgspec.msgpack.encode(_File(_VERSION, self._chain_id, number, anchor, named)))
+            written.write_bytes(hashlib.sha256(body).digest() + body)
             written.replace(self._path)
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._path, error.strerror)
 
-    def _read(self) -> _File | None:
+    def _read(self) -> dict[str, _Kept]:
         if self._path is None:
-            return None
+            return {}
         try:
-            found = msgspec.msgpack.decode(self._path.read_bytes(), type=_File)
+            if self._path.stat().st_size > MOST_BYTES:
+                _log.warning("pools are discovered anew: %s has more than %d bytes", self._path, MOST_BYTES)
+                return {}
+            found = _decoded(self._path.read_bytes(), self._chain_id)
         except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("%s is of no use: %s", self._path, error)
-            return None
-        return found if (found.version, found.chain_id) == (_VERSION, self._chain_id) else None
+            return {}
+        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            _log.warning("pools are discovered anew, %s is of no use: %s", self._path, error)
+            return {}
+        return found.factories
 
     async def _hash_of(self, number: BlockNumber) -> Hash32 | None:
-        raw = await self._endpoints.call("eth_getBlockByNumber", hex(number), False, shape=msgspec.Raw)
-        try:
-            return header_from_json(raw).hash
-        except HeaderInvalid:
-            return None
+        if number not in self._hashes:
+            raw = await self._endpoints.call("eth_getBlockByNumber", hex(number), False, shape=msgspec.Raw)
+            try:
+                self._hashes[number] = header_from_json(raw).hash
+            except HeaderInvalid:
+                self._hashes[number] = None
+        return self._hashes[number]
+
+
+def _decoded(raw: bytes, chain_id: ChainId) -> _File:
+    """What `save` wrote. Raises ValueError."""
+    if hashlib.sha256(raw[_DIGEST:]).digest() != raw[:_DIGEST]:
+        raise ValueError("cut short, altered or of an earlier version: its SHA-256 is not the one it begins with")
+    found = msgspec.msgpack.decode(raw[_DIGEST:], type=_File)
+    if (found.version, found.chain_id) != (_VERSION, chain_id):
+        raise ValueError(f"it is of version {found.version} and chain {found.chain_id}")
+    return found

@@ -72,6 +72,7 @@ class StatusTeller:
             spooled=len(self._spool),
             network=None if self._network is None else self._network.status(),
             pending_simulated=dict(self._simulations),
+            load=feed.load,
         )
 
 

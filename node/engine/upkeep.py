@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -19,6 +20,7 @@ from node.engine.audit import Audit
 from node.engine.block_reader import BlockReader
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
+from node.engine.first_load import READING, FirstLoad
 from node.engine.headers import Header
 from node.engine.loan_logs import LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, aggregators
@@ -70,6 +72,7 @@ class Readers(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit
     mempool: Mempool
     memory: MarketMemory
+    load: FirstLoad
     state_of: Callable[[PoolId], PoolState | None]
     """A pool's state in the pipeline's market."""
     loan_logs: LoanLogs
@@ -166,6 +169,11 @@ class Upkeep:
                 self._read.add(pool_id)
                 self._emit(PoolSynced(pool_id, state, head.number))
 
+    def load_begins(self) -> None:
+        """What waits to be read now is the start's load."""
+        known = len(self._readers.logs)
+        self._readers.load.begin(READING, known, known - len(self._wanted))
+
     def states_to_keep(self) -> dict[PoolId, PoolState]:
         """The states that may be written to disk: those that were read, and are not to be read anew."""
         known = [pool_id for pool_id in self._read if pool_id not in self._wanted]
@@ -223,9 +231,10 @@ class Upkeep:
         head = self._readers.blocks.head
         if head is None or (self._kept_at is not None and head.number < self._kept_at + SNAPSHOT_BLOCKS):
             return
-        first, self._kept_at = self._kept_at is None, head.number
-        if not first:
-            await asyncio.to_thread(self._readers.memory.keep, head, self.states_to_keep())
+        is_first, self._kept_at = self._kept_at is None, head.number
+        # At once where the start had to read any: to be ended before the first regular writing costs nothing then.
+        if self._readers.memory.is_kept and (not is_first or self.counts["synced"]):
+            await self._write(head)
 
     async def _identify(self, head: Header) -> None:
         ids = tuple(self._registered)
@@ -258,6 +267,27 @@ class Upkeep:
                     self.counts["synced"] += 1
                     self._read.add(pool_id)
                     self._emit(PoolSynced(pool_id, state, head.number))
+            await self._note_load()
+
+    async def _note_load(self) -> None:
+        """While the first load goes on: tell how far it is, and write down now and then what was read, so that a start
+        that is cut short need not begin at nothing.
+        """
+        load, known = self._readers.load, len(self._readers.logs)
+        if load.is_over:
+            return
+        load.pools = known
+        load.reached(known - len(self._wanted), known)
+        head = self._readers.blocks.head
+        if load.is_save_due and head is not None and self._readers.memory.is_kept:
+            # The pipeline's states are those after the last block told, whatever head they were read at.
+            load.saved(await self._write(head))
+
+    async def _write(self, head: Header) -> float:
+        """Write the states after the head; return the seconds that it took."""
+        begun = time.perf_counter()
+        await asyncio.to_thread(self._readers.memory.keep, head, self.states_to_keep())
+        return time.perf_counter() - begun
 
     def _cannot_read(self, pool_id: PoolId, why: str) -> None:
         """What we knew of the pool, if anything, is not to be traded on; told once, until it is read again."""

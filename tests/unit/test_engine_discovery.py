@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -271,8 +272,13 @@ async def test_a_second_start_reads_on_where_the_first_ended(tmp_path: Path) -> 
     assert await blind.pools(head(100)) == pools
 
 
-@pytest.mark.parametrize("spoil", ["other chain", "garbage", "other version", "unreadable", "unknown block"])
-async def test_a_catalogue_that_does_not_fit_is_for_nothing(tmp_path: Path, spoil: str) -> None:
+_SPOILS = ["other chain", "garbage", "other version", "unreadable", "unknown block", "altered", "cut short", "endless"]
+
+
+@pytest.mark.parametrize("spoil", _SPOILS)
+async def test_a_catalogue_that_does_not_fit_is_for_nothing(
+    tmp_path: Path, spoil: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     contracts, asked = with_pairs(3), list[int]()
     _catalogued(contracts, header_json(36), asked)
     first, _ = discovery(contracts, *_ALL, folder=tmp_path)
@@ -287,12 +293,60 @@ async def test_a_catalogue_that_does_not_fit_is_for_nothing(tmp_path: Path, spoi
         path.mkdir()
     elif spoil == "garbage":
         path.write_bytes(b"\x00garbage")
+    elif spoil == "altered":
+        path.write_bytes(path.read_bytes().replace(POOL, Address(b"\x09" * 20)))
+    elif spoil == "cut short":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif spoil == "endless":
+        monkeypatch.setattr("node.engine.pool_catalogue.MOST_BYTES", 10)
     else:
-        kept = msgspec.msgpack.decode(path.read_bytes())
-        path.write_bytes(msgspec.msgpack.encode({**kept, "version": 99}))
+        kept = msgspec.msgpack.decode(path.read_bytes()[32:])
+        body = msgspec.msgpack.encode({**kept, "version": 99})
+        path.write_bytes(hashlib.sha256(body).digest() + body)
     again, _ = discovery(contracts, *_ALL, folder=tmp_path)
     assert await again.pools(head(100)) == pools
     assert asked == [0, 0, 0, 0]
+    assert ("pools are discovered anew" in caplog.text) is (spoil not in ("other chain", "unknown block"))
+
+
+async def test_a_discovery_that_was_cut_short_goes_on_where_it_was_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.engine.discovery.REQUESTS_PER_SAVE", 2)
+    contracts, asked = with_pairs(3), list[int]()
+    created = log(V3, CREATED, [WETH, ODD, word(500)], words(10, int.from_bytes(POOL)))
+    contracts.node.methods["eth_getBlockByNumber"] = lambda number, _whole: header_json(int(number, 16))
+
+    def get_logs(bounds: dict[str, Any]) -> list[Any]:
+        start = int(bounds["fromBlock"], 16)
+        asked.append(start)
+        if start >= 150_000 and not is_mended:
+            raise RuntimeError("the process was killed here")
+        return [log_json(created)] if start == 0 else []
+
+    is_mended = False
+    contracts.node.methods["eth_getLogs"] = get_logs
+    first, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, folder=tmp_path)
+    with pytest.raises(RuntimeError, match="killed"):
+        await first.pools(head(199_999))
+    assert asked == [0, 50_000, 100_000, 150_000]
+    is_mended = True
+    again, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, folder=tmp_path)
+    assert len(await again.pools(head(199_999))) == 4
+    assert asked[4:] == [150_000]
+
+
+async def test_what_a_node_without_logs_did_not_tell_is_not_taken_for_looked_through(tmp_path: Path) -> None:
+    contracts, asked = with_pairs(3), list[int]()
+    _catalogued(contracts, header_json(36), asked)
+    told, contracts.node.methods["eth_getLogs"] = contracts.node.methods["eth_getLogs"], pruned
+    contracts.answer(V3, "feeAmountTickSpacing(uint24)", lambda _fee: word(0))
+    blind, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    assert len(await blind.pools(head(100))) == 3
+    contracts.node.methods["eth_getLogs"] = told
+    seeing, _ = discovery(contracts, *_ALL, folder=tmp_path)
+    assert len(await seeing.pools(head(100))) == 5
+    assert asked == [0, 0]
 
 
 async def test_without_its_folder_nothing_is_kept(tmp_path: Path) -> None:
