@@ -4,6 +4,9 @@ read, or all that call something.
 Senders' next nonces are known from the blocks that were read, and asked for in the background where they are not: the
 hot path waits for nothing. A transaction that is replaced, or whose nonce another one used, is gone; one that no block
 takes within `keep_blocks` is forgotten (the pipeline does so too). Everything here is bounded; the oldest leave.
+
+What is not told by itself (a plain transfer, for one) is held as it came: if something that is told stands behind it by
+its sender's nonces, it is told too, once its signature says that it is the sender's. Without it there would be a gap.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ import msgspec
 
 from node.engine.block_reader import MinedTransaction
 from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
+from node.pipeline.pending import MAX_PREDECESSORS
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.hot_path import pending_from_json
 from protocol.ethereum.transaction_json import transaction_from_rpc
+from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import BlockNumber, Hash32, UnixNanoseconds
 
 MAX_SEEN: Final = 65_536
@@ -31,6 +36,11 @@ MAX_WAITING: Final = 16_384
 """Transactions of which a replacement is told."""
 SHORTEST_CALL: Final = len("0x") + 2 * 4
 """Call data with less than a function's selector call nothing that we look at."""
+MAX_HELD: Final = 4_096
+LONGEST_HELD: Final = 2_048
+"""Characters of JSON; a plain transfer takes some seven hundred. What is longer is not held."""
+FURTHEST: Final = MAX_PREDECESSORS
+"""By so many nonces a transaction may stand before one that is told: of more no chain is followed."""
 MAX_UNASKED: Final = 256
 """Senders whose nonce is to be asked; more of them stay unknown until their next transaction."""
 
@@ -51,12 +61,20 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
     block: BlockNumber
 
 
+class _Held(msgspec.Struct, frozen=True, gc=False):
+    """What was not told: its JSON, and the head at which it came."""
+
+    raw: bytes
+    block: BlockNumber
+
+
 class Mempool:
     """What is pending. `destinations`: the routers, lower-case hex; `is_for_all`: tell of other calls too. `unasked`:
     senders whose nonce is not known.
 
     `counts`: `announced`, `repeated`, `read` (to the destinations), `others` (told besides), `cancelled` (by one
-    that is not told), `malformed`, `seen_forgotten`, `waiting_forgotten`.
+    that is not told), `gaps_filled` (told because of one behind it), `malformed`, `seen_forgotten`,
+    `waiting_forgotten`, `held_forgotten`.
     """
 
     def __init__(
@@ -77,6 +95,7 @@ class Mempool:
         """By hash the head at which it came: the oldest first."""
         self._nonces: dict[str, int] = {}
         self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._held: dict[tuple[str, int], _Held] = {}
 
     def watch(self, destinations: Iterable[str]) -> None:
         """Tell also of transactions to these contracts (lower-case hex)."""
@@ -90,7 +109,8 @@ class Mempool:
             to = (glance.to or "").lower()
             is_read = to in self._destinations
             if not is_read and not self._is_other(to, glance.input):
-                self._look_for_cancelled(glance, raw)
+                if not self._look_for_cancelled(glance, raw):
+                    self._hold(glance, raw)
                 return
             if glance.hash in self._seen:
                 self.counts["repeated"] += 1
@@ -102,11 +122,21 @@ class Mempool:
         if transaction is None:
             return
         self.counts["read" if is_read else "others"] += 1
-        self._remember(glance.hash)
         sender, nonce = transaction.sender, transaction.nonce
         known = self._nonces.get(sender)
         if known is None and len(self.unasked) < MAX_UNASKED:
             self.unasked[sender] = None
+        self._held.pop((sender, nonce), None)
+        earlier = self._held_before(sender, nonce, known)
+        if known is None and earlier:  # they wait as well, and one of them is the next
+            known = earlier[0].nonce
+        for one in earlier:
+            self._tell(one, "0x" + one.hash.hex(), known)
+        self._tell(transaction, glance.hash, known)
+
+    def _tell(self, transaction: SignedTransaction, transaction_hash: str, known: int | None) -> None:
+        sender, nonce = transaction.sender, transaction.nonce
+        self._remember(transaction_hash)
         replaced = self._waiting.pop((sender, nonce), None)
         if replaced is not None:
             self._emit(PendingGone(replaced.hash, "replaced"))
@@ -116,20 +146,68 @@ class Mempool:
             self.counts["waiting_forgotten"] += 1
         self._emit(PendingTransactionSeen(transaction, self._now(), known))
 
-    def _look_for_cancelled(self, glance: _Glance, raw: msgspec.Raw | bytes) -> None:
-        """What is not told (a plain transfer to oneself, above all) still takes the nonce of one that waits.
+    def _held_before(self, sender: str, nonce: int, known: int | None) -> list[SignedTransaction]:
+        """What was held of a sender before a nonce, the earliest first: from the sender's next nonce; where that is not
+        known, as far down as there is no gap.
+        """
+        found: list[SignedTransaction] = []
+        for earlier in range(nonce - 1, max(known or 0, nonce - FURTHEST) - 1, -1):
+            transaction = self._release(sender, earlier)
+            if transaction is not None:
+                found.insert(0, transaction)
+            elif known is None:
+                break
+        return found
+
+    def _hold(self, glance: _Glance, raw: msgspec.Raw | bytes) -> None:
+        """Keep what is not told, and tell it at once where something that was told stands behind it."""
+        key = sender, nonce = glance.sender.lower(), _nonce_of(glance.nonce)
+        if nonce < self._nonces.get(sender, 0) or glance.hash in self._seen or len(bytes(raw)) > LONGEST_HELD:
+            return
+        self._held.pop(key, None)
+        self._held[key] = _Held(bytes(raw), self._head)
+        if len(self._held) > MAX_HELD:
+            del self._held[next(iter(self._held))]
+            self.counts["held_forgotten"] += 1
+        known = self._nonces.get(sender)
+        if known is None or not any((sender, nonce + step) in self._waiting for step in range(1, FURTHEST + 1)):
+            return
+        transaction = self._release(sender, nonce)
+        if transaction is not None:
+            self._tell(transaction, glance.hash, known)
+
+    def _release(self, sender: str, nonce: int) -> SignedTransaction | None:
+        """What was held of a sender with a nonce, if there is any, and if its signature is the sender's."""
+        held = self._held.pop((sender, nonce), None)
+        if held is None:
+            return None
+        try:
+            transaction = transaction_from_rpc(msgspec.json.decode(held.raw))
+        except (msgspec.DecodeError, RemoteProtocolError):
+            self.counts["malformed"] += 1
+            return None
+        if (transaction.sender, transaction.nonce) != (sender, nonce):
+            return None
+        self.counts["gaps_filled"] += 1
+        return transaction
+
+    def _look_for_cancelled(self, glance: _Glance, raw: msgspec.Raw | bytes) -> bool:
+        """What is not told (a plain transfer to oneself, above all) still takes the nonce of one that waits. Return
+        whether it is the very one that waits.
 
         Raises RemoteProtocolError, msgspec.DecodeError.
         """
         waiting = self._waiting.get((glance.sender.lower(), _nonce_of(glance.nonce)))
         if waiting is None:
-            return
+            return False
         # Here its word would end an opportunity of another's: the signature says who sent it.
         transaction = transaction_from_rpc(msgspec.json.decode(raw))
-        if transaction.hash != waiting.hash:
-            del self._waiting[transaction.sender, transaction.nonce]
-            self.counts["cancelled"] += 1
-            self._emit(PendingGone(waiting.hash, "replaced"))
+        if transaction.hash == waiting.hash:
+            return True
+        del self._waiting[transaction.sender, transaction.nonce]
+        self.counts["cancelled"] += 1
+        self._emit(PendingGone(waiting.hash, "replaced"))
+        return False
 
     def sender_of(self, raw: msgspec.Raw | bytes) -> str | None:
         """Return who sent a transaction that `announced` would tell, if the nonce is not known; None else."""
@@ -156,6 +234,7 @@ class Mempool:
         for transaction in transactions:
             sender, nonce = "0x" + transaction.sender.hex(), int(transaction.nonce)
             self.learned(sender, nonce + 1)
+            self._held.pop((sender, nonce), None)
             waiting = self._waiting.pop((sender, nonce), None)
             if waiting is not None and waiting.hash not in included:
                 self._emit(PendingGone(waiting.hash, "its nonce was used by another"))
@@ -164,6 +243,8 @@ class Mempool:
             if number - self._waiting[oldest].block < self._keep_blocks:
                 break
             del self._waiting[oldest]
+        while self._held and number - next(iter(self._held.values())).block >= self._keep_blocks:
+            del self._held[next(iter(self._held))]
         while self._seen and number - next(iter(self._seen.values())) >= SEEN_BLOCKS:
             del self._seen[next(iter(self._seen))]
 

@@ -41,10 +41,17 @@ def came(state: PipelineState, pending: PendingSwap) -> list[Effect]:
 def unread(state: PipelineState, event: PendingTransactionSeen, why: Reason) -> list[Effect]:
     """Simulate a transaction that no decoder reads (`why`), if it may touch a followed pool."""
     head = state.blocks.head
-    if head is None or not state.settings.simulate_pending:
+    if head is None:
         state.count(why)
         return []
     pending = PendingSwap(event.transaction, (), (), event.received_at, head.number, event.account_nonce)
+    if _is_transfer(event.transaction):
+        _put(state, pending)  # told because another of its sender stands behind it
+        state.count(Reason.NOT_A_SWAP)
+        return []
+    if not state.settings.simulate_pending:
+        state.count(why)
+        return []
     if _is_of_a_token(state, event.transaction):
         _put(state, pending)  # it changes no pool, but others of its sender stand behind it
         state.count(Reason.UNREAD_UNLIKELY)
@@ -117,6 +124,13 @@ def _why_not(state: PipelineState, pending: PendingSwap, *, is_new: bool) -> Rea
     if is_new and (transaction.gas_limit < LEAST_GAS or not state.unread.is_likely(transaction)):
         return Reason.UNREAD_UNLIKELY
     return None
+
+
+def _is_transfer(transaction: SignedTransaction) -> bool:
+    """Whether it carries ether and calls no function. A contract that trades when it is paid is not looked for: what
+    stands behind it is simulated before it is sent, as everything is.
+    """
+    return transaction.to is not None and len(transaction.data) < SELECTOR_BYTES
 
 
 def _is_of_a_token(state: PipelineState, transaction: SignedTransaction) -> bool:

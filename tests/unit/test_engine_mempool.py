@@ -120,6 +120,99 @@ def test_transactions_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(isinstance(event, PendingGone) for event in told.take())
 
 
+def transfer(trader: str = "carol", nonce: int = 0) -> SignedTransaction:
+    """Ether for somebody, without call data."""
+    return swap(trader, nonce, b"", Address(b"\x08" * 20))
+
+
+@pytest.mark.parametrize("is_for_all", [False, True])
+def test_what_is_not_told_by_itself_is_told_before_a_swap_that_stands_behind_it(is_for_all: bool) -> None:
+    told, first, second, victim = Told(is_for_all=is_for_all), transfer(nonce=4), transfer(nonce=5), swap(nonce=6)
+    told.mempool.learned(victim.sender, 4)
+    told.announce(second)
+    told.announce(first)
+    assert told.take() == []
+    told.announce(victim)
+    events = told.take()
+    assert [event.transaction.raw for event in events] == [first.raw, second.raw, victim.raw]  # type: ignore[union-attr]
+    assert [event.account_nonce for event in events] == [4, 4, 4]  # type: ignore[union-attr]
+    assert told.mempool.counts["gaps_filled"] == 2
+    told.mine(9, swap(nonce=4))
+    assert told.take() == [PendingGone(Hash32(first.hash), "its nonce was used by another")]
+
+
+def test_what_comes_after_the_swap_that_stands_behind_it_is_told_at_once() -> None:
+    told, gap, victim = Told(), transfer(nonce=4), swap(nonce=5)
+    told.mempool.learned(victim.sender, 4)
+    told.announce(victim)
+    told.take()
+    told.announce(gap)
+    told.announce(gap)
+    assert [event.transaction.raw for event in told.take()] == [gap.raw]  # type: ignore[union-attr]
+    assert told.mempool.counts["gaps_filled"] == 1
+
+
+def test_where_the_next_nonce_is_not_known_what_was_held_without_a_gap_says_it() -> None:
+    told, victim = Told(), swap(nonce=6)
+    for nonce in (2, 4, 5):
+        told.announce(transfer(nonce=nonce))
+    told.announce(victim)
+    events = [event for event in told.take() if isinstance(event, PendingTransactionSeen)]
+    assert [(event.transaction.nonce, event.account_nonce) for event in events] == [(4, 4), (5, 4), (6, 4)]
+
+
+def test_what_cancels_one_fills_the_place_of_it_before_the_next() -> None:
+    told, gone, victim = Told(), swap(nonce=4), swap(nonce=5)
+    told.mempool.learned(victim.sender, 4)
+    told.announce(gone)
+    told.announce(victim)
+    told.take()
+    told.announce(transfer(nonce=4))
+    first, second = told.take()
+    assert first == PendingGone(Hash32(gone.hash), "replaced")
+    assert isinstance(second, PendingTransactionSeen)
+    assert (second.transaction.nonce, second.transaction.data) == (4, b"")
+
+
+def test_of_nonces_that_are_used_up_or_far_away_nothing_is_told() -> None:
+    told, victim = Told(), swap(nonce=20)
+    told.mempool.learned(victim.sender, 5)
+    for nonce in (3, 4, 11, 21):
+        told.announce(transfer(nonce=nonce))
+    told.announce(transfer("dave", nonce=12))
+    told.announce(victim)
+    assert [event.transaction.raw for event in told.take()] == [victim.raw]  # type: ignore[union-attr]
+    told.announce(transfer(nonce=11))
+    assert told.take() == []
+
+
+def test_nobody_fills_anothers_gap_by_saying_that_it_is_theirs() -> None:
+    told, victim = Told(), swap(nonce=5)
+    told.mempool.learned(victim.sender, 4)
+    forged = {**to_rpc(transfer("dave", nonce=4)), "from": victim.sender}
+    told.mempool.announced(orjson.dumps(forged))
+    told.announce(victim)
+    assert [event.transaction.raw for event in told.take()] == [victim.raw]  # type: ignore[union-attr]
+    assert told.mempool.counts["malformed"] == 1
+
+
+def test_what_is_kept_to_fill_gaps_is_bounded_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.engine.mempool.MAX_HELD", 2)
+    told, victim = Told(), swap(nonce=2)
+    told.mempool.learned(victim.sender, 0)
+    told.announce(transfer(nonce=0))
+    told.announce(transfer(nonce=1))
+    told.announce(transfer("dave", nonce=7))
+    assert told.mempool.counts["held_forgotten"] == 1
+    told.mempool.announced(orjson.dumps({**to_rpc(transfer("erin", nonce=1)), "chaff": "x" * 3_000}))
+    assert told.mempool.counts["held_forgotten"] == 1, "what is long is not kept"
+    told.mine(1)
+    told.mine(4)
+    told.mempool.learned(victim.sender, 0)
+    told.announce(victim)
+    assert [event.transaction.raw for event in told.take()] == [victim.raw]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"\xff", b"[" * 3000, b'{"to":1}'])
 def test_garbage_is_counted(body: bytes) -> None:
     told = Told()

@@ -101,6 +101,24 @@ def test_what_a_simulation_tells_is_backrun_as_the_same_swap_read_from_its_call_
     assert [victim.hash for victim in one.victims] == [a_call().hash]
 
 
+@pytest.mark.parametrize("simulates", [True, False])
+def test_behind_a_plain_transfer_of_its_sender_a_swap_is_backrun_with_it(simulates: bool) -> None:
+    state = pipeline(MARKET, settings(MARKET, simulate_pending=simulates))
+    transfer = a_call(nonce=4, data=b"")
+    swap = swap_of(SPEC, POOL, nonce=5)
+    assert not asked(step(state, seen(transfer, account_nonce=4)))
+    (plan,) = plans(step(state, seen(swap, account_nonce=4)))
+    assert [victim.raw for victim in plan.victims] == [transfer.raw, swap.raw]
+    assert Reason.VICTIM_NONCE_GAP not in state.dropped
+
+
+def test_behind_a_transfer_that_cannot_pay_nothing_is_taken() -> None:
+    state = pipeline(MARKET)
+    step(state, seen(signed(b"", STRANGER, "carol", 4, max_fee=1), account_nonce=4))
+    assert not plans(step(state, seen(swap_of(SPEC, POOL, nonce=5), account_nonce=4)))
+    assert state.dropped[Reason.VICTIM_FEE_TOO_LOW] == 1
+
+
 def test_where_simulations_are_off_nothing_is_asked() -> None:
     state = pipeline(MARKET)
     assert step(state, seen(a_call())) == ()
