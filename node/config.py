@@ -174,6 +174,16 @@ class AlertAction(StrEnum):
     """Nothing is executed until `hftnode resume`, whatever is restarted."""
 
 
+class BrakeSupport(StrEnum):
+    """Whether our stake supports a pause by the network's brake; a transaction of the hot key, which costs gas."""
+
+    NONE = "none"
+    SUBJECT = "subject"
+    """Of what the alert is about, for 300 blocks, once a third of the stake attests it."""
+    ALL = "all"
+    """Of everything, for up to ten days, once two thirds of the stake attest it."""
+
+
 class WatchedAlert(StrEnum):
     """Kinds of alerts that a node recomputes itself."""
 
@@ -188,7 +198,9 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     kind: WatchedAlert
     """Of the alert."""
     action: AlertAction
-    """What follows."""
+    """What follows here."""
+    brake: BrakeSupport = BrakeSupport.NONE
+    """What our stake supports beside it, where enough other stake attests the same: nothing, `subject` or `all`."""
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from node.config import AlertAction, Config, Mode, NetworkConfig, WatchedAlert
+from node.config import AlertAction, BrakeSupport, Config, Mode, NetworkConfig, WatchedAlert
 from node.pipeline.plans import LenderKind
 from node.pipeline.pools import AT_BALANCER_V2
 from protocol.units import ZERO_ADDRESS, address_to_hex
@@ -52,6 +52,8 @@ def _network(config: Config) -> Iterator[Broken]:
     for place, policy in enumerate(network.policies):
         if policy.kind is WatchedAlert.ORACLE_DEVIATES and policy.action is AlertAction.STOP_SUBJECT:
             yield f"network.policies[{place}].action", "nothing is traded through a price feed: stop_all, notify or log"
+        if policy.kind is WatchedAlert.ORACLE_DEVIATES and policy.brake is BrakeSupport.SUBJECT:
+            yield f"network.policies[{place}].brake", "nothing is traded through a price feed: all, or none"
     yield from _peers(network)
 
 

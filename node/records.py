@@ -155,7 +155,7 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     """
 
     what: str
-    """`finder_paid`, `check_in`, `roll`, `report`, `stray`."""
+    """`finder_paid`, `check_in`, `roll`, `report`, `brake`, `stray`."""
     transaction_hash: Hash32
     sender: Address
     """The hot key that paid the gas; of a finder's share zero: another's did."""
@@ -167,17 +167,18 @@ class PaymentMade(Record, frozen=True, kw_only=True, tag="payment_made"):
     gas_wei: Amount
     bid_wei: Amount
     subject: Hash32
-    """The order's hash, the epoch as a word, the offence, or the opportunity (zero where it is not known)."""
+    """The order's hash, the epoch as a word, the offence, what a pause is supported of (zero: everything), or the
+    opportunity (zero where it is not known)."""
 
 
 class TransactionSent(Record, frozen=True, kw_only=True, tag="transaction_sent"):
     """A transaction of membership is about to be sent: on disk before it leaves. Its cost comes as `PaymentMade`."""
 
     what: str
-    """`check_in`, `roll`, `report`."""
+    """`check_in`, `roll`, `report`, `brake`."""
     transaction_hash: Hash32
     subject: Hash32
-    """The epoch as a word, or the offence."""
+    """The epoch as a word, the offence, or what a pause is supported of (zero: everything)."""
 
 
 class OrderTold(Record, frozen=True, kw_only=True, tag="order_told"):

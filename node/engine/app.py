@@ -228,7 +228,7 @@ def _connect(
     network: NetworkPart, core: EngineCore, relays: Relays, treasury: Treasury, lockstep: Lockstep | None
 ) -> None:
     orders = network.orders
-    network.tell = orders.tell = network.alerts.tell = network.membership.tell = core.tell
+    network.tell = orders.tell = network.alerts.tell = network.membership.tell = network.brake.tell = core.tell
     network.feed = orders.feed = core.feed
     network.relays_usable = lambda: relays.usable
     network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))

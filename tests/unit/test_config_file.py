@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.config import AlertAction, Config, LockstepConfig, Mode, PolicyConfig, RelayConfig, WatchedAlert
+from node.config import AlertAction, BrakeSupport, Config, LockstepConfig, Mode, PolicyConfig, RelayConfig, WatchedAlert
 from node.config_errors import ConfigError
 from node.config_file import load_config
 from node.config_rules import broken_rules
@@ -19,7 +19,11 @@ from protocol.units import ZERO_ADDRESS
 from tests.config_factories import WETH, config_in, network_in, numbered
 
 STOP = PolicyConfig(kind=WatchedAlert.SANDWICH_SEEN, action=AlertAction.STOP_ALL)
+BRAKE_FEED = PolicyConfig(kind=WatchedAlert.ORACLE_DEVIATES, action=AlertAction.LOG, brake=BrakeSupport.SUBJECT)
 STOP_FEED = PolicyConfig(kind=WatchedAlert.ORACLE_DEVIATES, action=AlertAction.STOP_SUBJECT)
+
+
+PEER = "/ip4/203.0.113.7/tcp/4711/p2p/12D3KooWEyeHQ9wpoqANjAmqF8UktQvrQgsyFHY2dNXpUofgwNRL"
 
 
 @pytest.fixture
@@ -304,6 +308,10 @@ def test_the_lender_without_an_address_is_read(written: Path) -> None:
         ({"listen": ()}, "network.listen"),
         ({"policies": (STOP, STOP)}, "network.policies"),
         ({"policies": (STOP_FEED,)}, "network.policies[0].action"),
+        ({"policies": (BRAKE_FEED,)}, "network.policies[0].brake"),
+        ({"announce": ("/dns4/example.org/tcp/4711",)}, "network.announce[0]"),
+        ({"announce": ("/ip4/203.0.113.7/tcp/4711",) * 5}, "network.announce"),
+        ({"bootstrap": (PEER,) * 65}, "network.bootstrap"),
         ({"listen": ("127.0.0.1:4711",)}, "network.listen[0]"),
         ({"bootstrap": ("/ip4/127.0.0.1/tcp/4711",)}, "network.bootstrap[0]"),
     ],

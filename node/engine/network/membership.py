@@ -22,8 +22,8 @@ from governance.network import check_in_call, report_call, roll_call
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.network.registry import Registry
-from node.engine.rpc import Call, RpcError
-from node.engine.rpc_types import HashHex, Quantity
+from node.engine.rpc import Call, RpcError, RpcRefused
+from node.engine.rpc_types import Data, HashHex, Quantity
 from node.records import AnyRecord, PaymentMade, TransactionSent
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.block_header import header_rlp
@@ -52,7 +52,8 @@ RESTING_BLOCKS: Final = 3
 """Before check-in closes: one lands it, the others are for a block that somebody else fills, and for a late head."""
 TIP: Final = Wei(10**9)
 """Wei per gas, and a little more that differs between keys: equal prices leave the order to chance."""
-_KINDS: Final = ("check_in", "roll", "report")
+SUPPORT_GAS: Final = Gas(300_000)
+_KINDS: Final = ("check_in", "roll", "report", "brake")
 MAX_SENT: Final = 64
 """Transactions whose cost is not known yet, and such whose cost was told; the oldest is forgotten."""
 _TIP_SPREAD: Final = 1_000_003
@@ -72,7 +73,7 @@ class _ReceiptJson(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class Membership:
     """See the module.
 
-    `counts`: `check_in` and `roll` sent, `refused` (by the chain's node), `no ether`, `missed` epochs.
+    `counts`: `check_in`, `roll`, `report`, `brake` sent, `refused` (by the chain's node), `no ether`, `missed` epochs.
     """
 
     def __init__(self, endpoints: Endpoints, registry: Registry, key: SigningKey, chain_id: ChainId) -> None:
@@ -203,6 +204,20 @@ class Membership:
         """Hand evidence to the court."""
         court = self._registry.contracts.court
         await self._send("report", offence, report_call(evidence), REPORT_GAS, header, court)
+
+    async def would_pass(self, contract: Address, data: bytes, header: Header) -> bool:
+        """Whether a call of our key would go through after a block. Raises RpcError where the node does not answer."""
+        call = {"from": self._key.address, "to": address_to_hex(contract), "data": "0x" + data.hex()}
+        at = {"blockHash": "0x" + header.hash.hex()}
+        try:
+            await self._endpoints.call("eth_call", call, at, shape=Data, seconds=_SECONDS)
+        except RpcRefused:
+            return False
+        return True
+
+    async def support(self, subject: Hash32, brake: Address, data: bytes, header: Header) -> None:
+        """Support a pause by the brake."""
+        await self._send("brake", subject, data, SUPPORT_GAS, header, brake)
 
     async def _send(
         self, what: str, subject: Hash32, data: bytes, gas: Gas, header: Header, to: Address | None = None

@@ -25,6 +25,7 @@ from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
 from node.engine.network.abilities import EXECUTES, Means, abilities
 from node.engine.network.alerts import Alerts
+from node.engine.network.brake import Brake
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.exchange import Exchange
 from node.engine.network.keys import NetworkKeys
@@ -33,6 +34,7 @@ from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry, subject_name
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.successor import Successor
+from node.engine.network.terms import Terms
 from node.engine.network.trust_file import TrustFile
 from node.engine.network.watcher import Watcher
 from node.engine.resume import LeftOpen
@@ -42,7 +44,6 @@ from node.errors import NodeError
 from node.link import GossipHeard, NetworkStatus, PeerAsks
 from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.pipeline.network_view import NetworkView
-from node.pipeline.pools import PoolFamily
 from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
@@ -59,7 +60,6 @@ from protocol.messages import (
 from protocol.units import (
     ZERO_ADDRESS,
     Address,
-    BasisPoints,
     BlockNumber,
     Hash32,
     PeerIdHash,
@@ -80,22 +80,6 @@ RETRY_SECONDS: Final = 0.5
 _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 Answerer = Callable[[PeerIdHash, DirectMessage], "DirectMessage | None"]
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What this operator takes part with: its vault, and on which conditions it hands over and executes."""
-
-    vault_module: Address
-    safe: Address
-    """Of the registered hot key."""
-    finder_bps: BasisPoints
-    finder_floor_bps: BasisPoints
-    takes_orders: bool
-    relays: int
-    venues: Mapping[bytes, PoolFamily] = {}
-    """Whose pools a factory, a vault or a manager makes."""
-    policies: Mapping[str, AlertAction] = {}
-    """Kind of alert to what follows from one that is confirmed."""
 
 
 class NetworkPart:
@@ -129,6 +113,8 @@ class NetworkPart:
         self._trust_file = trust_file or TrustFile(None)
         self.trust = self._trust_file.load()
         self.watcher = Watcher(keys, registry, membership, draw)
+        self.brake = Brake(registry, membership, terms.supports)
+        self.watcher.on_attested = self.brake.attested
         self.watcher.publish = alerts.publish = self.publish
         alerts.on_confirmed = self._confirmed
         orders.on_promise = self.watcher.got
@@ -169,6 +155,7 @@ class NetworkPart:
         """A block left the chain: nothing is told of it any more, and what was is looked for again."""
         self.registry.retract(block_hash)
         self.membership.retract(block_hash)
+        self.brake.retract(block_hash)
         self._retracted[block_hash] = None
         while len(self._retracted) > RETRACTED_REMEMBERED:
             del self._retracted[next(iter(self._retracted))]
@@ -194,6 +181,7 @@ class NetworkPart:
         try:
             followed = await self.follow(header)
             await self.alerts.work()
+            await self.brake.follow(header, self.keys.account)
         except Exception:
             self.counts["faults"] += 1
             _LOG.exception("the network's part failed at block %d", header.number)
@@ -290,6 +278,7 @@ class NetworkPart:
             ("orders", self.orders.counts),
             ("alerts", self.alerts.counts),
             ("accepts", self.watcher.counts),
+            ("brake", self.brake.counts),
             ("sentry", self.sentry.counts),
         ]
         if self.sentry.status is not None:
@@ -421,6 +410,7 @@ class NetworkPart:
 
     def _confirmed(self, alert: SecurityAlert, header: Header) -> None:
         """Do what the operator's policy says: our own look at the chain has come to this alert."""
+        self.brake.confirmed(alert, header)
         kind = alert.kind.name.lower()
         action = self.terms.policies.get(kind, AlertAction.LOG)
         what = f"{kind} in block {header.number}: 0x{alert.subject.hex()}"

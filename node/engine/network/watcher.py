@@ -31,6 +31,7 @@ from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, Signed
 from protocol.reveals import decode_revealed, encode_revealed
 from protocol.signing import verify
 from protocol.slashing import Slashable, Watch, offence_id
+from protocol.statements import Attestation
 from protocol.units import (
     Address,
     BlockNumber,
@@ -79,6 +80,8 @@ class Watcher:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
+        self.on_attested: Callable[[Address, Attestation], None] = lambda _operator, _attestation: None
+        """Called for each verdict whose signature is the operator's."""
         self._keys, self._registry, self._membership, self._draw = keys, registry, membership, draw
         self._accepts, self._verdicts = Watch(MAX_WATCHED), Watch(MAX_WATCHED)  # neither can crowd the other out
         self._promised: list[Promised] = []
@@ -116,6 +119,7 @@ class Watcher:
         except BadSignature:
             self.counts["refused"] += 1
             return
+        self.on_attested(envelope.operator, signed.attestation)
         self._see(envelope.operator, signed)
 
     async def follow(self, header: Header) -> None:

@@ -22,9 +22,10 @@ from node.engine.network.exchange import Exchange, SteppedLink
 from node.engine.network.keys import NetworkKeys, Repeated
 from node.engine.network.membership import Membership
 from node.engine.network.orders import DECIDE_SECONDS, OrderDesk
-from node.engine.network.part import JOURNAL, NetworkPart, Terms
+from node.engine.network.part import JOURNAL, NetworkPart
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.terms import Terms
 from node.engine.network.trust_file import TrustFile
 from node.engine.rotation import successor_path
 from node.engine.rpc_types import Data
@@ -192,6 +193,7 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
             for address in (factory.address, *factory.pool_factories)
         },
         policies={policy.kind.value: policy.action for policy in network.policies},
+        supports={policy.kind.value: policy.brake for policy in network.policies},
     )
 
 
