@@ -91,6 +91,7 @@ def plan_for(
     gas_limit: int = GAS_LIMIT,
     name: bytes = b"find",
     sender: Address = SENDER,
+    nonce: int = 0,
 ) -> BundlePlan:
     """One execution behind victims."""
     execution = Execution(
@@ -101,7 +102,7 @@ def plan_for(
         gas_limit=Gas(gas_limit),
         max_fee_per_gas=Wei(2 * BASE_FEE),
         sender=sender,
-        nonce=0,
+        nonce=nonce,
         call_data=call_data,
     )
     return BundlePlan(
@@ -119,10 +120,12 @@ def signer(secret: bytes = SECRET) -> Signer:
     return Signer(secret, SigningLimits(ChainId(CHAIN_ID), MODULE, MOST_GAS))
 
 
-def signed(target: int, *victims: SignedTransaction, name: bytes = b"find", call_data: bytes = b"run!") -> SignedBundle:
+def signed(
+    target: int, *victims: SignedTransaction, name: bytes = b"find", call_data: bytes = b"run!", nonce: int = 0
+) -> SignedBundle:
     """A bundle of Alice's."""
     alice = signer()
-    plan = plan_for(target, *victims, name=name, call_data=call_data, sender=alice.address)
+    plan = plan_for(target, *victims, name=name, call_data=call_data, sender=alice.address, nonce=nonce)
     return alice.sign(SignAndSubmit(plan))
 
 

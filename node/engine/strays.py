@@ -9,6 +9,8 @@ read: what is there of our keys counts for the day's limit, a revert for the bre
 with who was given the transaction. What membership sent is booked by itself and counts for the day's limit only. A
 nonce that rose by more than all that is an alarm. A block that cannot be read is read with a later head; what it was
 said to hold is taken back where it leaves the chain.
+
+A transaction is remembered until a block too old to leave the chain has its nonce used: no block can take it any more.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from protocol.units import HASH_BYTES, ZERO_ADDRESS, Address, BlockNumber, Hash3
 STRAY: Final = "stray"
 """What such a payment is called in the ledger."""
 MAX_SIGNED: Final = 8_192
-"""Transactions, bundles and outcomes of ours that are remembered; the oldest is forgotten."""
+"""Transactions, bundles and outcomes of ours that are remembered at most; the oldest is forgotten, which is counted."""
 MAX_BLOCKS: Final = 64
 """Blocks that are remembered for a reorganisation, or wait to be read; the oldest is given up."""
 MAX_READ: Final = 2
@@ -60,6 +62,7 @@ class _Signed(msgspec.Struct):
     opportunity_id: Hash32
     target_block: BlockNumber
     sender: Address
+    nonce: int
     coinbase_wei: Wei
     relays: dict[str, str]
 
@@ -78,7 +81,8 @@ class _Block(msgspec.Struct):
 class Strays:
     """See the module. `is_open`: whether an opportunity's outcome is still to be told.
 
-    `counts`: `strays`, `unexplained` nonces, `unread` (blocks that the chain did not tell), `given_up` (blocks).
+    `counts`: `strays`, `unexplained` nonces, `unread` (blocks that the chain did not tell), `given_up` (blocks),
+    `forgotten` (what no longer fitted into MAX_SIGNED, and might still have been asked for).
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class Strays:
                         signed.relays[record.relay] = record.error
             case TransactionSent():
                 self._membership[record.transaction_hash] = None
-                _bounded(self._membership)
+                self._bound(self._membership)
             case ExecutionLandedRecord() | PaymentMade():
                 self._book(record.transaction_hash, record.block_hash)
             case ExecutionMissedRecord() if record.block_hash is not None and record.lost_to is not None:
@@ -157,15 +161,15 @@ class Strays:
         for one in record.executions:
             if one.transaction_hash not in self._signed:
                 self._signed[one.transaction_hash] = _Signed(
-                    one.opportunity_id, record.target_block, one.sender, Wei(int(one.coinbase_wei)), {}
+                    one.opportunity_id, record.target_block, one.sender, one.nonce, Wei(int(one.coinbase_wei)), {}
                 )
         self._by_bundle[record.bundle_hash] = tuple(one.transaction_hash for one in record.executions)
-        _bounded(self._signed)
-        _bounded(self._by_bundle)
+        self._bound(self._signed)
+        self._bound(self._by_bundle)
 
     def _book(self, transaction: Hash32, block_hash: Hash32) -> None:
         self._booked[transaction] = block_hash
-        _bounded(self._booked)
+        self._bound(self._booked)
 
     def _booked_of(self, key: Address, blocks: Collection[_Block]) -> int:
         """How many transactions of a key the outcomes booked in these blocks."""
@@ -180,8 +184,33 @@ class Strays:
         return [OutcomeRetracted(block_hash=block.header.hash) for block in gone if block.told]
 
     def _forget(self) -> None:
-        if len(self._blocks) > MAX_BLOCKS:
-            self.counts["given_up"] += self._blocks.pop(0).nonces is None
+        """Let the oldest block go, and with it what no block that may still come, or come back, can hold."""
+        if len(self._blocks) <= MAX_BLOCKS:
+            return
+        gone = self._blocks.pop(0)
+        self.counts["given_up"] += gone.nonces is None
+        kept = {block.header.hash for block in self._blocks}
+        self._booked = {name: where for name, where in self._booked.items() if where in kept}
+        if gone.nonces is not None:
+            self._forget_used(gone.nonces)
+
+    def _forget_used(self, nonces: Mapping[Address, int]) -> None:
+        """Forget the transactions below these nonces, those of keys that were replaced, and the bundles of only such."""
+        used = [
+            name
+            for name, signed in self._signed.items()
+            if signed.nonce < nonces.get(signed.sender, 0) or signed.sender not in self._hot_keys
+        ]
+        for name in used:
+            del self._signed[name]
+        gone = [bundle for bundle, names in self._by_bundle.items() if not any(name in self._signed for name in names)]
+        for bundle in gone:
+            del self._by_bundle[bundle]
+
+    def _bound(self, kept: dict[Hash32, Any]) -> None:
+        while len(kept) > MAX_SIGNED:
+            del kept[next(iter(kept))]
+            self.counts["forgotten"] += 1
 
     async def _read(self, waiting: Collection[_Block]) -> list[Found]:
         found: list[Found] = []
@@ -250,8 +279,3 @@ def _whence(signed: _Signed | None) -> str:
         return "was not sent by this node, as far as it remembers"
     had = ", ".join(sorted(signed.relays)) or "nobody that has answered"
     return f"was signed for block {signed.target_block}; given to: {had}"
-
-
-def _bounded(kept: dict[Hash32, Any]) -> None:
-    while len(kept) > MAX_SIGNED:
-        del kept[next(iter(kept))]

@@ -256,6 +256,34 @@ async def test_without_a_key_nothing_is_asked() -> None:
     assert chain.node.asked == []
 
 
+async def test_what_no_block_can_hold_any_more_is_forgotten_and_what_one_still_can_is_not(scene: Scene) -> None:
+    last = header(10)
+    await scene.block(last, 0)
+    late = scene.send(signed(11, name=b"late", nonce=3 * MAX_BLOCKS), swift="")
+    for nonce in range(3 * MAX_BLOCKS):
+        name = b"%d" % nonce
+        bundle = scene.send(signed(last.number + 1, name=name, call_data=name, nonce=nonce), swift="")
+        last = scene.chain.holds(header(last.number + 1, last), own(bundle, profit_log(5)))
+        assert await scene.block(last, nonce + 1) == []
+        sizes = [len(kept) for kept in (scene.strays._signed, scene.strays._by_bundle, scene.strays._booked)]
+        assert max(sizes) <= MAX_BLOCKS + 2, "a block's worth, and what came late"
+    assert scene.strays.counts["forgotten"] == 0, "nothing for want of room"
+    last = scene.chain.holds(header(last.number + 1, last), own(late, status=0))
+    event, _ = the_one(await scene.block(last, 3 * MAX_BLOCKS + 1))
+    assert "was signed for block 11; given to: swift" in event.strange
+
+
+async def test_what_a_key_signed_that_was_replaced_is_forgotten(scene: Scene) -> None:
+    last = header(10)
+    await scene.block(last, 0)
+    scene.send(signed(11))
+    scene.strays.replace(ALICE, BOB)
+    for _ in range(MAX_BLOCKS + 1):
+        last = header(last.number + 1, last)
+        await scene.strays.look(last, {BOB: 7})
+    assert (len(scene.strays._signed), len(scene.strays._by_bundle)) == (0, 0)
+
+
 def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.engine.strays.MAX_SIGNED", 2)
     records: list[AnyRecord] = []
@@ -268,4 +296,5 @@ def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyP
         scene.strays.hear(record)
     sizes = [len(kept) for kept in (scene.strays._signed, scene.strays._by_bundle, scene.strays._membership)]
     assert sizes == [2, 2, 2]
+    assert scene.strays.counts["forgotten"] == 6
     assert msgspec.structs.asdict(next(iter(scene.strays._signed.values())))["target_block"] == 11
