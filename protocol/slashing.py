@@ -164,6 +164,17 @@ class Watch:
             self.evicted += 1
         return None
 
+    def forget(self, before: BlockNumber) -> None:
+        """Forget what was first answered about blocks below this one.
+
+        In the order in which it came: what answers for a block ahead keeps what came behind it, for as many blocks.
+        """
+        while self._first:
+            oldest = next(iter(self._first))
+            if answer_of(_statement(self._first[oldest]))[1].block >= before:
+                return
+            del self._first[oldest]
+
 
 def _statement(signed: SignedStatement) -> Slashable:
     return signed.accept if isinstance(signed, SignedAccept) else signed.attestation

@@ -195,7 +195,7 @@ class Strays:
             self._forget_used(gone.nonces)
 
     def _forget_used(self, nonces: Mapping[Address, int]) -> None:
-        """Forget the transactions below these nonces, those of keys that were replaced, and the bundles of only such."""
+        """Forget transactions below these nonces, those of keys that were replaced, and the bundles of only such."""
         used = [
             name
             for name, signed in self._signed.items()

@@ -40,7 +40,8 @@ from protocol.units import (
 )
 from tests import protocol_factories as make
 from tests.block_alert_samples import BACK, FEED, FRONT, POOL, VICTIM, answer, header, receipt, sync, v2
-from tests.protocol_factories import ADDRESSES, ALICE, CAROL, DEVNET, SECRETS, hash_of
+from tests.mentioned import where_mentioned
+from tests.protocol_factories import ADDRESSES, ALICE, BOB, CAROL, DEVNET, SECRETS, hash_of
 
 NOW = UnixMilliseconds(1_790_000_000_000)
 SANDWICH = [FRONT, VICTIM, BACK]
@@ -153,6 +154,34 @@ async def test_anothers_alert_is_confirmed_by_our_own_look_once(alice: Scene, bo
 
     assert bob.verdicts(ALICE) == ["confirmed"]
     assert bob.attested() == [Verdict.CONFIRMED]
+
+
+async def test_who_said_an_alert_is_forgotten_with_its_block_and_not_before(alice: Scene, bob: Scene) -> None:
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.sees(7, SANDWICH)
+    await bob.hears(alice, alice.told())
+    await bob.sees(7, SANDWICH)  # it left the chain, and came back
+    for number in range(8, 7 + BLOCKS_KNOWN):
+        await bob.sees(number, [])
+    await bob.hears(alice, alice.told())
+    assert (bob.verdicts(BOB), bob.verdicts(ALICE)) == (["confirmed"], ["confirmed"])
+    assert where_mentioned(bob.alerts, ALICE, (NetworkKeys, Scene)) == {"_blocks"}
+
+    await bob.sees(7 + BLOCKS_KNOWN, [])
+    assert where_mentioned(bob.alerts, ALICE, (NetworkKeys, Scene)) == set()
+
+
+async def test_of_one_block_only_so_much_is_kept_of_who_said_what(
+    alice: Scene, bob: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts_module, "MAX_SAID", 1)
+    alice.blocks = bob.blocks
+    await alice.sees(7, SANDWICH)
+    await bob.sees(7, SANDWICH)
+    await bob.hears(alice, alice.told())
+    assert [len(block.said) for block in bob.alerts._blocks.values()] == [1]
+    assert bob.alerts.counts["said forgotten"] == 1
 
 
 async def test_a_false_alert_is_refuted_and_never_believed(alice: Scene, bob: Scene) -> None:

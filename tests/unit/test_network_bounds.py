@@ -33,12 +33,12 @@ BY_COUNT = {
     "desk._sealing",  # MAX_KEYS
     "trust._known",  # MAX_KNOWN, of those who broke something
     "trust._open",  # MAX_OPEN
-    "watcher._accepts._first",  # MAX_WATCHED
-    "watcher._verdicts._first",  # MAX_WATCHED
+    "watcher._accepts._first",  # MAX_WATCHED, and the last BLOCKS_BEHIND blocks
+    "watcher._verdicts._first",  # MAX_WATCHED, and the last BLOCKS_BEHIND blocks
     "watcher._cases",  # MAX_REPORTS
     "watcher._promised",  # MAX_WAITING
     "alerts._waiting",  # MAX_WAITING
-    "alerts._said",  # BLOCKS_KNOWN times MAX_WAITING
+    "alerts._blocks",  # BLOCKS_KNOWN times MAX_SAID
 }
 """Has a cap of its own, and who leaves when it is reached."""
 BY_BLOCK = {"alerts._refuted"}

@@ -12,6 +12,7 @@ from governance.network import NetworkContracts
 from node.engine.network import watcher as watcher_module
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.watcher import MAX_PAUSE, MAX_REPORTS, Promised, Watcher
+from protocol.gossip import BLOCKS_BEHIND
 from protocol.kinds import OpportunityKind, Verdict
 from protocol.messages import Envelope
 from protocol.signing import sign_accept, sign_attestation
@@ -212,3 +213,16 @@ def test_no_flood_of_verdicts_makes_a_node_forget_the_accepts_that_it_saw(monkey
     follow(watcher, 101)
 
     assert len(court.sent) == 1
+
+
+def test_a_verdict_is_remembered_as_long_as_gossip_may_tell_another_and_no_longer() -> None:
+    watcher, court = watching()
+    watcher.attested(attested(Verdict.CONFIRMED))
+    promises(watcher, "leg", "one")
+    follow(watcher, 100 + BLOCKS_BEHIND)
+    watcher.attested(attested(Verdict.REFUTED))
+    follow(watcher, 100 + BLOCKS_BEHIND)
+    assert len(court.sent) == 1
+
+    follow(watcher, 102 + BLOCKS_BEHIND)
+    assert (len(watcher._verdicts), len(watcher._accepts)) == (0, 0)

@@ -156,6 +156,20 @@ def test_the_watch_remembers_only_so_many() -> None:
     assert (len(watch), watch.evicted) == (2, 3)
 
 
+def test_the_watch_forgets_what_is_long_past_and_no_more() -> None:
+    watch = Watch(cap=10)
+    statements = [
+        SignedAccept(accept=accept(target_block=BlockNumber(number)), signature=double_accept()[0].signature)
+        for number in (7, 8, 8, 9)
+    ]
+    for one in statements:
+        watch.see(BOB, one)
+    watch.forget(BlockNumber(8))
+    assert len(watch) == 2
+    watch.forget(BlockNumber(10))
+    assert (len(watch), watch.evicted) == (0, 0)
+
+
 def test_one_offence_has_one_id() -> None:
     first, second = double_accept()
     third = signing.sign_accept(DEVNET, accept(order_hash=hash_of("third")), KEYS["bob"])

@@ -37,6 +37,8 @@ from protocol.units import HASH_BYTES, Address, Hash32, UnixNanoseconds
 BLOCKS_KNOWN: Final = 64
 MAX_WAITING: Final = 256
 """For their blocks, and as many that are being judged."""
+MAX_SAID: Final = 256
+"""Of one block, who said which alert of it; beyond, the first is forgotten, and told anew if it is said anew."""
 MAX_WAITING_OF_ONE: Final = 16
 """So that who tells of blocks that never come takes the place of its own alerts alone."""
 MAX_REFUTED_OF_ONE: Final = 4
@@ -49,15 +51,16 @@ _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
 class _Block(msgspec.Struct, frozen=True):
-    """A block that was looked at: its header, and the alerts that it gives."""
+    """A block that was looked at: its header, the alerts that it gives, and who said which (or a false one) of it."""
 
     header: Header
     alerts: dict[Hash32, SecurityAlert]
+    said: dict[tuple[Hash32, Address], None] = msgspec.field(default_factory=dict)
 
 
 class Alerts:
     """See the module. `counts`: `found`, `confirmed`, `refuted`, `not answered` (false ones beyond the bounds),
-    `unknown block`, `left waiting` (given up for others), `attested`, `unread`.
+    `unknown block`, `left waiting` (given up for others), `attested`, `unread`, `said forgotten` (beyond MAX_SAID).
     """
 
     def __init__(
@@ -76,7 +79,6 @@ class Alerts:
         self._waiting: list[Envelope] = []
         self._unread: deque[Header] = deque(maxlen=BLOCKS_KNOWN)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._said: OrderedDict[tuple[Hash32, Address], None] = OrderedDict()
         self._refuted: Counter[Address] = Counter()
 
     @property
@@ -109,7 +111,8 @@ class Alerts:
 
     async def _look(self, header: Header, found: Sequence[SecurityAlert]) -> None:
         """Tell what is in a block, and judge what others said of it before it was here."""
-        block = _Block(header, {alert_id(alert): alert for alert in found})
+        former = self._blocks.get(header.hash)  # it left the chain, and came back
+        block = _Block(header, {alert_id(alert): alert for alert in found}, {} if former is None else former.said)
         self._blocks[header.hash] = block
         self._refuted.clear()
         while len(self._blocks) > BLOCKS_KNOWN:
@@ -117,7 +120,7 @@ class Alerts:
         for name, alert in block.alerts.items():
             self.counts["found"] += 1
             self.on_confirmed(alert, header)
-            self._told(name, alert, header, self._keys.account, Verdict.CONFIRMED)
+            self._told(name, alert, block, self._keys.account, Verdict.CONFIRMED)
             await self.publish(alert)
             await self._attest(name, header, Verdict.CONFIRMED)
         here = [envelope for envelope in self._waiting if _block_of(envelope) == header.hash]
@@ -174,7 +177,7 @@ class Alerts:
             self.counts["not answered"] += 1
             return
         self.counts["confirmed" if verdict is Verdict.CONFIRMED else "refuted"] += 1
-        self._told(name, alert, block.header, envelope.operator, verdict)
+        self._told(name, alert, block, envelope.operator, verdict)
         if verdict is Verdict.REFUTED:
             _LOG.warning("an alert of 0x%s is false: %s", envelope.operator.hex(), name.hex())
             await self._attest(name, block.header, verdict)
@@ -207,14 +210,15 @@ class Alerts:
         self.counts["attested"] += 1
         await self.publish(signed)
 
-    def _told(self, name: Hash32, alert: SecurityAlert, header: Header, by: Address, verdict: Verdict) -> None:
-        """Put it into the ledger, once for each who says it."""
+    def _told(self, name: Hash32, alert: SecurityAlert, block: _Block, by: Address, verdict: Verdict) -> None:
+        """Put it into the ledger, once for each who says it while its block is known."""
         said = name, by
-        if said in self._said:
+        if said in block.said:
             return
-        self._said[said] = None
-        while len(self._said) > BLOCKS_KNOWN * MAX_WAITING:
-            self._said.popitem(last=False)
+        block.said[said] = None
+        if len(block.said) > MAX_SAID:
+            del block.said[next(iter(block.said))]
+            self.counts["said forgotten"] += 1
         self.tell(
             NetworkAlertTold(
                 alert_id=name,
@@ -222,8 +226,8 @@ class Alerts:
                 subject=alert.subject,
                 severity=alert.severity.name.lower(),
                 evidence=alert.evidence,
-                block=header.number,
-                block_hash=header.hash,
+                block=block.header.number,
+                block_hash=block.header.hash,
                 operator=by,
                 verdict=verdict.name.lower(),
                 at=self._now(),

@@ -26,6 +26,7 @@ from node.engine.rpc import RpcError
 from protocol.errors import BadSignature, ProtocolError
 from protocol.ethereum.keccak import keccak256
 from protocol.evidence import Evidence, SignedStatement
+from protocol.gossip import BLOCKS_BEHIND
 from protocol.kinds import OpportunityKind
 from protocol.messages import SALT_BYTES, Envelope, Opportunity, Payload, SignedAccept, SignedAttestation
 from protocol.reveals import decode_revealed, encode_revealed
@@ -123,7 +124,9 @@ class Watcher:
         self._see(envelope.operator, signed)
 
     async def follow(self, header: Header) -> None:
-        """Reveal what is over, and report what is not with the court yet."""
+        """Reveal what is over, and report what is not with the court yet; forget what no gossip tells of any more."""
+        for watch in (self._accepts, self._verdicts):
+            watch.forget(BlockNumber(header.number - BLOCKS_BEHIND))
         over = [one for one in self._promised if one.signed.accept.target_block <= header.number]
         self._promised = [one for one in self._promised if one.signed.accept.target_block > header.number]
         for one in over:
