@@ -171,6 +171,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         attend = BeforeBlock(core, own_evm, treasury, strays, network, limits, clock)
 
         async def before_block(header: Header) -> None:
+            collector.tidy()  # what was planned is void, and a block's time is left for what will be
             relays.block_came(header.number)
             await rotation.follow(header)
             await attend(header)

@@ -13,8 +13,12 @@ from typing import Final
 _YOUNG: Final = 200
 _MIDDLE_EVERY: Final = 3
 _OLD_EVERY: Final = 1_000_000
+TIDY_EVERY: Final = 50
+"""Looks at the portions of middle age between two tidyings, at least."""
+TIDY_LATEST: Final = 400
+"""After so many it is tidied however little has grown old: a few objects may hold much."""
 TIDY_ABOVE: Final = 20_000
-"""Tracked objects since the last freezing that are worth a look."""
+"""Tracked objects since the last freezing that are worth a look before."""
 
 
 def settle() -> None:
@@ -25,8 +29,9 @@ def settle() -> None:
 
 
 def tidy() -> bool:
-    """Call where a pause does no harm: collect what has grown old, if it is much; return whether it was."""
-    if gc.get_count()[2] == 0 or len(gc.get_objects(generation=2)) < TIDY_ABOVE:
+    """Call where a pause does no harm: collect what has grown old, if it is much or long ago; return whether it was."""
+    looks = gc.get_count()[2]
+    if looks < TIDY_EVERY or (looks < TIDY_LATEST and len(gc.get_objects(generation=2)) < TIDY_ABOVE):
         return False
     gc.collect()
     return True

@@ -43,7 +43,7 @@ from protocol.units import HASH_BYTES, ZERO_ADDRESS, Address, BlockNumber, Hash3
 
 STRAY: Final = "stray"
 """What such a payment is called in the ledger."""
-MAX_SIGNED: Final = 8_192
+MAX_SIGNED: Final = 4_096
 """Transactions, bundles and outcomes of ours that are remembered at most; the oldest is forgotten, which is counted."""
 MAX_BLOCKS: Final = 64
 """Blocks that are remembered for a reorganisation, or wait to be read; the oldest is given up."""
@@ -56,15 +56,18 @@ Found = tuple[HotKeyUsed | None, AnyRecord | None]
 """What the pipeline learns, and what the desk does."""
 
 
-class _Signed(msgspec.Struct):
-    """A transaction of ours in bundles, and what each relay said that was given it."""
+class _Signed(msgspec.Struct, gc=False):
+    """A transaction of ours in bundles, and the relays that were given it and answered, in the order of their names.
+
+    Where nothing lands, there are thousands of these for the same few nonces.
+    """
 
     opportunity_id: Hash32
     target_block: BlockNumber
     sender: Address
     nonce: int
     coinbase_wei: Wei
-    relays: dict[str, str]
+    relays: tuple[str, ...] = ()
 
 
 class _Block(msgspec.Struct):
@@ -113,8 +116,8 @@ class Strays:
                 self._expect(record)
             case RelayAnswered() if record.error != OVERTAKEN:
                 for name in self._by_bundle.get(record.bundle_hash, ()):
-                    if (signed := self._signed.get(name)) is not None:
-                        signed.relays[record.relay] = record.error
+                    if (signed := self._signed.get(name)) is not None and record.relay not in signed.relays:
+                        signed.relays = tuple(sorted((*signed.relays, record.relay)))
             case TransactionSent():
                 self._membership[record.transaction_hash] = None
                 self._bound(self._membership)
@@ -161,7 +164,7 @@ class Strays:
         for one in record.executions:
             if one.transaction_hash not in self._signed:
                 self._signed[one.transaction_hash] = _Signed(
-                    one.opportunity_id, record.target_block, one.sender, one.nonce, Wei(int(one.coinbase_wei)), {}
+                    one.opportunity_id, record.target_block, one.sender, one.nonce, Wei(int(one.coinbase_wei))
                 )
         self._by_bundle[record.bundle_hash] = tuple(one.transaction_hash for one in record.executions)
         self._bound(self._signed)
@@ -184,7 +187,9 @@ class Strays:
         return [OutcomeRetracted(block_hash=block.header.hash) for block in gone if block.told]
 
     def _forget(self) -> None:
-        """Let the oldest block go, and with it what no block that may still come, or come back, can hold."""
+        """Let the oldest block go, with what no block that may still come, or come back, can hold, and with the bundles
+        for it and those before, of which no relay tells any more.
+        """
         if len(self._blocks) <= MAX_BLOCKS:
             return
         gone = self._blocks.pop(0)
@@ -193,9 +198,14 @@ class Strays:
         self._booked = {name: where for name, where in self._booked.items() if where in kept}
         if gone.nonces is not None:
             self._forget_used(gone.nonces)
+        self._by_bundle = {
+            bundle: names
+            for bundle, names in self._by_bundle.items()
+            if any(name in self._signed and self._signed[name].target_block > gone.header.number for name in names)
+        }
 
     def _forget_used(self, nonces: Mapping[Address, int]) -> None:
-        """Forget transactions below these nonces, those of keys that were replaced, and the bundles of only such."""
+        """Forget the transactions below these nonces, and those of keys that were replaced."""
         used = [
             name
             for name, signed in self._signed.items()
@@ -203,9 +213,6 @@ class Strays:
         ]
         for name in used:
             del self._signed[name]
-        gone = [bundle for bundle, names in self._by_bundle.items() if not any(name in self._signed for name in names)]
-        for bundle in gone:
-            del self._by_bundle[bundle]
 
     def _bound(self, kept: dict[Hash32, Any]) -> None:
         while len(kept) > MAX_SIGNED:
@@ -277,5 +284,5 @@ class Strays:
 def _whence(signed: _Signed | None) -> str:
     if signed is None:
         return "was not sent by this node, as far as it remembers"
-    had = ", ".join(sorted(signed.relays)) or "nobody that has answered"
+    had = ", ".join(signed.relays) or "nobody that has answered"
     return f"was signed for block {signed.target_block}; given to: {had}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+import weakref
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,9 +269,26 @@ async def test_in_shadow_mode_nothing_is_signed_and_everything_is_told(
         before = await scene.holdings()
         async with running(process_of(shadow)) as engine:
             await eventually(lambda: len(shadowed(told(shadow.config))) >= 2, engine, scene.actors)
+            await eventually(has_let_go(), engine, scene.actors)
         records, after = told(shadow.config), await scene.holdings()
     assert records.of(BundleSigned) == []
     assert before == after
+
+
+class Ring:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def has_let_go() -> Callable[[], bool]:
+    """Whether the engine has collected what grew old in this process, refers to itself, and is held by nobody."""
+    ring = Ring()
+    held = weakref.ref(ring)
+    for _ in range(2):
+        gc.collect(1)
+    return lambda: held() is None
 
 
 def shadowed(records: Told) -> list[OpportunityDropped]:

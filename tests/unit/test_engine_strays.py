@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -271,6 +272,23 @@ async def test_what_no_block_can_hold_any_more_is_forgotten_and_what_one_still_c
     last = scene.chain.holds(header(last.number + 1, last), own(late, status=0))
     event, _ = the_one(await scene.block(last, 3 * MAX_BLOCKS + 1))
     assert "was signed for block 11; given to: swift" in event.strange
+
+
+async def test_where_nothing_lands_only_what_a_block_can_still_hold_is_remembered_and_little_of_it(
+    scene: Scene,
+) -> None:
+    last = header(10)
+    await scene.block(last, 0)
+    for number in range(3 * MAX_BLOCKS):
+        name = b"%d" % number
+        scene.send(signed(last.number + 1, name=name, call_data=name), swift="", slow="refused: " + 300 * "n")
+        last = scene.chain.holds(header(last.number + 1, last))
+        await scene.block(last, 0)
+    kept = scene.strays._signed
+    assert len(kept) == 3 * MAX_BLOCKS, "each is good for a block to come"
+    assert len(scene.strays._by_bundle) <= MAX_BLOCKS + 1, "relays answer within seconds"
+    held = sum(sys.getsizeof(part) for one in kept.values() for part in (one, one.opportunity_id, one.relays))
+    assert held < 300 * len(kept), "bytes beside its hash"
 
 
 async def test_what_a_key_signed_that_was_replaced_is_forgotten(scene: Scene) -> None:
