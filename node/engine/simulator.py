@@ -2,6 +2,9 @@
 
 A failure in our own EVM is always confirmed by the node.
 
+What was computed behind executions of ours in other bundles runs behind them, with what they stand behind: alone it may
+be worth nothing. Only its own transactions are in the answer.
+
 The node is asked few things at once, so that a block's many finds do not stand before what is urgent: an order of
 another operator, which waits for its answer a fifth of a second.
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 from node.engine.endpoints import Endpoints
 from node.engine.evm import EvmBlock, EvmCall, EvmResult, is_near_limit
@@ -26,6 +29,7 @@ from node.engine.vault_logs import profit_told
 from node.pipeline.events import BundleSimulated, SimulateBundle
 from node.pipeline.plans import BundlePlan, Execution
 from node.pipeline.reasons import Reason
+from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import Gas, UnixNanoseconds, Wei, address_to_hex
 
 ANSWER_SECONDS: Final = 0.5
@@ -35,6 +39,7 @@ MAX_ASKED: Final = 4
 TAKE_OVER_SECONDS: Final = 0.4
 """For so long a bundle waits for the changes of the block before it; then the node simulates it. An order does not."""
 
+_Slot = TypeVar("_Slot")
 _LOG: Final = logging.getLogger("hftnode.engine.simulator")
 
 
@@ -55,20 +60,21 @@ class BundleSimulator:
             self.counts["stale"] += 1
             return self._answer(plan, Reason.SIMULATION_UNAVAILABLE)
         base_fee = Wei(plan.executions[0].max_fee_per_gas - plan.executions[0].bid.priority_fee_per_gas)
-        calls = plan.in_order(lambda victim: signed_call(victim, base_fee), lambda own: _own_call(plan, own))
+        order = _order_of(request)
+        calls = order.map(lambda victim: signed_call(victim, base_fee), lambda own: _own_call(plan, own))
         block = block_after(head, base_fee)
         is_urgent = any(one.order is not None for one in plan.opportunities)
         if not is_urgent:
             await self.own_evm.caught_up(TAKE_OVER_SECONDS)
-        results = self._by_own_evm(calls, block) if is_for_own_evm(plan.victims) else None
+        results = self._by_own_evm(calls, block) if is_for_own_evm(order.victims) else None
         if results is None:
             async with self._asking.turn(is_urgent=is_urgent):
                 if self.own_evm.head is not head:
                     self.counts["stale"] += 1
                     return self._answer(plan, Reason.SIMULATION_UNAVAILABLE)
-                return await self._by_node(plan, head, block)
+                return await self._by_node(plan, order, head, block)
         self.counts["own_evm"] += 1
-        return self._answer(plan, None, results)
+        return self._answer(plan, None, order.of_bundle(results))
 
     def _by_own_evm(self, calls: Sequence[EvmCall], block: EvmBlock) -> tuple[EvmResult, ...] | None:
         """The results, or None where only the node can tell."""
@@ -84,9 +90,9 @@ class BundleSimulator:
             return None
         return run.results
 
-    async def _by_node(self, plan: BundlePlan, head: Header, block: EvmBlock) -> BundleSimulated:
+    async def _by_node(self, plan: BundlePlan, order: _Order, head: Header, block: EvmBlock) -> BundleSimulated:
         self.counts["by_node"] += 1
-        requests = plan.in_order(signed_request, lambda own: _own_request(plan, own))
+        requests = order.map(signed_request, lambda own: _own_request(plan, own))
         try:
             run = await run_by_node(self._endpoints, requests, block, head, ANSWER_SECONDS)
         except RpcError as error:
@@ -94,7 +100,9 @@ class BundleSimulator:
         if run is None:
             self.counts["unavailable"] += 1
             return self._answer(plan, Reason.SIMULATION_UNAVAILABLE)
-        return self._answer(plan, Reason.SIMULATION_REVERTED if run.failed else None, run.results)
+        if run.failed:
+            return self._answer(plan, Reason.SIMULATION_REVERTED)
+        return self._answer(plan, None, order.of_bundle(run.results))
 
     def _unavailable(self, plan: BundlePlan, error: RpcError) -> BundleSimulated:
         self.counts["unavailable"] += 1
@@ -102,13 +110,48 @@ class BundleSimulator:
         return self._answer(plan, Reason.SIMULATION_UNAVAILABLE)
 
     def _answer(self, plan: BundlePlan, failure: Reason | None, results: Sequence[EvmResult] = ()) -> BundleSimulated:
-        own = results[len(plan.victims) :] if failure is None else ()
+        own = results[-len(plan.executions) :] if failure is None else ()
         profits = tuple(
             profit_told(result.logs, execution.opportunity.profit_token, plan.entry_point)
             for result, execution in zip(own, plan.executions, strict=failure is None)
         )
         gas = Gas(sum(one.gas_used for one in results))
         return BundleSimulated(plan.id, failure, profits, gas, self._now(), tuple(Gas(one.gas_used) for one in own))
+
+
+class _Order(NamedTuple):
+    """Transactions in the order in which they run, each with whether it is one of the bundle's own or of what it was
+    computed behind.
+    """
+
+    transactions: tuple[tuple[SignedTransaction | Execution, bool], ...]
+
+    @property
+    def victims(self) -> list[SignedTransaction]:
+        """Others' transactions, of this bundle and of those ahead."""
+        return [one for one, _ in self.transactions if isinstance(one, SignedTransaction)]
+
+    def map(self, theirs: Callable[[SignedTransaction], _Slot], ours: Callable[[Execution], _Slot]) -> list[_Slot]:
+        """What the two functions make of them, in order."""
+        return [theirs(one) if isinstance(one, SignedTransaction) else ours(one) for one, _ in self.transactions]
+
+    def of_bundle(self, results: Sequence[EvmResult]) -> list[EvmResult]:
+        """Of the results those of the bundle's own transactions."""
+        return [result for result, (_, is_own) in zip(results, self.transactions, strict=True) if is_own]
+
+
+def _order_of(request: SimulateBundle) -> _Order:
+    """What is ahead first, each execution behind the transactions that it stands behind; each transaction once."""
+    plan, ran = request.plan, dict[bytes, None]()
+    order: list[tuple[SignedTransaction | Execution, bool]] = []
+    own = {victim.hash for victim in plan.victims}
+    for execution in request.ahead:
+        before = [victim for victim in execution.opportunity.victims if victim.hash not in ran]
+        ran.update(dict.fromkeys([victim.hash for victim in before]))
+        order += [*((victim, victim.hash in own) for victim in before), (execution, False)]
+    rest: list[SignedTransaction | Execution] = plan.in_order(lambda victim: victim, lambda execution: execution)
+    order += [(one, True) for one in rest if not (isinstance(one, SignedTransaction) and one.hash in ran)]
+    return _Order(tuple(order))
 
 
 def _own_call(plan: BundlePlan, own: Execution) -> EvmCall:

@@ -189,6 +189,10 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
         state.count(reason)
         return []
     placed = state.outstanding[plan.executions[0].opportunity.id]
+    if state.schedule.goes_with_better(placed):
+        # Without that one it is worth nothing, and their bundle is simulated by itself.
+        state.count(reason)
+        return []
     blamed = [] if reason is Reason.SIMULATION_UNAVAILABLE else _blame(state, placed, reason)
     return [*take_off(state, placed.id, reason), *blamed]
 
@@ -288,7 +292,7 @@ def sent(state: PipelineState, plans: list[BundlePlan]) -> list[Effect]:
         if len(state.waiting) > state.settings.bounds.plans_waiting:
             del state.waiting[next(iter(state.waiting))]
             state.count(Reason.OUTBOX_FULL)
-    return [SimulateBundle(plan) for plan in plans]
+    return [SimulateBundle(plan, state.schedule.ahead_of(plan, state.treasury)) for plan in plans]
 
 
 def _profits_suffice(plan: BundlePlan, event: BundleSimulated) -> bool:

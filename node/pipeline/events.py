@@ -17,7 +17,7 @@ from node.pipeline.lending.aave_book import AaveBook, LoanLog
 from node.pipeline.lending.aave_v3 import Position
 from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.network_view import NetworkView
-from node.pipeline.plans import BundlePlan, Opportunity
+from node.pipeline.plans import BundlePlan, Execution, Opportunity
 from node.pipeline.pools import PoolId, PoolSpec, PoolState
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import DayUse, StoppedBy
@@ -366,9 +366,12 @@ Event: TypeAlias = (
 
 
 class SimulateBundle(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """To the simulator: run this bundle on the head's state; answer with `BundleSimulated`."""
+    """To the simulator: run this bundle on the head's state; answer with `BundleSimulated`. `ahead`: executions of
+    other bundles of ours that it was computed behind, which run before it with what they stand behind themselves.
+    """
 
     plan: BundlePlan
+    ahead: tuple[Execution, ...] = ()
 
 
 class SimulatePending(msgspec.Struct, frozen=True, gc=False, tag=True):

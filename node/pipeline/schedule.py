@@ -83,6 +83,31 @@ class Schedule:
                 names.update(placed.behind)
         return [placed for placed in self._placed if placed.id in names]
 
+    def ahead_of(self, plan: BundlePlan, treasury: Mapping[Address, TreasuryRead]) -> tuple[Execution, ...]:
+        """Our executions on other keys that come before this bundle, as what is in it was computed behind them: in
+        their order, each as it goes alone.
+        """
+        names = {name for one in plan.opportunities for name in one.behind}
+        if not names:
+            return ()
+        own = {one.sender for one in plan.executions}
+        several = self.with_what_they_follow([placed for placed in self._placed if placed.id in names])
+        return tuple(
+            [
+                self._execution(placed, self._bid_alone(placed), treasury[placed.sender].nonce)
+                for placed in several
+                if placed.sender not in own
+            ]
+        )
+
+    def goes_with_better(self, placed: Placed) -> bool:
+        """Whether it was computed behind a find that is in one bundle with it, on its own key."""
+        return any(one.id in placed.behind and one.sender == placed.sender for one in self._placed)
+
+    def _bid_alone(self, placed: Placed) -> Bid:
+        sent = self._singles.get(placed.id)
+        return placed.bid if sent is None else sent[1]
+
     def _keys_of_company(self, find: Find, leaving: Sequence[Placed] = ()) -> list[Address]:
         """The hot keys whose finds share a victim with this one and do not conflict with it, the most worth first."""
         worth: dict[Address, int] = {}
@@ -275,8 +300,7 @@ class Schedule:
     def _lowest_price(self, several: Sequence[Placed]) -> Price | None:
         lowest: Price | None = None
         for placed in several:
-            sent = self._singles.get(placed.id)
-            bid = bid_wei(placed.bid if sent is None else sent[1], placed.find.opportunity.gas)
+            bid = bid_wei(self._bid_alone(placed), placed.find.opportunity.gas)
             lowest = lower(Price(bid, placed.find.gas_in_bundle), lowest)
         return lowest
 

@@ -19,7 +19,7 @@ from node.engine.simulator import ANSWER_SECONDS, MAX_ASKED, BundleSimulator
 from node.pipeline.events import SimulateBundle
 from node.pipeline.plans import NetworkOrder
 from node.pipeline.reasons import Reason
-from protocol.units import Hash32, SignatureBytes, UnixNanoseconds, address_to_hex
+from protocol.units import Address, Hash32, SignatureBytes, UnixNanoseconds, address_to_hex
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import FakeNode, Refuse, endpoints_to
 from tests.manual_clock import ManualClock
@@ -120,6 +120,47 @@ async def test_what_is_not_known_yet_the_node_simulates(simulator: BundleSimulat
     assert (answer.failure, answer.profits, answer.gas_used, answer.now) == (None, (4_999,), 100_000, 9)
     assert answer.own_gas == (100_000,)
     assert simulator.counts["by_node"] == simulator.counts["failed"] == 1
+
+
+async def test_what_a_bundle_was_computed_behind_runs_before_it_and_is_not_in_its_answer(
+    world: World, simulator: BundleSimulator
+) -> None:
+    before, theirs = victim(0), victim(1)
+    better = plan_for(11, before, call_data=b"best", name=b"better", sender=Address(b"\xbb" * 20)).executions[0]
+    sent: list[Any] = []
+
+    def simulate(request: Any, at: Any) -> Any:
+        sent.append(request)
+        return [{"calls": world.calls}]
+
+    world.node.methods["eth_simulateV1"] = simulate
+    world.calls = [QUIET, executed(9_000), QUIET, executed(4_999)]
+    answer = await simulator.simulate(SimulateBundle(plan_for(11, before, theirs), (better,)))
+    assert (answer.failure, answer.profits, answer.own_gas) == (None, (4_999,), (100_000,))
+    assert answer.gas_used == 2 * 21_000 + 100_000, "with the transaction that ran ahead: it is in this bundle too"
+    calls = sent[0]["blockStateCalls"][0]["calls"]
+    assert [call["from"] for call in calls] == [
+        before.sender,
+        address_to_hex(better.sender),
+        theirs.sender,
+        SENDER_HEX,
+    ]
+    assert [call["input"] for call in calls][1::2] == ["0x" + b"best".hex(), "0x" + b"run!".hex()]
+    world.calls = [QUIET, REVERTED, QUIET, executed(4_999)]
+    failed = await simulator.simulate(SimulateBundle(plan_for(11, before, theirs), (better,)))
+    assert (failed.failure, failed.profits) == (Reason.SIMULATION_REVERTED, ())
+
+
+async def test_behind_another_execution_our_own_evm_runs_it_too(world: World, simulator: BundleSimulator) -> None:
+    behind = SimulateBundle(plan_for(11), plan_for(11, name=b"better", sender=Address(b"\xbb" * 20)).executions)
+    await learnt(simulator)
+    world.calls = [executed(4_999), executed(4_999)]
+    assert (await simulator.simulate(behind)).profits == (4_999,)
+    await simulator.own_evm.settled()
+    answer = await simulator.simulate(behind)
+    assert (answer.failure, answer.profits) == (None, (5_000,))
+    assert answer.own_gas == (answer.gas_used,), "what ran ahead is not of this bundle"
+    assert simulator.counts["own_evm"] == 1
 
 
 async def test_the_second_bundle_on_the_same_contracts_runs_in_our_own_evm(simulator: BundleSimulator) -> None:

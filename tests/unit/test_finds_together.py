@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from benchmarks.market_generator import NOW
 from devnet.actors import calls
 from node.pipeline.bids import bid_wei
-from node.pipeline.events import Effect
+from node.pipeline.events import BundleSimulated, Effect, RecordDrop, SimulateBundle
 from node.pipeline.finds import Find, conflict, share_victim
 from node.pipeline.overlay import Overlay
 from node.pipeline.placed import Placed
 from node.pipeline.plans import BundlePlan
 from node.pipeline.pools import PoolFamily, PoolSpec, quote_exact_in
+from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
-from protocol.units import Address, UnixSeconds, address_to_hex
+from protocol.units import Address, Gas, UnixSeconds, address_to_hex
 from tests.pipeline_scene import (
     ALICE,
     BOB,
@@ -35,8 +36,8 @@ V2 = pools_of_family(MARKET, PoolFamily.UNISWAP_V2)
 KEYS = (ALICE, BOB, Address(b"\xc0" * 20))
 
 
-def with_keys() -> PipelineState:
-    return pipeline(MARKET, settings(MARKET, senders=KEYS), KEYS)
+def with_keys(*, simulates: bool = False) -> PipelineState:
+    return pipeline(MARKET, settings(MARKET, senders=KEYS, simulate=simulates), KEYS)
 
 
 def placed_in(state: PipelineState) -> list[Placed]:
@@ -52,12 +53,12 @@ def price(plan: BundlePlan, finds: dict[bytes, Find]) -> float:
 # One transaction, several finds
 
 
-def two_swaps_of_one_trader() -> Iterator[tuple[PipelineState, list[Effect]]]:
+def two_swaps_of_one_trader(*, simulates: bool = False) -> Iterator[tuple[PipelineState, list[Effect]]]:
     """A trader's second swap while the first still waits, on every pair of pools."""
     for first in V2:
         for second in V2:
             if first is not second:
-                state = with_keys()
+                state = with_keys(simulates=simulates)
                 step(state, seen(swap_of(*first, part=0.2, trader="zoe"), account_nonce=0))
                 effects = step(state, seen(swap_of(*second, part=0.2, trader="zoe", nonce=1), account_nonce=0))
                 yield state, list(effects)
@@ -115,13 +116,14 @@ def test_behind_a_swap_through_two_pools_both_are_brought_back() -> None:
 # Behind our own executions
 
 
-def followers() -> Iterator[tuple[PipelineState, Placed, list[Placed], list[Effect]]]:
+def followers(*, simulates: bool = False) -> Iterator[tuple[PipelineState, Placed, list[Placed], list[Effect]]]:
     """Finds that were computed behind better ones, as they arise from ever more swaps."""
-    state = with_keys()
+    state = with_keys(simulates=simulates)
     for number in range(4):
         for spec, pool in V2:
             effects = step(state, seen(swap_of(spec, pool, part=0.1 + number / 20, trader=f"{spec.id.hex()}{number}")))
-            new = {one.opportunity.id for plan in plans(effects) for one in plan.executions}
+            going = [effect.plan for effect in effects if isinstance(effect, SimulateBundle)] or plans(effects)
+            new = {one.opportunity.id for plan in going for one in plan.executions}
             there = {one.id: one for one in placed_in(state)}
             for placed in there.values():
                 if placed.behind and placed.id in new:
@@ -190,3 +192,57 @@ def test_nothing_is_left_where_a_victim_is_gone_or_the_better_one_takes_all() ->
     assert again is None or again.surplus < better.find.surplus // 10
     state.book.remove(first.hash)
     assert state.residuals.behind(better.find, [better.find], UnixSeconds(block().timestamp), state.now) is None
+
+
+def own_simulation(effects: list[Effect], placed: Placed) -> SimulateBundle | None:
+    """What is asked of a find's own bundle."""
+    for effect in effects:
+        if isinstance(effect, SimulateBundle) and [one.opportunity.id for one in effect.plan.executions] == [placed.id]:
+            return effect
+    return None
+
+
+def test_what_is_there_behind_better_finds_alone_is_simulated_behind_them_and_sent() -> None:
+    seen_so = 0
+    for state, left, better, effects in followers(simulates=True):
+        request = own_simulation(effects, left)
+        if request is None or left.sender in {one.sender for one in better}:
+            continue
+        assert [one.opportunity.id for one in request.ahead] == [one.id for one in better]
+        assert all(one.nonce == state.treasury[one.sender].nonce for one in request.ahead)
+        profits, gas = (left.find.opportunity.gross_profit,), (left.find.opportunity.gas,)
+        answer = BundleSimulated(request.plan.id, None, profits, Gas(300_000), state.now, gas)
+        assert plans(step(state, answer)) == [request.plan]
+        seen_so += 1
+    assert seen_so >= 3
+
+
+def test_what_is_behind_nothing_of_ours_is_simulated_alone() -> None:
+    for state, left, _, effects in followers(simulates=True):
+        for effect in effects:
+            if isinstance(effect, SimulateBundle) and left.id not in {
+                one.opportunity.id for one in effect.plan.executions
+            }:
+                behind = {name for one in effect.plan.opportunities for name in one.behind}
+                assert bool(effect.ahead) is bool(behind & {one.id for one in placed_in(state)})
+
+
+def test_what_shares_a_transaction_with_the_better_one_is_judged_in_their_bundle_not_by_its_own() -> None:
+    """On one key it cannot come behind that one but in one bundle: alone it fails, and that says nothing."""
+    seen_so = 0
+    for state, effects in two_swaps_of_one_trader(simulates=True):
+        for left in [one for one in placed_in(state) if state.schedule.goes_with_better(one)]:
+            request = own_simulation(effects, left)
+            joint = [
+                effect for effect in effects if isinstance(effect, SimulateBundle) and len(effect.plan.executions) > 1
+            ]
+            if request is None or not joint:
+                continue
+            assert not request.ahead
+            assert left.id in [one.id for one in joint[-1].plan.opportunities]
+            answer = BundleSimulated(request.plan.id, Reason.SIMULATION_REVERTED, (), Gas(0), state.now)
+            assert not [effect for effect in step(state, answer) if isinstance(effect, RecordDrop)]
+            assert left.id in state.outstanding
+            assert state.dropped[Reason.SIMULATION_REVERTED] == 1
+            seen_so += 1
+    assert seen_so >= 1
