@@ -112,7 +112,12 @@ class NetworkPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     revealed_wei: str
     """Gross profit of the finds that were shown to it …"""
     lost_wei: str
-    """… and of these, of what it accepted and did not execute."""
+    """… and of these, of what it accepted and did not execute, or was taken beyond chance after it had refused."""
+    refused: int = 0
+    """Finds that it was shown and did not take, of late, and of these those that somebody else took."""
+    taken: int = 0
+    is_beyond_chance: bool = False
+    """Whether these are far more than of the finds that nobody was shown."""
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +134,9 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Whether slashable statements can be signed at all: the store is open."""
     peers: list[NetworkPeer]
     counts: dict[str, int]
+    withheld: int = 0
+    """Finds that nobody was shown, of late, and of these those that somebody else took: what chance would have."""
+    withheld_taken: int = 0
 
 
 class LoadStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

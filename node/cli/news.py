@@ -124,7 +124,9 @@ def _peer_lines(network: NetworkStatus) -> list[str]:
     turn = short("0x" + network.next_leader.hex()) if network.next_leader else "nobody's"
     head = f"{network.operators} operators with enough stake; the next block is {turn}"
     sentry = "" if network.is_connected else "; our sentry is away"
-    return [head + sentry, *(_peer_line(peer, network) for peer in network.peers)]
+    chance = f"; of {network.withheld} finds that nobody was shown {network.withheld_taken} were taken by others"
+    control = chance if network.withheld else ""
+    return [head + sentry + control, *(_peer_line(peer, network) for peer in network.peers)]
 
 
 def _peer_line(peer: NetworkPeer, network: NetworkStatus) -> str:
@@ -135,6 +137,9 @@ def _peer_line(peer: NetworkPeer, network: NetworkStatus) -> str:
     able = ", ".join(words for one, words in _ABILITIES.items() if peer.capabilities & one)
     dealt = f"given {peer.given}, accepted {peer.accepted}, paid {peer.paid}, broken {peer.broken}"
     shown = f"shown {ether(peer.revealed_wei)}, lost after it was shown {ether(peer.lost_wei)}"
+    if peer.refused:
+        judged = ", far beyond chance" if peer.is_beyond_chance else ""
+        shown += f", refused {peer.refused} of late and {peer.taken} of these taken by others{judged}"
     connected = f"connected, score {peer.score / _MS_PER_SECOND:.2f}" if peer.peer else "not connected"
     said = [connected, heard, *([able] if able else []), dealt, shown, f"at most {ether(peer.value_limit)}"]
     return f"{name}  {'; '.join(said)}"

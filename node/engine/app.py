@@ -232,6 +232,7 @@ def _connect(
     network.tell = orders.tell = network.alerts.tell = network.membership.tell = network.brake.tell = core.tell
     network.feed = orders.feed = core.feed
     network.relays_usable = lambda: relays.usable
+    network.shown.ours = lambda: treasury.balances
     network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
     core.is_forbidden = orders.refused.__contains__

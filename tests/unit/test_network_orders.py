@@ -231,6 +231,30 @@ async def test_a_pipeline_that_does_not_answer_in_time_is_busy_and_must_not_exec
     assert not bob.keys.slashable._store.history.answers, "nothing was signed too late"
 
 
+async def test_what_a_leader_was_shown_and_did_not_take_is_told_and_one_in_so_many_is_shown_to_nobody(
+    alice: Desk, bob: Desk
+) -> None:
+    refused: list[Any] = []
+    withheld: list[Any] = []
+    alice.desk.on_refused, alice.desk.on_withheld = lambda *told: refused.append(told), withheld.append
+    accepting(bob)
+    await given(alice, effect())
+    assert (refused, withheld) == ([], [])
+    for verdict in (OrderVerdict.HAVE, OrderVerdict.DECLINE):
+        accepting(bob, verdict)
+        await given(alice, effect())
+    alice.wire.answer = lambda _peer, _question: None
+    await given(alice, effect())
+    assert [(leader, found.id) for leader, found in refused] == [(BOB, b"opportunity")] * 3
+
+    asked = len(alice.wire.asked)
+    control = effect()
+    msgspec.structs.force_setattr(control.opportunity, "id", bytes(32))
+    assert (await given(alice, control))[-1] is OrderAnswer.SILENT
+    assert (withheld, len(alice.wire.asked)) == ([control.opportunity], asked)
+    assert alice.desk.counts["withheld"] == 1
+
+
 async def test_without_a_store_nothing_is_promised(alice: Desk, bob: Desk) -> None:
     accepting(bob)
     bob.keys.slashable = None

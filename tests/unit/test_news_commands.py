@@ -101,7 +101,9 @@ def test_peers_are_told_with_what_they_did(path: Path, monkeypatch: pytest.Monke
 
     network = NetworkStatus(
         account=ALICE, is_connected=False, operators=3, next_leader=BOB, is_paused=False, may_sign=True, counts={},
-        peers=[peer(ALICE), peer(BOB, peer="12D3KooW", heard_at=1, capabilities=3, given=2, paid=1), peer(CAROL)],
+        peers=[peer(ALICE), peer(BOB, peer="12D3KooW", heard_at=1, capabilities=3, given=2, paid=1),
+               peer(CAROL, refused=9, taken=8, is_beyond_chance=True)],
+        withheld=16, withheld_taken=2,
     )  # fmt: skip
 
     async def told(_config: Any) -> NetworkStatus:
@@ -118,6 +120,8 @@ def test_peers_are_told_with_what_they_did(path: Path, monkeypatch: pytest.Monke
         "given 2, accepted 0, paid 1, broken 0; shown 0.3 ETH, lost after it was shown 0.1 ETH; at most 1 ETH" in theirs
     )
     assert "not connected; never heard" in silent
+    assert "of 16 finds that nobody was shown 2 were taken by others" in head
+    assert "refused 9 of late and 8 of these taken by others, far beyond chance; at most" in silent
     assert json.loads(run(path, "peers", "--json"))["operators"] == 3
 
 

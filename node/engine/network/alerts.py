@@ -24,7 +24,7 @@ from node.engine.headers import Header
 from node.engine.network.block_alerts import EVIDENCE_BYTES, block_alerts
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.mined_answers import answers_at, mined_answers
-from node.engine.receipts import block_receipts
+from node.engine.receipts import Receipt, block_receipts
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import JournalError
 from node.records import AnyRecord, NetworkAlertTold
@@ -74,6 +74,8 @@ class Alerts:
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
         self.on_confirmed: Callable[[SecurityAlert, Header], None] = lambda _alert, _header: None
         """Called once for each alert that our own look at the chain comes to, whoever told it."""
+        self.on_block: Callable[[Header, Sequence[Receipt]], None] = lambda _header, _receipts: None
+        """Called with what is in each block that was read, in its order."""
         self._endpoints, self._keys, self._now = endpoints, keys, now
         self._blocks: OrderedDict[Hash32, _Block] = OrderedDict()
         self._waiting: list[Envelope] = []
@@ -107,6 +109,7 @@ class Alerts:
                 self._unread.popleft()
                 continue
             self._unread.popleft()
+            self.on_block(header, tuple(receipts.values()))
             await self._look(header, block_alerts(header, tuple(receipts.values()), before))
 
     async def _look(self, header: Header, found: Sequence[SecurityAlert]) -> None:

@@ -70,6 +70,9 @@ class PeerDirectory:
                     broken=known.broken,
                     revealed_wei=str(known.revealed),
                     lost_wei=str(known.lost),
+                    refused=known.refused,
+                    taken=known.taken,
+                    is_beyond_chance=trust.is_beyond_chance(known),
                 )
             )
         return peers

@@ -23,6 +23,7 @@ from node.engine.anti_slashing import SlashableRefused
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.shown import Shown
 from node.engine.network.watcher import Promised
 from node.engine.signing_journal import JournalError
 from node.pipeline.events import (
@@ -34,6 +35,7 @@ from node.pipeline.events import (
     OrderArrived,
     OrderVerdict,
 )
+from node.pipeline.plans import Opportunity
 from node.records import AnyRecord, OrderTold
 from protocol.codec import DirectMessage
 from protocol.errors import BadSignature, InvalidField, RemoteProtocolError, TooLarge
@@ -89,6 +91,10 @@ class OrderDesk:
         self.on_given: Callable[[Order, Hash32, Wei, bool], None] = lambda *_: None
         """An order, its hash, the find's gross profit, whether it was accepted."""
         self.on_promise: Callable[[Promised], None] = lambda _: None
+        self.on_refused: Callable[[Address, Opportunity], None] = lambda *_: None
+        """A leader was shown a find and did not take it."""
+        self.on_withheld: Callable[[Opportunity], None] = lambda _: None
+        """A find is shown to nobody, to tell chance from theft (`shown`)."""
         self._keys, self._registry, self._sentry, self._clock, self._now = keys, registry, sentry, clock, now
         self._sealing: dict[Address, SealingKey] = {}
         self._numbers = count(1)
@@ -107,6 +113,11 @@ class OrderDesk:
 
     def hand_over(self, effect: HandOver) -> None:
         """Start to ask the leader; the pipeline hears the answer, or that there is none."""
+        if Shown.is_control(effect.opportunity.id):
+            self.counts["withheld"] += 1
+            self.on_withheld(effect.opportunity)
+            self._answered(effect, OrderAnswer.SILENT)
+            return
         if len(self._tasks) >= MAX_UNDER_WAY:
             self.counts["not given: too many"] += 1
             self._answered(effect, OrderAnswer.SILENT)
@@ -173,7 +184,20 @@ class OrderDesk:
         except (InvalidField, TooLarge) as error:
             return OrderAnswer.SILENT, str(error)
         self.on_revealed(order.executor, effect.opportunity.gross_profit_wei)
-        answer = await self._sentry.ask(record.peer_id_hash, sealed, ANSWER_SECONDS)
+        taken = OrderAnswer.SILENT, ""
+        try:
+            taken = await self._taken(effect, order_hash, record.peer_id_hash, sealed)
+        finally:
+            if taken[0] is not OrderAnswer.ACCEPT:
+                self.on_refused(order.executor, effect.opportunity)
+        return taken
+
+    async def _taken(
+        self, effect: HandOver, order_hash: Hash32, peer: PeerIdHash, sealed: SealedOrder
+    ) -> tuple[OrderAnswer, str]:
+        """Show the leader a find, and return what it says."""
+        order = effect.order
+        answer = await self._sentry.ask(peer, sealed, ANSWER_SECONDS)
         if isinstance(answer, SignedAccept):
             if not self._is_bound(answer, order, order_hash):
                 return OrderAnswer.SILENT, "its accept does not bind it"

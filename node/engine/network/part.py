@@ -33,6 +33,7 @@ from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
 from node.engine.network.registry import Registry, subject_name
 from node.engine.network.sentry_link import SentryLink
+from node.engine.network.shown import Shown
 from node.engine.network.successor import Successor
 from node.engine.network.terms import Terms
 from node.engine.network.trust_file import TrustFile
@@ -122,6 +123,9 @@ class NetworkPart:
         self.on_envelope[SecurityAlert] = alerts.heard
         self.on_envelope[SignedAttestation] = self.watcher.attested
         orders.on_revealed = self.trust.revealed
+        self.shown = Shown(self.trust, terms.routers, lambda: (keys.hot_key,))
+        orders.on_refused, orders.on_withheld = self.shown.refused, self.shown.withheld
+        alerts.on_block = lambda header, receipts: self.shown.look(header.number, receipts)
         orders.on_given = lambda order, order_hash, value, accepted: self.trust.given(
             order.executor, order_hash, order.target_block, value, accepted=accepted
         )
@@ -279,6 +283,7 @@ class NetworkPart:
             ("alerts", self.alerts.counts),
             ("accepts", self.watcher.counts),
             ("brake", self.brake.counts),
+            ("finds", self.shown.counts),
             ("sentry", self.sentry.counts),
         ]
         if self.sentry.status is not None:
@@ -293,6 +298,8 @@ class NetworkPart:
             is_paused=registry.is_paused,
             may_sign=self.keys.slashable is not None,
             peers=self.directory.seen(self.sentry.status, self.trust),
+            withheld=self.trust.control.seen,
+            withheld_taken=self.trust.control.taken,
             counts=counts,
         )
 

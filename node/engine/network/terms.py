@@ -27,3 +27,5 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Kind of alert to what follows from one that is confirmed."""
     supports: Mapping[str, BrakeSupport] = {}
     """Kind of alert to what our stake supports beside that, at the network's brake."""
+    routers: frozenset[Address] = frozenset()
+    """Whose calls are anybody's trades."""

@@ -8,6 +8,10 @@ restarted (`trust_file`).
 
 What was revealed to a leader, and what of it was promised and lost, is counted in wei: a leader that copies and still
 executes some shows there, next to others.
+
+What a leader was shown and did not take, somebody else may take, as finds that nobody was shown are taken, too
+(`shown`). Where that happens CHANCE_TIMES as often as to those, each further one is held against it like a broken
+promise.
 """
 
 from __future__ import annotations
@@ -26,6 +30,11 @@ _PART_LOST: Final = 8
 MAX_OPEN: Final = 1_024
 MAX_KNOWN: Final = 4_096
 """Leaders, of them those outside the registry that broke something: who leaves and comes back does not begin anew."""
+LEAST_SHOWN: Final = 8
+"""Of a leader's refusals, and of the control group, before one is held against the other."""
+CHANCE_TIMES: Final = 2
+OF_LATE: Final = 256
+"""When so many are counted, both counts are halved: what was long ago weighs less."""
 SETTLED_AFTER: Final = 3
 """Blocks after its target, an accepted order that was not paid for counts as broken."""
 
@@ -41,7 +50,18 @@ class Known(msgspec.Struct):
     revealed: Wei = Wei(0)
     """Gross profit of the finds that its boxes held, whatever it answered."""
     lost: Wei = Wei(0)
-    """Of these, what it accepted and did not execute."""
+    """Of these, what it accepted and did not execute, and what was taken after it was shown, beyond chance."""
+    refused: int = 0
+    """Finds that it was shown and did not take, of late …"""
+    taken: int = 0
+    """… and of these, those that somebody else took in their block."""
+
+
+class Control(msgspec.Struct):
+    """Finds that nobody was shown, of late, and of these those that somebody else took in their block."""
+
+    seen: int = 0
+    taken: int = 0
 
 
 class OpenOrder(NamedTuple):
@@ -56,8 +76,12 @@ class Trust:
     """See the module. `limits` forgets who has left the registry without having broken anything."""
 
     def __init__(
-        self, known: Mapping[Address, Known] | None = None, opened: Mapping[Hash32, OpenOrder] | None = None
+        self,
+        known: Mapping[Address, Known] | None = None,
+        opened: Mapping[Hash32, OpenOrder] | None = None,
+        control: Control | None = None,
     ) -> None:
+        self.control = control or Control()
         self._known: dict[Address, Known] = dict(known or {})
         self._open: dict[Hash32, OpenOrder] = dict(opened or {})
 
@@ -97,6 +121,26 @@ class Trust:
             if len(self._open) > MAX_OPEN:
                 del self._open[next(iter(self._open))]
 
+    def seen(self, leader: Address | None, value: Wei, *, is_taken: bool) -> None:
+        """The block is over of a find that a leader was shown and did not take, or (None) that nobody was shown."""
+        control = self.control
+        if leader is None:
+            control.seen, control.taken = _of_late(control.seen + 1, control.taken + is_taken)
+            return
+        known = self._known.setdefault(leader, Known())
+        known.refused, known.taken = _of_late(known.refused + 1, known.taken + is_taken)
+        if is_taken and self.is_beyond_chance(known):
+            known.lost = Wei(known.lost + value)
+            known.limit = Wei(max(LEAST_LIMIT, known.limit - known.limit // _PART_LOST))
+
+    def is_beyond_chance(self, known: Known) -> bool:
+        """Whether what a leader was shown and refused is taken far more often than what nobody was shown."""
+        control = self.control
+        if min(known.refused, control.seen) < LEAST_SHOWN:
+            return False
+        # One more of each kind in the control group than there was: of few, none taken says little.
+        return known.taken * (control.seen + 2) >= CHANCE_TIMES * (control.taken + 1) * known.refused
+
     def paid(self, leader: Address, order_hash: Hash32) -> None:
         """An order of ours was executed and its finder paid."""
         self._open.pop(order_hash, None)
@@ -113,3 +157,7 @@ class Trust:
                 known.broken += 1
                 known.lost = Wei(known.lost + order.value)
                 known.limit = Wei(max(LEAST_LIMIT, known.limit - known.limit // _PART_LOST))
+
+
+def _of_late(seen: int, taken: int) -> tuple[int, int]:
+    return (seen // 2, taken // 2) if seen >= OF_LATE else (seen, taken)

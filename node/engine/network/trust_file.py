@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from node.durable import replace_file
-from node.engine.network.trust import Known, OpenOrder, Trust
+from node.engine.network.trust import Control, Known, OpenOrder, Trust
 from node.errors import NodeError
 from protocol.units import Address, BlockNumber, Hash32, Wei, address_from_hex, address_to_hex
 
@@ -35,6 +35,8 @@ class _Leader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broken: int
     revealed: str
     lost: str
+    refused: int = 0
+    taken: int = 0
 
 
 class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +52,8 @@ class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     leaders: dict[str, _Leader]
     orders: dict[str, _Order]
+    control: tuple[int, int] = (0, 0)
+    """Finds that nobody was shown, and of these those that somebody took."""
 
 
 class TrustFile:
@@ -100,6 +104,8 @@ def _read(written: _Written) -> Trust:
                 broken=one.broken,
                 revealed=Wei(int(one.revealed)),
                 lost=Wei(int(one.lost)),
+                refused=one.refused,
+                taken=one.taken,
             )
             for account, one in written.leaders.items()
         },
@@ -109,6 +115,7 @@ def _read(written: _Written) -> Trust:
             )
             for name, one in written.orders.items()
         },
+        Control(*written.control),
     )
 
 
@@ -116,7 +123,8 @@ def _written(trust: Trust) -> _Written:
     return _Written(
         {
             address_to_hex(Address(account)): _Leader(
-                str(one.limit), one.given, one.accepted, one.paid, one.broken, str(one.revealed), str(one.lost)
+                *(str(one.limit), one.given, one.accepted, one.paid, one.broken, str(one.revealed), str(one.lost)),
+                *(one.refused, one.taken),
             )
             for account, one in trust.known.items()
         },
@@ -124,4 +132,5 @@ def _written(trust: Trust) -> _Written:
             name.hex(): _Order(address_to_hex(one.leader), one.target, str(one.value))
             for name, one in trust.opened.items()
         },
+        (trust.control.seen, trust.control.taken),
     )

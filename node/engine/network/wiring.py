@@ -193,6 +193,7 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
             for address in (factory.address, *factory.pool_factories)
         },
         policies={policy.kind.value: policy.action for policy in network.policies},
+        routers=frozenset(router.address for router in config.protocols.routers),
         supports={policy.kind.value: policy.brake for policy in network.policies},
     )
 
