@@ -137,6 +137,10 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     withheld: int = 0
     """Finds that nobody was shown, of late, and of these those that somebody else took: what chance would have."""
     withheld_taken: int = 0
+    clock_ahead_ms: int = 0
+    """By how much our own clock is ahead of the peers' (below zero: behind), where they agree that it is; else 0 …"""
+    clock_peers: int = 0
+    """… and how many say so."""
 
 
 class LoadStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -289,6 +293,10 @@ class SentryStatus(LinkMessage, frozen=True, kw_only=True, tag="sentry_status"):
     at: UnixMilliseconds
     peers: list[PeerSeen]
     counts: dict[str, int]
+    clock_ahead_ms: int = 0
+    """By how much our own clock is ahead of the peers' (below zero: behind), where they agree that it is; else 0 …"""
+    clock_peers: int = 0
+    """… and how many say so."""
 
 
 AnyLinkMessage: TypeAlias = (
@@ -312,6 +320,16 @@ AnyLinkMessage: TypeAlias = (
     | StageQuiet
     | StageResumed
 )
+
+
+def clock_words(told: SentryStatus | NetworkStatus) -> str | None:
+    """Return what is wrong with our clock, as a sentence; None where nothing is."""
+    if not told.clock_ahead_ms:
+        return None
+    way = "ahead of" if told.clock_ahead_ms > 0 else "behind"
+    by = f"{abs(told.clock_ahead_ms) / 1_000:.1f} s"
+    return f"our clock is {by} {way} those of {told.clock_peers} peers, who hold most of the stake that speaks: set it"
+
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(AnyLinkMessage)

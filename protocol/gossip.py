@@ -2,6 +2,7 @@
 
     GossipVerdict(ProtocolError)   why, as a `reason`; only counted, never shown to the sender
     ├── GossipIgnore               stale, a duplicate, or not for us to judge: who relayed it is not to blame
+    │   └── GossipStale            of another time than ours, with the time at which it was made
     └── GossipReject               every honest node would have refused it: who sent it to us should have, too
 
 The checks stand in the order of what they cost. Nothing but buckets changes before the last one has passed. A reject
@@ -97,6 +98,14 @@ class GossipIgnore(GossipVerdict):
     """Nobody is to blame."""
 
 
+class GossipStale(GossipIgnore):
+    """It has expired, or is from the future. `made_at`: when, by the clock of who made it."""
+
+    def __init__(self, made_at: UnixMilliseconds) -> None:
+        super().__init__(IgnoreReason.STALE)
+        self.made_at = made_at
+
+
 class GossipReject(GossipVerdict):
     """Who sent it to us is to blame."""
 
@@ -187,7 +196,7 @@ class Gossip:
         try:
             require_current(envelope, now)
         except Expired:
-            raise GossipIgnore(IgnoreReason.STALE) from None
+            raise GossipStale(milliseconds_of(envelope.sequence)) from None
         if envelope.signature in self._seen:
             raise GossipIgnore(IgnoreReason.DUPLICATE)
         # [IGNORE] Its operator has stake, is bound to this peer, and is within its rate.

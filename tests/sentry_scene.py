@@ -62,9 +62,9 @@ def with_stake(names: Sequence[str], block: int = 20_999_999) -> StakeSnapshot:
     return StakeSnapshot(BlockNumber(block), operators)
 
 
-def envelope_of(name: str, payload: Heartbeat | None = None, key: SigningKey | None = None) -> bytes:
-    """Return a new envelope of an operator, signed by the key of its own name, or by another."""
-    now = UnixMilliseconds(system_milliseconds() + next(TIMES) % 1_000)
+def envelope_of(name: str, payload: Heartbeat | None = None, key: SigningKey | None = None, ahead: int = 0) -> bytes:
+    """Return a new envelope of an operator, whose clock is ahead by so many ms, signed by its own key or another."""
+    now = UnixMilliseconds(system_milliseconds() + next(TIMES) % 1_000 + ahead)
     made = Envelope(
         operator=ADDRESSES[name],
         peer_id_hash=hash_of_peer(peer_of(name)),

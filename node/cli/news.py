@@ -18,7 +18,7 @@ from node.config import Config
 from node.config_file import load_config
 from node.desk.ledger.news import AlertNews, FindNews, News, newest_alerts, newest_finds
 from node.errors import NodeError
-from node.link import NetworkPeer, NetworkStatus
+from node.link import NetworkPeer, NetworkStatus, clock_words
 from node.pipeline.reasons import Reason
 from node.run_file import read_run
 from protocol.kinds import Capability
@@ -126,7 +126,12 @@ def _peer_lines(network: NetworkStatus) -> list[str]:
     sentry = "" if network.is_connected else "; our sentry is away"
     chance = f"; of {network.withheld} finds that nobody was shown {network.withheld_taken} were taken by others"
     control = chance if network.withheld else ""
-    return [head + sentry + control, *(_peer_line(peer, network) for peer in network.peers)]
+    clock = clock_words(network)
+    return [
+        head + sentry + control,
+        *([clock] if clock else []),
+        *(_peer_line(peer, network) for peer in network.peers),
+    ]
 
 
 def _peer_line(peer: NetworkPeer, network: NetworkStatus) -> str:

@@ -201,4 +201,7 @@ class SentryApp:
         counts["connections evicted"] = host.admission.places.evicted
         counts["ids evicted"] = host.pubsub.seen_messages.evicted
         counts["banned"] = host.book.banned(now)
-        return SentryStatus(at=now, peers=peers, counts=counts)
+        doubt = host.clock_doubt
+        if doubt is None:
+            return SentryStatus(at=now, peers=peers, counts=counts)
+        return SentryStatus(at=now, peers=peers, counts=counts, clock_ahead_ms=doubt.ahead_ms, clock_peers=doubt.peers)

@@ -29,6 +29,7 @@ from multiaddr import Multiaddr
 
 from node.errors import NodeError
 from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
+from node.sentry.clock_watch import ClockDoubt, ClockWatch
 from node.sentry.connection_limits import ConnectionLimits, Judgement, Limits
 from node.sentry.dialling import DIAL_SECONDS, Dialler, NoDialsOfItsOwn, bare
 from node.sentry.hardening import HardenedGossipSub, HardenedPubsub
@@ -39,11 +40,11 @@ from node.sentry.streams import Answer, DirectStreams, NoAnswer
 from protocol.codec import DirectMessage
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
-from protocol.gossip import Gossip, GossipLimits, StakeSnapshot, orders_protocol, topic
+from protocol.gossip import Gossip, GossipLimits, GossipStale, StakeSnapshot, orders_protocol, topic
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, PeerRecords, PeerRecordsRequest
 from protocol.signing import Domain
-from protocol.units import Hash32, PeerIdHash, UnixMilliseconds
+from protocol.units import Hash32, PeerIdHash, StakeUnits, UnixMilliseconds, milliseconds_of
 
 SEED_BYTES: Final = 32
 ROUND_SECONDS: Final = 1.0
@@ -122,6 +123,7 @@ class SentryHost:
         judgement = Judgement(self._admits, self._is_wanted, lambda peer: book.score(peer, now()), self._drop)
         self.admission = ConnectionLimits(judgement, now, settings.limits)
         self._asked: dict[PeerIdHash, None] = {}
+        self._clock_watch = ClockWatch()
         self._settings, self._callbacks, self._now, self._identity = settings, callbacks, now, identity
         self.id = ID.from_pubkey(identity.public_key)
         self._peer_store = BoundedPeerStore(self._may_be_known)
@@ -220,9 +222,29 @@ class SentryHost:
 
     def _judge(self, kind: PayloadKind, data: bytes, publisher: ID, forwarder: ID) -> None:
         now = self._now()
-        envelope = self.gossip.validate(kind, data, hash_of_peer(publisher), hash_of_peer(forwarder), now)
+        try:
+            envelope = self.gossip.validate(kind, data, hash_of_peer(publisher), hash_of_peer(forwarder), now)
+        except GossipStale as verdict:
+            self._hear_time(publisher, forwarder, verdict.made_at)
+            raise
+        self._hear_time(publisher, forwarder, milliseconds_of(envelope.sequence))
         self.book.delivered(str(forwarder), now)
         self._callbacks.heard(envelope, data, forwarder)
+
+    def _hear_time(self, publisher: ID, forwarder: ID, made_at: UnixMilliseconds) -> None:
+        peer = hash_of_peer(publisher)
+        if publisher == forwarder and self._is_staked(peer):
+            self._clock_watch.heard(peer, made_at, self._now())
+
+    @property
+    def clock_doubt(self) -> ClockDoubt | None:
+        """What the peers' clocks say against ours."""
+        snapshot = self.gossip.snapshot
+        stakes = {
+            peer: max((snapshot.operators[account].stake for account in accounts), default=StakeUnits(0))
+            for peer, accounts in snapshot.by_peer.items()
+        }
+        return self._clock_watch.doubt(stakes, self._now())
 
     def _blame(self, peer: ID, fault: Fault) -> bool:
         return self.book.blame(str(peer), fault, self._now())

@@ -31,7 +31,7 @@ from node.engine.rpc import RpcError
 from node.errors import NodeError, SetupError
 from node.identity import write_identity
 from node.keyfile import Password
-from node.link import GossipHeard, NetworkPeer, PeerAsks
+from node.link import GossipHeard, NetworkPeer, PeerAsks, SentryStatus
 from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.records import AlertRaised, AnyRecord
 from node.sentry.__main__ import settings_of
@@ -281,6 +281,28 @@ async def test_a_policy_stops_the_pool_that_an_alert_is_about_at_once_and_while_
             part.alerts.on_confirmed(alert(subject=b"\x01" + name[1:], expiry=head.timestamp + 100 + number), head)
         assert len(part._stopped) == MAX_STOPPED
         assert b"\x01" + bytes(31) not in part._stopped, "the one that would have been free first"
+
+
+async def test_a_node_whose_own_clock_is_wrong_tells_its_operator_once_until_it_was_right(
+    world_anvil: Anvil, world: World, chain: Chain, tmp_path: Path
+) -> None:
+    node, _ = prepared(world_anvil, world, tmp_path)
+    async with opened(node) as part:
+        assert part is not None
+        told: list[AnyRecord] = []
+        part.tell = told.append
+        head = await head_of(chain)
+        right = SentryStatus(at=UnixMilliseconds(1), peers=[], counts={})
+        wrong = msgspec.structs.replace(right, clock_ahead_ms=-7_000, clock_peers=3)
+        for status in (None, right, wrong, wrong, right, wrong):
+            part.sentry.status = status
+            await part.follow(head)
+
+        assert [record.kind for record in told if isinstance(record, AlertRaised)] == ["clock_wrong"] * 2
+        (first, _) = told
+        assert isinstance(first, AlertRaised)
+        assert "7.0 s behind those of 3 peers" in first.detail
+        assert (part.status().clock_ahead_ms, part.status().clock_peers) == (-7_000, 3)
 
 
 async def test_a_node_says_what_is_wrong_with_its_membership(world_anvil: Anvil, world: World, tmp_path: Path) -> None:

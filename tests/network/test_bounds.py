@@ -48,6 +48,7 @@ BY_COUNT = {
     "streams._buckets._buckets",
     "dialler._dials",
     "_asked",
+    "_clock_watch._heard",
     "pubsub.seen_messages._accepted",
     "pubsub.seen_messages._refused",
 }
@@ -72,7 +73,9 @@ async def test_what_is_kept_of_a_peer_that_is_gone_is_listed_and_of_a_stranger_i
             data = envelope_of("carol")
             await stream.write(rpc(*(gossip_message("carol", data, number) for number in (1, 2))))
             await until(lambda: alice.sentry.pubsub.counts["DUPLICATE"] == 1)
-            assert BY_COUNT - {"dialler._dials", "_asked"} <= where_remembered(alice.sentry, carol)
+            assert BY_COUNT - {"dialler._dials", "_asked", "_clock_watch._heard"} <= where_remembered(
+                alice.sentry, carol
+            )
         with contextlib.suppress(Exception):  # libp2p says in its own way that it was refused
             async with stock_peer("eve", alice) as host:
                 await until(lambda: not host.get_network().connections)

@@ -42,7 +42,7 @@ from node.engine.resume import LeftOpen
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
 from node.errors import NodeError
-from node.link import GossipHeard, NetworkStatus, PeerAsks
+from node.link import GossipHeard, NetworkStatus, PeerAsks, clock_words
 from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.pipeline.network_view import NetworkView
 from node.records import AlertRaised, AnyRecord, PaymentMade
@@ -135,7 +135,7 @@ class NetworkPart:
         self.balance: Callable[[], Wei] = lambda: Wei(0)
         self.exchange: Exchange | None = None
         """In lockstep alone: where what is said is exchanged with the other operators."""
-        self._is_live = False
+        self._is_live = self._is_clock_wrong = False
         self._store: AntiSlashingStore | None = None
         self._successor: Successor | None = None
         self._latest: Header | None = None
@@ -204,6 +204,7 @@ class NetworkPart:
         self._follow_key(header)
         self._follow_store(header.number)
         self.directory.follow(header.number)
+        self._look_at_clock()
         await self._tell_pipeline(header)
         for made in (*self._finder_payments(), *await self.membership.settled()):
             if made.block_hash in self._retracted:  # it was read before it left, and is told after
@@ -298,6 +299,8 @@ class NetworkPart:
             is_paused=registry.is_paused,
             may_sign=self.keys.slashable is not None,
             peers=self.directory.seen(self.sentry.status, self.trust),
+            clock_ahead_ms=0 if self.sentry.status is None else self.sentry.status.clock_ahead_ms,
+            clock_peers=0 if self.sentry.status is None else self.sentry.status.clock_peers,
             withheld=self.trust.control.seen,
             withheld_taken=self.trust.control.taken,
             counts=counts,
@@ -344,6 +347,15 @@ class NetworkPart:
             removed_families=frozenset(terms.venues[one] for one in registry.removed if one in terms.venues),
         )
         self.feed(NetworkRead(view))
+
+    def _look_at_clock(self) -> None:
+        """Tell once when the peers agree that our clock is wrong, and again if it has been right meanwhile."""
+        said = None if self.sentry.status is None else clock_words(self.sentry.status)
+        if said is not None and not self._is_clock_wrong:
+            _LOG.error("%s", said)
+            at = UnixNanoseconds(self._now_ms() * 1_000_000)
+            self.tell(AlertRaised(kind="clock_wrong", detail=said, at=at))
+        self._is_clock_wrong = said is not None
 
     def _coming_leaders(self, head: BlockNumber) -> list[Address]:
         """Each once, the next one first: what is asked has an order."""
