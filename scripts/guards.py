@@ -1,8 +1,9 @@
 """`scripts/guards`: shows that each numbered property of the contracts is held by its guard, and by its invariant.
 
-A guard patch is `contracts/test/guards/P<number>.patch`: a line `Removes:` and a diff that takes the guard out. Each is
-applied to a copy of contracts/, which must still compile; then the invariant of that number, and it must fail by its
-own message. Without any patch all of these invariants must pass.
+A guard patch is `contracts/test/guards/P<number>.patch`, or `P<number>-<what>.patch` where a property has several: a
+line `Removes:` and a diff that takes the guard out. Each is applied to a copy of contracts/, which must still compile;
+then the invariant of that number, and it must fail by its own message. Without any patch all of these invariants must
+pass.
 """
 
 from __future__ import annotations
@@ -40,11 +41,16 @@ _LINKED: Final = ("lib", "build")
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard patch: the property's number, what it removes, and the file."""
+    """One guard patch: its name, what it removes, and the file."""
 
     name: str
     removes: str
     patch: Path
+
+    @property
+    def number(self) -> str:
+        """The property's."""
+        return self.name.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class Verdict:
 
 def read(folder: Path = FOLDER) -> list[Guard]:
     """Read every guard patch, by number. Raises `ValueError` for one without its first line."""
-    return sorted((_read(path) for path in folder.glob("P*.patch")), key=lambda guard: int(guard.name[1:]))
+    guards = (_read(path) for path in folder.glob("P*.patch"))
+    return sorted(guards, key=lambda guard: (int(guard.number[1:]), guard.name))
 
 
 def _read(path: Path) -> Guard:
@@ -116,18 +123,18 @@ def judge(forge: Forge, folder: Path, names: Sequence[str]) -> Verdict:
 def prove(forge: Forge, guards: Sequence[Guard]) -> Iterator[tuple[Guard, Verdict]]:
     """Yield how each property's invariant ended without its guard. Raises `ValueError` if one fails with it."""
     with copy_of_the_contracts() as folder:
-        whole = judge(forge, folder, [guard.name for guard in guards])
+        whole = judge(forge, folder, sorted({guard.number for guard in guards}))
         if not whole.compiled or "[FAIL" in whole.output:
             raise ValueError(f"with all guards in place:\n{whole.output[-8_000:]}")
         for guard in guards:
             apply(guard, folder)
-            yield guard, judge(forge, folder, [guard.name])
+            yield guard, judge(forge, folder, [guard.number])
             apply(guard, folder, "--reverse")
 
 
 def main(names: Sequence[str]) -> int:
-    """Prove the named guards, or all; print a table; return 1 when an invariant did not notice."""
-    guards = [guard for guard in read() if not names or guard.name in names]
+    """Prove the named guards, of properties or single ones, or all; print a table; return 1 for one not noticed."""
+    guards = [guard for guard in read() if not names or {guard.name, guard.number} & set(names)]
     if not guards:
         print(f"no guard is called {' or '.join(names)}", file=sys.stderr)
         return 2
@@ -136,7 +143,7 @@ def main(names: Sequence[str]) -> int:
         forge = asyncio.run(prepare(Home.from_environment(), lambda line: print(line, file=sys.stderr)))
         for guard, verdict in prove(forge, guards):
             word = "fails" if verdict.failed else "MISSED" if verdict.compiled else "NO CODE"
-            print(f"{guard.name:<4} {word:<8} {verdict.seconds:6.1f} s  without: {guard.removes}", flush=True)
+            print(f"{guard.name:<12} {word:<8} {verdict.seconds:6.1f} s  without: {guard.removes}", flush=True)
             if not verdict.failed:
                 missed += 1
                 print(verdict.output[-4_000:], flush=True)

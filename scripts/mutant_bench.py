@@ -40,9 +40,9 @@ SOURCES: Final = {
     "libraries/Bucket": Tests(("InventorySettings", "Trade"), _VAULT),
     "libraries/Allowance": Tests(("Grief", "Borrow"), _VAULT),
     "CallbackGuard": Tests(("Callback",), _VAULT),
-    "VaultModule": Tests(("Settle", "Uses", "Pause", "Prices", "Trade", "Execute"), _VAULT),
-    "NetworkOrders": Tests(("Open",), _VAULT),
-    "ArbExecutor": Tests(("Plan", "Callback", "Grief", "Bid", "Borrow", "Execute"), _VAULT),
+    "NetworkOrders": Tests(("Uses", "Orders"), _VAULT),
+    "VaultModule": Tests(("Settle", "Deposit", "Pause", "Prices", "Trade", "Execute", "Bid"), _VAULT),
+    "ArbExecutor": Tests(("Plan", "Callback", "Grief", "Bid", "Borrow", "Execute", "Orders", "Uses"), _VAULT),
 }
 _PROCESSOR_SECONDS: Final = 300
 """Of forge over one mutant's tests: many times what they need, and the same on a machine with other work to do."""

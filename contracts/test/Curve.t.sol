@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ArbExecutor} from "../src/ArbExecutor.sol";
 import {ExecutorBindings, IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
@@ -109,7 +110,8 @@ contract CurveTest is WorldTest {
         bytes memory hops =
             abi.encodePacked(Plans.uniswapV2(usdc), Plans.curve(dai, stable, DAI, USDC), Plans.sushi(weth));
         bytes memory plan = Plans.pack(Plans.own(), hops);
-        vm.expectRevert(); // the coin in is not allowed to be taken
+        // the coin in is not allowed to be taken
+        vm.expectPartialRevert(IERC20Errors.ERC20InsufficientAllowance.selector);
         _execute(1 ether, plan);
     }
 
@@ -118,7 +120,8 @@ contract CurveTest is WorldTest {
         bytes memory hops =
             abi.encodePacked(Plans.uniswapV2(usdc), Plans.curve(dai, stable, USDC, usdt), Plans.sushi(weth));
         bytes memory plan = Plans.pack(Plans.own(), hops);
-        vm.expectRevert(); // nothing comes out, and a pair gives nothing for nothing
+        // nothing comes out, and a pair gives nothing for nothing
+        vm.expectRevert(bytes("UniswapV2: INSUFFICIENT_OUTPUT_AMOUNT"));
         _execute(1 ether, plan);
     }
 }

@@ -62,6 +62,16 @@ contract DepositTest is WorldTest {
         _deposit(alice, dai, exchange, 1);
     }
 
+    function test_of_nothing_moves_nothing_wherever_it_goes(address to) public {
+        vm.assume(to != address(0) && to != address(safe)); // WETH's own transfers
+        uint256 before = IERC20(weth).balanceOf(to);
+        _deposit(alice, weth, to, 0);
+        assertEq(IERC20(weth).balanceOf(to), before, "on the exchange");
+        assertEq(IERC20(weth).balanceOf(address(safe)), PRINCIPAL, "in the Safe");
+        (, uint96 sent) = module.depositOf(address(safe), to, weth);
+        assertEq(sent, 0, "counted");
+    }
+
     function test_is_the_hot_keys_alone(address other) public {
         vm.assume(other != alice);
         vm.expectRevert(IVaultModule.NotOperator.selector);

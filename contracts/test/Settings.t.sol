@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {VaultModule} from "../src/VaultModule.sol";
+import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {INetworkParameters} from "../src/interfaces/INetworkParameters.sol";
 import {Change, ChangeKind, IVaultModule, TokenLimit, Vault} from "../src/interfaces/IVaultModule.sol";
 import {Plans} from "./base/Plans.sol";
@@ -43,6 +44,21 @@ contract SettingsTest is WorldTest {
         vm.prank(address(safe));
         vm.expectRevert(IVaultModule.AlreadyOpened.selector);
         module.open(alice, executor, BID_CAP, _limits());
+    }
+
+    function test_a_vault_does_not_open_with_operands_that_make_no_sense() public {
+        VaultModule other = new VaultModule(parameters);
+        _bySafe(address(safe), abi.encodeCall(ISafeAccount.enableModule, (address(other))));
+        TokenLimit[] memory limits = new TokenLimit[](0);
+        vm.startPrank(address(safe));
+        vm.expectRevert(IVaultModule.MalformedChange.selector);
+        other.open(alice, IArbExecutor(mallory), BID_CAP, limits);
+        vm.expectRevert(IVaultModule.MalformedChange.selector);
+        other.open(alice, executor, uint256(type(uint88).max) + 1, limits);
+        limits = new TokenLimit[](1);
+        limits[0].token = address(safe);
+        vm.expectRevert(IVaultModule.MalformedChange.selector);
+        other.open(alice, executor, BID_CAP, limits);
     }
 
     function test_only_a_safe_with_the_module_enabled_opens_a_vault() public {
@@ -114,6 +130,20 @@ contract SettingsTest is WorldTest {
             vm.prank(bob);
             vm.expectRevert(IVaultModule.NotTighter.selector);
             module.tighten(address(safe), loosenings[i]);
+        }
+    }
+
+    function test_a_tightening_with_operands_that_make_no_sense_is_refused() public {
+        Change[4] memory odd = [
+            Change(ChangeKind.Pause, weth, 1),
+            Change(ChangeKind.BidCap, weth, 0),
+            Change(ChangeKind.Unpin, weth, 1),
+            Change(ChangeKind.Operator, address(0), 1)
+        ];
+        for (uint256 i = 0; i < odd.length; ++i) {
+            vm.prank(bob);
+            vm.expectRevert(IVaultModule.MalformedChange.selector);
+            module.tighten(address(safe), odd[i]);
         }
     }
 
@@ -250,6 +280,9 @@ contract SettingsTest is WorldTest {
         vm.warp(expiry + 1);
         vm.expectRevert(abi.encodeWithSelector(IVaultModule.TooLate.selector, expiry));
         module.enact(address(safe), raise);
+        vm.warp(expiry); // its last second
+        module.enact(address(safe), raise);
+        assertEq(module.vaultOf(address(safe)).bidCap, 2 ether, "bid cap");
     }
 
     function test_a_tightening_voids_what_was_proposed_before_it() public {

@@ -139,7 +139,14 @@ contract SingletonTest is WorldTest {
         (bool done, bytes memory answer) = address(executor).call{value: 1}("");
         assertFalse(done, "ether was taken");
         assertEq(bytes4(answer), IArbExecutor.UnexpectedEther.selector, "the reason");
-        vm.expectRevert(); // the manager wraps what the receiver says
+        bytes memory wrapped = abi.encodeWithSignature( // by the manager: whose call failed, why, and what it was for
+            "WrappedError(address,bytes4,bytes,bytes)",
+            address(executor),
+            bytes4(0),
+            abi.encodePacked(IArbExecutor.UnexpectedEther.selector),
+            abi.encodePacked(bytes4(keccak256("NativeTransferFailed()")))
+        );
+        vm.expectRevert(wrapped);
         taker.send(address(executor), 1 ether);
         assertEq(address(executor).balance, 0, "P17: ether is left");
     }

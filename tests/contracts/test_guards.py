@@ -1,4 +1,4 @@
-"""The committed guard patches: one a property, each fits the sources; and all of them, in a long run."""
+"""The committed guard patches: one a property or more, each fits the sources; and all of them, in a long run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from tests.conftest import quiet
 PROPERTIES = [f"P{number}" for number in range(1, 22)]
 
 
-def test_every_property_has_one_guard_and_one_invariant() -> None:
-    assert [guard.name for guard in read()] == PROPERTIES
+def test_every_property_has_a_guard_of_its_name_and_an_invariant() -> None:
+    guards = read()
+    assert [guard.name for guard in guards if guard.name == guard.number] == PROPERTIES
+    assert {guard.number for guard in guards} == set(PROPERTIES)
     files = (PROJECT / "test" / "invariants").glob("*.invariants.t.sol")
     invariants = [name for file in files for name in re.findall(r"function invariant_(P\d+)_", file.read_text())]
     assert sorted(set(invariants)) == sorted(PROPERTIES)
@@ -43,11 +45,16 @@ def test_a_patch_that_does_not_say_what_it_removes_is_refused(tmp_path: Path) ->
 
 
 def test_guards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for name in ("P10", "P9"):
+    names = ("P10", "P9-floor", "P10-a", "P9")
+    for name in names:
         (tmp_path / f"{name}.patch").write_text("Removes: something\n\n")
-    assert read(tmp_path) == [
-        Guard("P9", "something", tmp_path / "P9.patch"),
-        Guard("P10", "something", tmp_path / "P10.patch"),
+    guards = read(tmp_path)
+    assert guards[0] == Guard("P9", "something", tmp_path / "P9.patch")
+    assert [(guard.name, guard.number) for guard in guards] == [
+        ("P9", "P9"),
+        ("P9-floor", "P9"),
+        ("P10", "P10"),
+        ("P10-a", "P10"),
     ]
 
 

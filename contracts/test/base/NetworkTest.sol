@@ -146,6 +146,14 @@ abstract contract NetworkTest is StakingTest {
 
     /// Alice proposes, all that are named vote for it, and it is executed.
     function _govern(address target, bytes memory data, string memory text) internal {
+        _decide(target, data, text);
+        skip(TIMELOCK_DELAY);
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = _calls(target, data);
+        governor.execute(targets, values, calls, keccak256(bytes(text)));
+    }
+
+    /// The same, up to the Timelock's delay.
+    function _decide(address target, bytes memory data, string memory text) internal {
         uint256 id = _propose(alice.account, target, data, text);
         skip(VOTING_DELAY + 1);
         Person[4] memory all = [alice, bob, carol, dave];
@@ -156,8 +164,6 @@ abstract contract NetworkTest is StakingTest {
         skip(VOTING_PERIOD);
         (address[] memory targets, uint256[] memory values, bytes[] memory calls) = _calls(target, data);
         governor.queue(targets, values, calls, keccak256(bytes(text)));
-        skip(TIMELOCK_DELAY);
-        governor.execute(targets, values, calls, keccak256(bytes(text)));
     }
 
     function _propose(address by, address target, bytes memory data, string memory text) internal returns (uint256) {

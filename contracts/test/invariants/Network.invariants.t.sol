@@ -15,32 +15,34 @@ contract NetworkInvariants is Test {
     function setUp() public {
         handler = new NetworkHandler();
         handler.setUp();
-        bytes4[] memory selectors = new bytes4[](25);
-        selectors[0] = NetworkHandler.wait.selector;
-        selectors[1] = NetworkHandler.mint.selector;
-        selectors[2] = NetworkHandler.stakeMore.selector;
-        selectors[3] = NetworkHandler.requestUnstake.selector;
-        selectors[4] = NetworkHandler.completeUnstake.selector;
-        selectors[5] = NetworkHandler.rotate.selector;
-        selectors[6] = NetworkHandler.delegate.selector;
-        selectors[7] = NetworkHandler.checkIn.selector;
-        selectors[8] = NetworkHandler.nextEpoch.selector;
-        selectors[9] = NetworkHandler.execute.selector;
-        selectors[10] = NetworkHandler.report.selector;
-        selectors[11] = NetworkHandler.reportInnocent.selector;
-        selectors[12] = NetworkHandler.endEscrow.selector;
-        selectors[13] = NetworkHandler.govern.selector;
-        selectors[14] = NetworkHandler.usurp.selector;
-        selectors[15] = NetworkHandler.fundStream.selector;
-        selectors[16] = NetworkHandler.rollStream.selector;
-        selectors[17] = NetworkHandler.claimStream.selector;
-        selectors[18] = NetworkHandler.carry.selector;
-        selectors[19] = NetworkHandler.settleAlert.selector;
-        selectors[20] = NetworkHandler.claimWork.selector;
-        selectors[21] = NetworkHandler.guardianPauses.selector;
-        selectors[22] = NetworkHandler.stakePauses.selector;
-        selectors[23] = NetworkHandler.supportOther.selector;
-        selectors[24] = NetworkHandler.governanceReleases.selector;
+        bytes4[] memory selectors = new bytes4[](27);
+        selectors[0] = handler.wait.selector;
+        selectors[1] = handler.mint.selector;
+        selectors[2] = handler.stakeMore.selector;
+        selectors[3] = handler.requestUnstake.selector;
+        selectors[4] = handler.completeUnstake.selector;
+        selectors[5] = handler.rotate.selector;
+        selectors[6] = handler.delegate.selector;
+        selectors[7] = handler.checkIn.selector;
+        selectors[8] = handler.nextEpoch.selector;
+        selectors[9] = handler.execute.selector;
+        selectors[10] = handler.report.selector;
+        selectors[11] = handler.reportInnocent.selector;
+        selectors[12] = handler.endEscrow.selector;
+        selectors[13] = handler.govern.selector;
+        selectors[14] = handler.usurp.selector;
+        selectors[15] = handler.fundStream.selector;
+        selectors[16] = handler.rollStream.selector;
+        selectors[17] = handler.claimStream.selector;
+        selectors[18] = handler.carry.selector;
+        selectors[19] = handler.settleAlert.selector;
+        selectors[20] = handler.claimWork.selector;
+        selectors[21] = handler.guardianPauses.selector;
+        selectors[22] = handler.stakePauses.selector;
+        selectors[23] = handler.supportOther.selector;
+        selectors[24] = handler.governanceReleases.selector;
+        selectors[25] = handler.fundWork.selector;
+        selectors[26] = handler.leaveQueued.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -83,6 +85,7 @@ contract NetworkInvariants is Test {
 
     function invariant_P10_every_finder_is_paid() public view {
         assertEq(handler.unpaid(), 0, "P10: finders that were not paid");
+        assertEq(handler.resettled(), 0, "P10: orders that were settled twice");
     }
 
     function invariant_P11_the_stream_pays_what_was_funded() public view {
@@ -108,22 +111,39 @@ contract NetworkInvariants is Test {
     /// What the handler does is no chain of refusals.
     function test_the_handler_acts() public {
         handler.nextEpoch(1);
-        handler.execute(1, 1 ether, 0);
-        assertEq(handler.executions(), 1, "executions");
-        handler.execute(1, 1 ether, 1);
-        assertEq(handler.executions(), 1, "executions in turn");
+        uint256 refusals = handler.refusals();
+        for (uint256 how = 1; how < 6; ++how) {
+            handler.execute(1, 1 ether, how, 6_000);
+        }
+        assertEq(handler.executions(), 0, "executions out of turn, or unpaid");
+        handler.execute(1, 1 ether, 0, 6_000);
+        handler.execute(1, 1 ether, 7, 6_000); // its answer is too long, and nobody reads it
+        assertEq(handler.executions(), 2, "executions");
+        assertEq(handler.refusals(), refusals + 5, "refusals");
+        handler.execute(1, 1 ether, 6, 6_000); // what it tries in the middle is refused
+        assertEq(handler.executions(), 3, "executions in a token that calls back");
+        assertEq(handler.refusals(), refusals + 6, "what it tried");
         handler.wait(1 days);
         handler.report(1, 1, true);
         handler.reportInnocent(2, 0);
         assertEq(handler.slashes(), 1, "slashes");
         handler.govern(1, 200);
         assertEq(handler.decisions(), 1, "decisions");
+        handler.leaveQueued(200);
+        assertTrue(handler.queued() != 0, "a decision that waits");
         handler.settleAlert(0, 1 ether);
+        uint256 week = handler.lastWeek() + 1;
         handler.wait(4 days);
         handler.wait(4 days);
-        uint256 week = handler.lastWeek();
         handler.claimWork(0);
         assertGt(handler.claimedOfWeek(week), 0, "claims");
+        handler.fundWork(1 ether);
+        week = handler.lastWeek() + 1;
+        handler.wait(4 days);
+        handler.wait(4 days);
+        handler.carry();
+        assertEq(handler.potBy(week), 0, "carried");
+        handler.assertWork();
         handler.stakePauses(0);
         assertEq(handler.pauses(), 1, "pauses");
         handler.requestUnstake(3, 1 ether);

@@ -13,7 +13,7 @@ contract VaultInvariants is Test {
         handler = new VaultHandler();
         handler.setUp();
         fingerprint = handler.safeFingerprint();
-        bytes4[] memory selectors = new bytes4[](10);
+        bytes4[] memory selectors = new bytes4[](11);
         selectors[0] = VaultHandler.trade.selector;
         selectors[1] = VaultHandler.execute.selector;
         selectors[2] = VaultHandler.executeModestly.selector;
@@ -24,6 +24,7 @@ contract VaultInvariants is Test {
         selectors[7] = VaultHandler.loosen.selector;
         selectors[8] = VaultHandler.withdraw.selector;
         selectors[9] = VaultHandler.executeGreedily.selector;
+        selectors[10] = VaultHandler.offer.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -59,6 +60,12 @@ contract VaultInvariants is Test {
         handler.executeGreedily(1 ether, 0, 0);
         assertEq(handler.executions(), 2, "executions");
         assertEq(handler.refusals(), 2, "refusals");
+        handler.offer(9_001); // 0.9 of 1 ether, at the gas limit
+        handler.execute(1 ether, 0, 0, 0, 0.001 ether, 1);
+        assertEq(handler.executions(), 3, "executions with a priority fee");
+        handler.offer(10_001);
+        handler.execute(1 ether, 0, 0, 0, 0, 1);
+        assertEq(handler.refusals(), 3, "refusals of a priority fee above the cap");
     }
 
     function afterInvariant() public {

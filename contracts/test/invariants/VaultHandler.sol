@@ -11,6 +11,10 @@ import {KeepingExecutor} from "../malicious/Executors.sol";
 /// @title Everything that anybody does around a vault, at random, and what came of it
 /// @dev An action that a contract rightly refuses is counted and ends there; one that must not fail is not caught.
 contract VaultHandler is WorldTest {
+    /// The gas limit of every execution.
+    uint256 private constant GAS = 3_000_000;
+    uint256 private constant BASE_FEE = 10 gwei;
+
     uint256 public profits;
     uint256 public withdrawn;
     uint256 public gifts;
@@ -20,8 +24,10 @@ contract VaultHandler is WorldTest {
     uint256 public losses;
     /// P18: how often less than the plan's minimum came in.
     uint256 public shortfalls;
-    /// P19: how often a builder got more than the cap.
+    /// P19: how often a builder got more than the cap, by payment and by priority fee at the gas limit.
     uint256 public overbids;
+    /// The priority fee at the gas limit that executions offer, in basis points of the vault's cap.
+    uint256 public offeredBps;
     /// P14, P16: how often someone who may not executed, drew or changed something.
     uint256 public intrusions;
 
@@ -50,6 +56,11 @@ contract VaultHandler is WorldTest {
             abi.encodeWithSignature("swap(uint256,uint256,address,bytes)", out0, out1, makeAddr("trader"), "");
         (bool done,) = pair.call(swap);
         assertTrue(done, "the trade");
+    }
+
+    /// From now on executions offer no priority fee, or one that comes to less than the cap, or to more.
+    function offer(uint256 bps) external {
+        offeredBps = bps % 2 == 0 ? 0 : bound(bps, 1, 12_000);
     }
 
     // The hot key
@@ -90,15 +101,18 @@ contract VaultHandler is WorldTest {
         uint256 safeBefore = IERC20(weth).balanceOf(address(safe));
         uint256 builderBefore = builder.balance;
         Vault memory vault = module.vaultOf(address(safe));
+        uint256 tip = vault.bidCap * offeredBps / 10_000 / GAS;
+        vm.fee(BASE_FEE);
+        vm.txGasPrice(BASE_FEE + tip);
         vm.prank(by);
-        try module.execute(address(safe), weth, drawn, plan) returns (uint256 profit) {
+        try module.execute{gas: GAS}(address(safe), weth, drawn, plan) returns (uint256 profit) {
             ++executions;
             profits += profit;
             if (by != vault.operator || vault.paused) ++intrusions;
             uint256 safeAfter = IERC20(weth).balanceOf(address(safe));
             if (safeAfter != safeBefore + profit) ++losses;
             if (safeAfter < safeBefore + header.minimumProfit) ++shortfalls;
-            if (builder.balance - builderBefore > vault.bidCap) ++overbids;
+            if (builder.balance - builderBefore + tip * GAS > vault.bidCap) ++overbids;
         } catch {
             ++refusals;
         }

@@ -95,6 +95,27 @@ contract BrakeTest is NetworkTest {
         assertFalse(brake.isAnyPaused(subjects), "released");
     }
 
+    function test_of_any_stakes_a_third_pauses_a_subject(uint256 staked, uint256 others) public {
+        _supports(bound(staked, 1, 1_000_000 ether), bound(others, 0, 1_000_000 ether), 1, 3);
+    }
+
+    /// What was counted for a pause is not counted for the next one.
+    function test_a_pause_of_a_subject_uses_up_its_support() public {
+        _supportScope(alice, POOL);
+        _supportScope(bob, POOL);
+        vm.prank(address(timelock));
+        brake.releaseScope(POOL);
+        _supportScope(dave, POOL);
+        assertFalse(brake.isScopePaused(POOL), "100 of 1,000");
+    }
+
+    function test_what_has_no_pause_at_all_is_seen_at_one_look(uint8 many) public {
+        vm.record();
+        assertFalse(brake.isAnyPaused(new bytes32[](many)), "paused");
+        (bytes32[] memory reads,) = vm.accesses(address(brake));
+        assertEq(reads.length, 2, "the pauses of everything, and the last of any subject");
+    }
+
     function test_a_stake_counts_once_in_24_hours_whatever_the_subject(uint256 time) public {
         time = bound(time, 0, 24 hours - 1);
         _supportScope(alice, POOL);
@@ -129,6 +150,24 @@ contract BrakeTest is NetworkTest {
         brake.releaseScope(POOL);
     }
 
+    function test_governance_releases_a_subject_also_in_its_last_block() public {
+        _supportScope(alice, POOL);
+        _supportScope(bob, POOL);
+        vm.roll(block.number + 300);
+        vm.startPrank(address(timelock));
+        brake.releaseScope(POOL);
+        assertFalse(brake.isScopePaused(POOL), "released");
+    }
+
+    function test_a_pause_of_a_subject_that_is_over_is_not_released() public {
+        _supportScope(alice, POOL);
+        _supportScope(bob, POOL);
+        vm.roll(block.number + 301);
+        vm.prank(address(timelock));
+        vm.expectRevert(IEmergencyBrake.NotPaused.selector);
+        brake.releaseScope(POOL);
+    }
+
     function test_no_subject_is_refused() public {
         vm.expectRevert(IEmergencyBrake.ZeroSubject.selector);
         _supportScope(alice, 0);
@@ -150,6 +189,32 @@ contract BrakeTest is NetworkTest {
     }
 
     // Everything
+
+    function test_of_any_stakes_two_thirds_pause_everything(uint256 staked, uint256 others) public {
+        _supports(bound(staked, 1, 1_000_000 ether), bound(others, 0, 1_000_000 ether), 2, 3);
+    }
+
+    /// Eve supports a pause of everything, or of a subject: with this share of all stake it is one, with less it is none.
+    function _supports(uint256 staked, uint256 others, uint256 parts, uint256 whole) private {
+        Person memory eve = _person("eve");
+        _join(eve, staked);
+        if (others != 0) _stake(dave, others);
+        skip(1);
+        if (parts == 1) _supportScope(eve, POOL);
+        else _supportPause(eve);
+        bool isEnough = staked * whole >= (staked + others + 1_000 ether) * parts;
+        assertEq(parts == 1 ? brake.isScopePaused(POOL) : brake.isPaused(), isEnough, "paused");
+    }
+
+    function test_a_pause_of_everything_uses_up_its_support() public {
+        _supportPause(alice);
+        _supportPause(bob);
+        _supportPause(dave);
+        vm.prank(address(timelock));
+        brake.release();
+        _supportPause(carol);
+        assertFalse(brake.isPaused(), "300 of 1,000");
+    }
 
     function test_two_thirds_pause_everything_for_ten_days() public {
         _supportPause(alice);

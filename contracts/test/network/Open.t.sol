@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {NodeStaking} from "../../src/NodeStaking.sol";
 import {IExecutionLedger} from "../../src/interfaces/IExecutionLedger.sol";
 import {INodeStaking} from "../../src/interfaces/INodeStaking.sol";
 import {Order, Statements} from "../../src/libraries/Statements.sol";
 import {NetworkTest} from "../base/NetworkTest.sol";
 import {OrderRunner} from "../base/OrderRunner.sol";
 import {PlainToken} from "../base/PlainToken.sol";
+import {Refusals} from "../base/Refusals.sol";
 import {Person} from "../base/StakingTest.sol";
 import {Words} from "../base/Words.sol";
 import {FeeToken} from "../malicious/FeeToken.sol";
 
 /// Network executions: by the leader, in the block, with the finder paid.
 contract OpenTest is NetworkTest {
+    using Refusals for NodeStaking;
+
     uint256 private constant NEXT = EPOCH + 1;
     uint256 private index;
     Person private leader;
@@ -125,7 +130,14 @@ contract OpenTest is NetworkTest {
     function test_without_allowance_or_funds_all_reverts() public {
         Order memory order = _now();
         runner.openOnly(order, _signOrder(finder, order), index, leader.key);
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(ledger), 0, 0.6 ether)
+        );
+        runner.settleOnly(order, 1 ether);
+        runner.allow(address(weth), 0.6 ether);
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientBalance.selector, address(runner), 0, 0.6 ether)
+        );
         runner.settleOnly(order, 1 ether);
     }
 
@@ -176,9 +188,8 @@ contract OpenTest is NetworkTest {
     function test_not_with_a_wrong_index(uint256 wrong) public {
         vm.assume(wrong != index);
         Order memory order = _now();
-        bytes memory signature = _signOrder(finder, order);
-        vm.expectRevert();
-        runner.openOnly(order, signature, wrong, leader.key);
+        bytes memory why = abi.encodeWithSelector(IExecutionLedger.NotLeader.selector, wrong);
+        _refused(order, _signOrder(finder, order), wrong, leader.key, why);
     }
 
     function test_a_leader_that_changed_its_key_leads_with_the_new_one() public {
@@ -279,8 +290,7 @@ contract OpenTest is NetworkTest {
             [Words.separator(1, address(staking)), Words.separator(block.chainid, address(ledger))];
         for (uint256 i = 0; i < 2; ++i) {
             bytes memory signature = _signUnder(domains[i], finder.secret, hash);
-            vm.expectRevert();
-            runner.openOnly(order, signature, index, leader.key);
+            _refused(order, signature, index, leader.key, staking.notSigned(finder.account, hash, signature));
         }
     }
 
@@ -291,8 +301,8 @@ contract OpenTest is NetworkTest {
         member = bound(member, 3, 8); // the first three are looked at before the signature
         words[member] = member == 3 ? (words[3] + bound(by, 1, 4_000)) : words[member] ^ bound(by, 1, 0xffff);
         Order memory changed = abi.decode(abi.encode(words), (Order));
-        vm.expectRevert();
-        runner.openOnly(changed, signature, index, leader.key);
+        bytes32 hash = Words.hashOrder(abi.encode(changed));
+        _refused(changed, signature, index, leader.key, staking.notSigned(finder.account, hash, signature));
     }
 
     function test_not_a_malformed_order() public {

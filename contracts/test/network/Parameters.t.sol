@@ -18,6 +18,17 @@ contract ParametersTest is NetworkTest {
         assertEq(parameters.valueOf(parameter), value, "value");
     }
 
+    function test_the_bounds_themselves_are_within_them() public {
+        vm.startPrank(address(timelock));
+        for (uint256 i = 0; i < 3; ++i) {
+            (uint256 minimum, uint256 maximum) = parameters.boundsOf(Parameter(i));
+            parameters.set(Parameter(i), minimum);
+            assertEq(parameters.valueOf(Parameter(i)), minimum, "least");
+            parameters.set(Parameter(i), maximum);
+            assertEq(parameters.valueOf(Parameter(i)), maximum, "most");
+        }
+    }
+
     function test_nobody_sets_outside_of_them(uint8 which, uint256 value) public {
         Parameter parameter = Parameter(which % 3);
         (uint256 minimum, uint256 maximum) = parameters.boundsOf(parameter);
@@ -63,6 +74,13 @@ contract ParametersTest is NetworkTest {
         subjects[isLast ? 1 : 0] = other;
         assertFalse(parameters.isAnyRemoved(subjects), "others");
         assertFalse(parameters.isAnyRemoved(new bytes32[](0)), "none");
+    }
+
+    function test_that_nothing_was_removed_is_seen_at_one_look(uint8 many) public {
+        vm.record();
+        assertFalse(parameters.isAnyRemoved(new bytes32[](many)), "removed");
+        (bytes32[] memory reads,) = vm.accesses(address(parameters));
+        assertEq(reads.length, 1, "whether anything was");
     }
 
     function test_nobody_else_sets_or_removes(address who) public {

@@ -2,14 +2,28 @@
 pragma solidity 0.8.37;
 
 import {SlashingCourt} from "../../src/SlashingCourt.sol";
+import {NodeStaking} from "../../src/NodeStaking.sol";
 import {INodeStaking} from "../../src/interfaces/INodeStaking.sol";
 import {Evidence, ISlashingCourt, Offence, OffenceState} from "../../src/interfaces/ISlashingCourt.sol";
 import {Statements} from "../../src/libraries/Statements.sol";
+import {Refusals} from "../base/Refusals.sol";
 import {Person, StakingTest} from "../base/StakingTest.sol";
 import {Words} from "../base/Words.sol";
 
+/// @title A registry that says what it was told to of court and unbonding
+contract OtherRegistry {
+    address public immutable COURT;
+    uint48 public immutable UNBONDING;
+
+    constructor(address court, uint48 unbonding) {
+        (COURT, UNBONDING) = (court, unbonding);
+    }
+}
+
 /// Evidence: what is one, what it costs, and that the innocent lose nothing by it.
 contract ReportTest is StakingTest {
+    using Refusals for NodeStaking;
+
     uint256 private constant STAKE = 1_000 ether;
 
     function setUp() public override {
@@ -53,11 +67,14 @@ contract ReportTest is StakingTest {
         assertEq(id, keccak256(abi.encode(carol.account, uint8(1), slot)), "P6: the id");
     }
 
-    function test_a_contradicting_attestation_costs_five_percent() public {
-        bytes32 id = _report(_contradiction(alice, 1));
-        assertEq(_activeOf(alice), STAKE * 95 / 100, "active");
+    function test_a_contradicting_attestation_costs_five_percent(uint256 staked) public {
+        staked = bound(staked, 20, 1_000_000 ether);
+        _join(carol, staked);
+        bytes32 id = _report(_contradiction(carol, 1));
+        assertEq(_activeOf(carol), staked - staked * 5 / 100, "active");
+        assertEq(staking.escrow(), staked * 5 / 100, "escrow");
         bytes32 slot = keccak256(abi.encode(keccak256(abi.encode("alert", 1)), keccak256("block")));
-        assertEq(id, keccak256(abi.encode(alice.account, uint8(2), slot)), "P6: the id");
+        assertEq(id, keccak256(abi.encode(carol.account, uint8(2), slot)), "P6: the id");
     }
 
     function test_one_slash_per_offence_whatever_the_form() public {
@@ -107,13 +124,39 @@ contract ReportTest is StakingTest {
         assertEq(court.recentLoss(alice.account), lost, "recent loss");
     }
 
-    function test_after_30_days_there_is_a_tenth_again() public {
-        _report(_contradiction(alice, 1));
-        uint256 rest = _activeOf(alice);
+    function test_of_any_stake_a_tenth_is_the_most(uint256 staked, uint256 more) public {
+        staked = bound(staked, 1_000, 1_000_000 ether);
+        more = bound(more, 0, 1_000_000 ether);
+        _join(carol, staked);
+        _report(_contradiction(carol, 1));
+        _report(_contradiction(carol, 2));
+        if (more != 0) _stake(carol, more);
+        uint256 held = _activeOf(carol);
+        uint256 lost = staked + more - held;
+        uint256 left = (held + lost) / 10 - lost;
+        uint256 penalty = held * 5 / 100;
+        Evidence memory evidence = _contradiction(carol, 3);
+        if (left == 0) vm.expectRevert(ISlashingCourt.LossLimitReached.selector);
+        _report(evidence);
+        assertEq(held - _activeOf(carol), penalty < left ? penalty : left, "P7");
+        assertEq(staking.escrow(), staked + more - _activeOf(carol), "escrow");
+    }
+
+    function test_after_30_days_there_is_a_tenth_again(uint256 staked) public {
+        staked = bound(staked, 1 ether, 1_000_000 ether);
+        _join(carol, staked);
+        _report(_contradiction(carol, 1));
+        uint256 rest = _activeOf(carol);
         skip(30 days);
-        assertEq(court.recentLoss(alice.account), 0, "recent loss");
-        _report(_contradiction(alice, 2));
-        assertEq(_activeOf(alice), rest - rest * 5 / 100, "active");
+        assertEq(court.recentLoss(carol.account), 0, "recent loss");
+        _report(_contradiction(carol, 2));
+        assertEq(_activeOf(carol), rest - rest * 5 / 100, "active");
+    }
+
+    function test_what_was_lost_counts_to_the_last_second_of_30_days() public {
+        _report(_contradiction(alice, 1));
+        skip(30 days - 1);
+        assertEq(court.recentLoss(alice.account), STAKE * 5 / 100, "recent loss");
     }
 
     function test_new_stake_does_not_hide_what_was_lost() public {
@@ -146,10 +189,8 @@ contract ReportTest is StakingTest {
     function test_forged_signatures_prove_nothing(bytes32 r, bytes32 s, bool other) public {
         Evidence memory evidence = _doubleAccept(alice, 1);
         evidence.signatureB = abi.encodePacked(r, s, other ? uint8(27) : uint8(28));
-        vm.prank(mallory);
-        vm.expectRevert();
-        court.report(evidence);
-        assertEq(_activeOf(alice), STAKE, "P8");
+        bytes32 hashB = Words.hashAccept(evidence.statementB);
+        _refused(evidence, staking.notSigned(alice.account, hashB, evidence.signatureB));
     }
 
     function test_what_another_signed_proves_nothing() public {
@@ -173,8 +214,8 @@ contract ReportTest is StakingTest {
     function test_one_signature_for_both_statements_proves_nothing() public {
         Evidence memory evidence = _doubleAccept(alice, 1);
         evidence.signatureB = evidence.signatureA;
-        vm.expectRevert(); // recovers to some other key
-        _report(evidence);
+        bytes32 hashB = Words.hashAccept(evidence.statementB);
+        _refused(evidence, staking.notSigned(alice.account, hashB, evidence.signatureB));
     }
 
     function test_a_signatures_twin_is_refused() public {
@@ -191,23 +232,31 @@ contract ReportTest is StakingTest {
 
     function test_what_was_signed_for_another_chain_or_registry_proves_nothing() public {
         Evidence memory evidence = _doubleAccept(alice, 1);
+        bytes32 hashA = Words.hashAccept(evidence.statementA);
         vm.chainId(1);
-        vm.expectRevert();
-        _report(evidence);
+        _refused(evidence, staking.notSigned(alice.account, hashA, evidence.signatureA));
         vm.chainId(31337);
         bytes32 elsewhere = Words.separator(block.chainid, address(court));
-        evidence.signatureA = _signUnder(elsewhere, alice.secret, Words.hashAccept(evidence.statementA));
-        vm.expectRevert();
-        _report(evidence);
-        assertEq(_activeOf(alice), STAKE, "P8");
+        evidence.signatureA = _signUnder(elsewhere, alice.secret, hashA);
+        _refused(evidence, staking.notSigned(alice.account, hashA, evidence.signatureA));
     }
 
     function test_a_statement_of_one_kind_is_none_of_the_other() public {
         // The words of an attestation, signed as one, shown as those of an accept.
         Evidence memory evidence = _contradiction(alice, 1);
         evidence.kind = DOUBLE_ACCEPT;
-        vm.expectRevert();
-        _report(evidence);
+        // The verdicts stand where an accept has its block, so they are of two slots.
+        _refused(evidence, _only(ISlashingCourt.NoContradiction.selector));
+        // One order's hash for the alert, another's for the block: a contradiction, were they accepts that she signed.
+        evidence.statementB =
+            Words.attestation(keccak256("another alert"), keccak256("block"), 1, block.number, block.timestamp);
+        if (bytes32(evidence.statementB) < bytes32(evidence.statementA)) {
+            (evidence.statementA, evidence.statementB) = (evidence.statementB, evidence.statementA);
+        }
+        evidence.signatureA = _sign(alice.secret, Words.hashAttestation(evidence.statementA));
+        evidence.signatureB = _sign(alice.secret, Words.hashAttestation(evidence.statementB));
+        bytes32 hashA = Words.hashAccept(evidence.statementA);
+        _refused(evidence, staking.notSigned(alice.account, hashA, evidence.signatureA));
         evidence = _doubleAccept(alice, 5);
         evidence.kind = CONTRADICTION;
         _refused(evidence, _only(Statements.MalformedStatement.selector)); // a verdict out of range
@@ -344,6 +393,15 @@ contract ReportTest is StakingTest {
         new SlashingCourt(staking, address(1));
         vm.expectRevert(ISlashingCourt.ZeroAddress.selector);
         new SlashingCourt(staking, address(0));
+    }
+
+    function test_a_registry_that_pays_out_too_early_has_no_court(uint48 unbonding) public {
+        unbonding = uint48(bound(unbonding, 0, 22 days));
+        address courtToBe = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        OtherRegistry registry = new OtherRegistry(courtToBe, unbonding);
+        if (unbonding < 21 days) vm.expectRevert(ISlashingCourt.WrongRegistry.selector);
+        SlashingCourt made = new SlashingCourt(INodeStaking(address(registry)), address(1));
+        assertEq(address(made), unbonding < 21 days ? address(0) : courtToBe, "a court");
     }
 
     function test_stake_leaves_later_than_evidence_grows_old_and_a_week() public view {

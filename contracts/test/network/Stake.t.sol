@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {INodeStaking} from "../../src/interfaces/INodeStaking.sol";
 import {StakingTest} from "../base/StakingTest.sol";
 import {Words} from "../base/Words.sol";
@@ -53,7 +54,9 @@ contract StakeTest is StakingTest {
         vm.prank(treasury);
         assertTrue(token.transfer(alice.account, 1 ether));
         vm.prank(alice.account);
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(staking), 0, 1 ether)
+        );
         staking.stake(1 ether);
         assertEq(_activeOf(alice), 0, "active");
     }
@@ -88,7 +91,7 @@ contract StakeTest is StakingTest {
         skip(20 days);
         _request(1 ether);
         skip(20 days);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(INodeStaking.TooEarly.selector, block.timestamp + 1 days));
         _complete();
         skip(1 days);
         _complete();

@@ -32,7 +32,11 @@ contract TokenTest is StakingTest {
     }
 
     function test_an_initial_supply_above_the_cap_is_refused() public {
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ERC20Capped.ERC20ExceededCap.selector, 100_000_000 ether + 1, uint256(100_000_000 ether)
+            )
+        );
         new HftToken(address(this), treasury, 100_000_000 ether + 1);
     }
 

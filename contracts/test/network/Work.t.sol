@@ -110,15 +110,18 @@ contract WorkTest is NetworkTest {
         work.claim(week, mallory);
     }
 
-    function test_a_pot_that_nobody_earned_goes_on() public {
+    function test_a_pot_that_nobody_earned_goes_on(uint256 amount, uint256 more) public {
+        amount = bound(amount, 1, 1_000_000 ether);
+        more = bound(more, 1, 1_000_000 ether);
         uint256 week = work.currentWeek();
-        _fund(5 ether);
+        _fund(amount);
         vm.expectRevert(abi.encodeWithSelector(IWorkRewards.WeekNotOver.selector, week));
         work.carry(week);
         skip(14 days);
+        _fund(more);
         work.carry(week);
         assertEq(work.potOf(week), 0, "there");
-        assertEq(work.potOf(week + 2), 5 ether, "here");
+        assertEq(work.potOf(week + 2), amount + more, "here");
         vm.expectRevert(abi.encodeWithSelector(IWorkRewards.NothingToCarry.selector, week));
         work.carry(week);
         _settle(_attestation(ALERT), 0, 3);
@@ -153,6 +156,24 @@ contract WorkTest is NetworkTest {
         (address[] memory operators, bytes[] memory signatures) = _by(attestation, 1, 2);
         vm.expectRevert(abi.encodeWithSelector(IWorkRewards.QuorumMissed.selector, 200 ether, 300 ether));
         work.settle(attestation, operators, signatures);
+    }
+
+    function test_credit_is_the_stake_and_a_quorum_half_of_it(uint256 staked, uint256 others) public {
+        staked = bound(staked, 1, 1_000_000 ether);
+        others = bound(others, 1, 1_000_000 ether);
+        _stake(all[0], staked);
+        _stake(all[2], others);
+        skip(12);
+        vm.roll(block.number + 1);
+        uint256 weight = 100 ether + staked;
+        uint256 needed = (600 ether + staked + others + 1) / 2;
+        Attestation memory attestation = _attestation(ALERT);
+        (address[] memory operators, bytes[] memory signatures) = _by(attestation, 0, 1);
+        if (weight < needed) {
+            vm.expectRevert(abi.encodeWithSelector(IWorkRewards.QuorumMissed.selector, weight, needed));
+        }
+        work.settle(attestation, operators, signatures);
+        assertEq(work.creditOf(work.currentWeek(), all[0].account), weight < needed ? 0 : weight, "credit");
     }
 
     function test_an_alert_settles_once() public {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Order} from "../../src/libraries/Statements.sol";
+import {NetworkTest} from "./NetworkTest.sol";
+
+/// @title A network in which alice leads every block and bob finds, beside a world with vaults
+contract LeadersNetwork is NetworkTest {
+    function begin() external {
+        setUp();
+        _join(alice, 1_000 ether);
+        _register(bob);
+        skip(12);
+        _checkIn(alice, EPOCH + 1);
+        _startEpoch(EPOCH + 1, keccak256("mix"));
+    }
+
+    /// Governance names an executor.
+    function admit(address executor) external {
+        vm.prank(address(timelock));
+        ledger.setExecutor(executor, true);
+    }
+
+    function ledgerAddress() external view returns (address) {
+        return address(ledger);
+    }
+
+    /// The leader's hot key, which is a vault's.
+    function leadersKey() external view returns (address) {
+        return alice.key;
+    }
+
+    /// An order of bob's for this block.
+    function order(address token, uint16 finderBps, uint128 minFinderWei)
+        external
+        view
+        returns (Order memory made, bytes memory signature)
+    {
+        made = _order(bob, alice.account, block.number);
+        (made.profitToken, made.finderBps, made.minFinderWei) = (token, finderBps, minFinderWei);
+        signature = _signOrder(bob, made);
+    }
+}
