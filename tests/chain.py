@@ -43,9 +43,9 @@ class Chain:
         assert receipt["status"] == "0x1", f"{signature} reverted"
         return receipt
 
-    async def send_data(self, sender: Account, to: str, data: bytes) -> dict[str, Any]:
+    async def send_data(self, sender: Account, to: str, data: bytes, value: int = 0) -> dict[str, Any]:
         """Send a call whose data is given, mine it, return its receipt whatever became of it."""
-        return await self._mine(sender, to, data, 0)
+        return await self._mine(sender, to, data, value)
 
     async def create(self, sender: Account, code: bytes, types: Sequence[str] = (), values: Sequence[Any] = ()) -> str:
         """Create a contract; return its address."""
