@@ -24,7 +24,13 @@ from node.pipeline.amm.balancer_fixed_point import ONE, PowVersion
 from node.pipeline.amm.balancer_stable import BalancerStablePool, InvariantVersion
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
-from node.pipeline.amm.errors import InsufficientLiquidity, InvariantViolated, PoolRevert
+from node.pipeline.amm.errors import (
+    ArithmeticRevert,
+    InsufficientLiquidity,
+    InvariantViolated,
+    NotConverged,
+    PoolRevert,
+)
 from node.pipeline.amm.solidly import SolidlyPool
 from node.pipeline.amm.tick_math import (
     MAX_SQRT_RATIO,
@@ -137,6 +143,61 @@ def test_a_stable_pair_never_grows_poorer(
 
     assert amount_out < (reserve1 if zero_for_one else reserve0)
     assert solidly.stable_curve(after.reserve0, after.reserve1) >= solidly.stable_curve(reserve0, reserve1)
+
+
+def as_the_contract_writes_it(x: int, invariant: int, y: int, unit0: int, unit1: int) -> int:
+    """_get_y, line by line, of the curve and the step as they stand by themselves."""
+    for _ in range(solidly.MAX_ROUNDS):
+        value = solidly.stable_curve(x, y)
+        step = solidly.newton_step(abs(value - invariant), x, y)
+        if value < invariant:
+            if step == 0:
+                if solidly.stable_invariant(x, y + 1, unit0, unit1) > invariant:
+                    return y + 1
+                step = 1
+            y += step
+        else:
+            if step == 0:
+                if value == invariant or solidly.stable_curve(x, y - 1) < invariant:
+                    return y
+                step = 1
+            y = solidly.checked_difference(y, step)
+    raise NotConverged("!y")
+
+
+any_balance = st.one_of(st.integers(0, 1 << 132), st.integers(10**15, 10**28), st.integers(0, 10**6))
+units = st.sampled_from([1, 10**6, 10**8, 10**18, 10**24])
+
+
+@given(any_balance, any_balance, any_balance, st.integers(-3, 3), st.one_of(st.none(), any_balance), units, units)
+def test_newtons_rounds_are_the_contracts_one_by_one(
+    x: int, held: int, first: int, off: int, other: int | None, unit0: int, unit1: int
+) -> None:
+    try:
+        invariant = solidly.stable_curve(x if other is None else other, held) + off
+    except ArithmeticRevert:
+        invariant = held
+    asked = (x, max(0, invariant), first, unit0, unit1)
+    ours, theirs = _answer(solidly.stable_balance, *asked), _answer(as_the_contract_writes_it, *asked)
+    if isinstance(theirs, PoolRevert):
+        assert type(ours) is type(theirs)
+    else:
+        assert ours == theirs
+
+
+@given(stable_reserves, stable_reserves, st.integers(10**12, 10**26), directions, units)
+def test_a_quote_of_a_stable_pair_is_the_contracts(
+    reserve0: int, reserve1: int, amount_in: int, zero_for_one: bool, unit: int
+) -> None:
+    pool = SolidlyPool(reserve0, reserve1, 5, stable=True, unit0=unit)
+    asked = _answer(solidly.quote_exact_in, pool, zero_for_one, amount_in)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(solidly, "stable_balance", as_the_contract_writes_it)
+        patched.setattr(solidly, "_kept_invariant", solidly.stable_invariant)
+        theirs = _answer(solidly.quote_exact_in, pool, zero_for_one, amount_in)
+    assert type(asked) is type(theirs)
+    if not isinstance(theirs, PoolRevert):
+        assert asked == theirs
 
 
 ticks = st.integers(MIN_TICK, MAX_TICK)

@@ -306,6 +306,20 @@ def test_a_liquidation_ends_the_debt_or_takes_all_of_the_collateral() -> None:
     assert morpho_blue.liquidation(BLUE, msgspec.structs.replace(OWED, collateral=0), PRICE // 2) is None
 
 
+def test_what_ends_a_debt_is_rounded_up_and_what_is_seized_for_it_down() -> None:
+    """Morpho.liquidate by shares: toAssetsUp is paid, toAssetsDown counts for the collateral."""
+    shares, price = OWED.borrow_shares, PRICE * 95 // 100
+    market = msgspec.structs.replace(BLUE, borrow_assets=BLUE.borrow_assets + 7)
+    exact, rest = divmod(shares * (market.borrow_assets + 1), market.borrow_shares + 10**6)
+    assert rest, "else there is nothing to round"
+
+    ended = morpho_blue.liquidation(market, OWED, price)
+    assert ended == morpho_blue.liquidation_of(market, OWED, price, shares)
+    assert ended is not None
+    assert ended.repaid_assets == exact + 1
+    assert ended.seized == exact * morpho_blue.incentive_factor(LLTV) // WAD * 10**36 // price
+
+
 MARKET_ID = b"\x07" * 32
 
 

@@ -7,6 +7,9 @@ the others lie.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 import msgspec
 
 from node.pipeline.amm.errors import (
@@ -21,6 +24,8 @@ from node.pipeline.amm.units import UINT256_MAX, TokenAmount
 
 ONE = 10**18
 MAX_ROUNDS = 255
+KEPT_INVARIANTS: Final = 4_096
+"""Of the states last asked for; the one that was longest not asked for leaves."""
 
 
 class SolidlyPool(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +109,12 @@ def invariant_rounding_down(pool: SolidlyPool, balance0: TokenAmount, balance1: 
     return balance0 * balance1
 
 
+@lru_cache(KEPT_INVARIANTS)
+def _kept_invariant(reserve0: TokenAmount, reserve1: TokenAmount, unit0: int, unit1: int) -> int:
+    """That of a pool's reserves, which many quotes ask for."""
+    return stable_invariant(reserve0, reserve1, unit0, unit1)
+
+
 def stable_invariant(balance0: TokenAmount, balance1: TokenAmount, unit0: int, unit1: int) -> int:
     """_k of a stable pair."""
     return stable_curve(balance0 * ONE // unit0, balance1 * ONE // unit1)
@@ -131,9 +142,24 @@ def stable_balance(x: int, invariant: int, y: int, unit0: int, unit1: int) -> in
 
     Raises NotConverged("!y") after 255 rounds, ArithmeticRevert.
     """
+    # stable_curve and newton_step, round by round, with what does not change between them taken out: x is the same.
+    x_squared = x * x
+    x_part = x_squared // ONE
+    cubic = x_part * x
+    if x_squared > UINT256_MAX or cubic > UINT256_MAX:
+        raise ArithmeticRevert("", "the curve overflows")
+    x_slope, three_x = cubic // ONE, 3 * x
     for _ in range(MAX_ROUNDS):
-        value = stable_curve(x, y)
-        step = newton_step(abs(value - invariant), x, y)
+        y_squared = y * y
+        y_part = y_squared // ONE
+        product, rising = (x * y // ONE) * (x_part + y_part), three_x * y_part
+        if product > UINT256_MAX or y_squared > UINT256_MAX or rising > UINT256_MAX:
+            raise ArithmeticRevert("", "the curve or its slope overflows")
+        value, slope = product // ONE, rising // ONE + x_slope
+        numerator = (invariant - value if value < invariant else value - invariant) * ONE
+        if slope == 0 or numerator > UINT256_MAX:
+            raise ArithmeticRevert("", "the curve is flat here, or the error too large")
+        step = numerator // slope
         if value < invariant:
             if step == 0:
                 # The contract compares _k here, which lifts its arguments a second time.
@@ -167,7 +193,7 @@ def checked_difference(a: int, b: int) -> int:
 
 
 def _stable_out(pool: SolidlyPool, zero_for_one: bool, less_fee: TokenAmount) -> TokenAmount:
-    invariant = stable_invariant(pool.reserve0, pool.reserve1, pool.unit0, pool.unit1)
+    invariant = _kept_invariant(pool.reserve0, pool.reserve1, pool.unit0, pool.unit1)
     x0, x1 = pool.reserve0 * ONE // pool.unit0, pool.reserve1 * ONE // pool.unit1
     if zero_for_one:
         reserve_in, reserve_out, unit_in, unit_out = x0, x1, pool.unit0, pool.unit1
