@@ -87,17 +87,20 @@ def command(found_by: str, family: str, seconds: int) -> list[str]:
 
 
 def judge(found_by: str, family: str, seconds: int, copy: Path) -> Finding:
-    """Run a check on the copy. Raises `subprocess.TimeoutExpired`."""
+    """Run a check on the copy. One that does not end in time found nothing; the others go on."""
     begun = time.monotonic()
-    done = subprocess.run(
-        command(found_by, family, seconds),
-        cwd=copy,
-        env={"HFTNODE_DATA": str(ROOT.parent / "shared" / "data"), **os.environ},
-        timeout=_DEADLINE_SECONDS,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command(found_by, family, seconds),
+            cwd=copy,
+            env={"HFTNODE_DATA": str(ROOT.parent / "shared" / "data"), **os.environ},
+            timeout=_DEADLINE_SECONDS,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(False, time.monotonic() - begun, f"no end within {_DEADLINE_SECONDS} s")
     output = done.stdout + done.stderr
     if found_by == "fuzz":
         is_found = done.returncode == 1 and _names_family(output, family)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.pipeline.pools import PoolFamily
-from scripts.planted_faults import FOLDER, NETWORK_FOLDER, command, main, prove, read
+from scripts.planted_faults import FOLDER, NETWORK_FOLDER, command, judge, main, prove, read
 from scripts.prove_checks import apply, copy_of_the_tree
 from scripts.run_tests import main as run_tests
 from scripts.tree import ROOT
@@ -67,6 +67,12 @@ def test_an_unknown_kind_of_check_is_refused() -> None:
 def test_a_name_that_no_fault_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_tests(["market", "--faults", "no-such-fault"]) == 2
     assert "no planted fault is called no-such-fault" in capsys.readouterr().err
+
+
+def test_a_check_that_does_not_end_found_nothing_and_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.planted_faults._DEADLINE_SECONDS", 0.05)
+    finding = judge("test tests/unit/test_lending.py", "", 1, ROOT)
+    assert (finding.failed, finding.output) == (False, "no end within 0.05 s")
 
 
 @pytest.mark.anvil
