@@ -1,9 +1,9 @@
 """Whom a sentry dials, and when: each wanted peer that is not there, at once and then with pauses.
 
 Three ranks, each with places of its own, so that none of a lower one delays those above: who stands in the
-configuration; whom the book knows, because we reached it or it was here; and whom only a record names that others
-passed on. Of the first there are few; the second and third wait for a free place, the third also for room, and its
-pauses grow: whoever has stake can have any address knocked at by its record.
+configuration; whom the book knows, because we reached it or it was here, or whom our engine needs; and whom only a
+record names that others passed on. Of the first there are few; the second and third wait for a free place, the third
+also for room, and its pauses grow: whoever has stake can have any address knocked at by its record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from multiaddr import Multiaddr
 
 from node.sentry.peer_records import RecordBook
 from node.sentry.peers import PeerBook
-from protocol.units import UnixMilliseconds
+from protocol.ethereum.keccak import keccak256
+from protocol.units import PeerIdHash, UnixMilliseconds
 
 REDIAL_SECONDS: Final = 1.0
 DIAL_SECONDS: Final = 3.0
@@ -50,7 +51,7 @@ class NoDialsOfItsOwn(AutoConnector):
 
 
 class Dialler:
-    """See the module. `has_room` tells whether more peers are wanted than are there."""
+    """See the module. `is_needed` tells of a peer whether our engine asks it, `has_room` whether more are wanted."""
 
     def __init__(
         self,
@@ -59,11 +60,12 @@ class Dialler:
         book: PeerBook,
         records: RecordBook,
         admits: Callable[[ID], bool],
+        is_needed: Callable[[ID], bool],
         has_room: Callable[[], bool],
         now: Callable[[], UnixMilliseconds],
     ) -> None:
         self._host, self._book, self._records = host, book, records
-        self._admits, self._has_room, self._now = admits, has_room, now
+        self._admits, self._is_needed, self._has_room, self._now = admits, is_needed, has_room, now
         self._bootstrap = [info_from_p2p_addr(Multiaddr(text)) for text in bootstrap[:MAX_CONFIGURED]]
         self.configured = frozenset(info.peer_id for info in self._bootstrap)
         self._salt = os.urandom(16)
@@ -80,9 +82,10 @@ class Dialler:
                     nursery.start_soon(self._dial, rank, info)
                 await trio.sleep(REDIAL_SECONDS)
 
-    def is_news(self, peer: ID) -> None:
+    def is_news(self, peer: PeerIdHash) -> None:
         """There is something new about a peer: it is due at once."""
-        self._dials.pop(peer, None)
+        for waiting in [one for one in self._dials if keccak256(one.to_bytes()) == peer]:
+            del self._dials[waiting]
 
     def due(self, connected: set[ID]) -> list[tuple[Rank, PeerInfo]]:
         """Return whom to dial now: of each rank who waits the longest, as many as it has free places."""
@@ -123,7 +126,7 @@ class Dialler:
             ranks.setdefault(peer, Rank.BOOKED)
             _add(wanted.setdefault(peer, []), addresses)
         for peer, told in self._records.addresses().items():
-            ranks.setdefault(peer, Rank.RECORDED)
+            ranks.setdefault(peer, Rank.BOOKED if self._is_needed(peer) else Rank.RECORDED)
             _add(wanted.setdefault(peer, []), told)
         self._dials = {peer: pause for peer, pause in self._dials.items() if peer in wanted}
         return [(ranks[peer], PeerInfo(peer, known)) for peer, known in wanted.items() if self._admits(peer)]

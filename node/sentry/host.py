@@ -158,6 +158,7 @@ class SentryHost:
         self.dialler = Dialler(
             *(self.host, settings.bootstrap, book, self.records),
             admits=lambda peer: self._admits(str(peer)),
+            is_needed=lambda peer: hash_of_peer(peer) in self._asked,
             has_room=lambda: (
                 self.admission.places.wants_outbound or len(self.connected) < settings.limits.connections // 2
             ),
@@ -251,7 +252,10 @@ class SentryHost:
 
     def need(self, peer: PeerIdHash) -> None:
         """Our engine has something to ask of a peer, such as a leader to come: it is wanted, and dialled at once."""
-        self._asked.pop(peer, None)
+        if peer in self._asked:
+            del self._asked[peer]
+        else:
+            self.dialler.is_news(peer)
         self._asked[peer] = None
         if len(self._asked) > MAX_ASKED:
             del self._asked[next(iter(self._asked))]
@@ -308,7 +312,7 @@ class SentryHost:
             answer = await self.streams.ask(peer, request)
             assert isinstance(answer, PeerRecords)  # `ask` takes nothing else for an answer
             for whose in self.records.take(peer, request, answer):
-                self.dialler.is_news(whose)
+                self.dialler.is_news(hash_of_peer(whose))
         except NoAnswer:  # it is asked again when its turn comes
             return
         except RemoteProtocolError:

@@ -9,26 +9,38 @@ first MAX_ADDRESSES that we may dial.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
+from multiaddr.utils import get_network_addrs
 
 from node.sentry.peers import MAX_ADDRESSES
 from protocol.buckets import BucketRules, Buckets
 from protocol.errors import NonCanonical
 from protocol.messages import MAX_RECORDS, PeerRecords, PeerRecordsRequest
-from protocol.peer_records import PeerRecord, decode_record, is_public, place_of, seal_record, verify_record
+from protocol.peer_records import (
+    PeerRecord,
+    decode_record,
+    is_public,
+    multiaddress_of,
+    place_of,
+    seal_record,
+    verify_record,
+)
 from protocol.units import HASH_BYTES, Hash32, PeerIdHash, UnixMilliseconds
 
 QUESTIONS: Final = BucketRules(rate=2, burst=16)
 """Of one peer: it has a second's worth of others to ask, and may have come back several times."""
 MAX_PEERS_WATCHED: Final = 1_024
 NEW_AT_ONCE: Final = 4
+_LOG: Final = logging.getLogger("hftnode.sentry")
 _RING: Final[int] = 2 ** (8 * HASH_BYTES)
 
 
@@ -64,10 +76,12 @@ class RecordBook:
         self, key: bytes, addresses: Iterable[str], now: UnixMilliseconds, sign: Callable[[bytes], bytes]
     ) -> None:
         """Make our own record; without an address that others may dial there is none, and nobody is told of us."""
-        told = filter(self._may_dial, (Multiaddr(text).to_bytes() for text in addresses))
+        each = (one for text in addresses for one in _spelled_out(Multiaddr(text).to_bytes()))
+        told = filter(self._may_dial, each)
         record = PeerRecord(key, now, tuple(told)[:MAX_ADDRESSES])
         if not record.addresses:
             self.counts["records of our own that lead nowhere"] += 1
+            _LOG.warning("no address of ours is one that others dial: network.announce tells them where we are")
             return
         self._keep(record, seal_record(record, sign), record.addresses)
         self._own = record.peer_id_hash
@@ -152,6 +166,14 @@ class RecordBook:
         return place is not None and (
             is_public(place[0]) or (self._may_be_private and not (place[0].is_unspecified or place[0].is_multicast))
         )
+
+
+def _spelled_out(address: bytes) -> list[bytes]:
+    """Return an address as it is, or in place of one that stands for all of this machine's each of these."""
+    place = place_of(address)
+    if place is None or not place[0].is_unspecified:
+        return [address]
+    return [multiaddress_of((ip_address(text), place[1])) for text in get_network_addrs(place[0].version)]
 
 
 def _turn(after: Hash32, whose: PeerIdHash) -> int:

@@ -114,6 +114,27 @@ async def test_whom_the_engine_asks_gets_a_place() -> None:
 
 
 @in_trio
+async def test_whom_the_engine_asks_is_dialled_at_once_by_its_record_alone_though_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = place()
+    alice = node("alice", place(), f"{home}/p2p/{peer_of('carol')}")
+    monkeypatch.setattr(alice.sentry.dialler, "_has_room", lambda: False)
+    async with trio.open_nursery() as nursery:
+        carol = node("carol", home)
+        bob = node("bob", place(), f"{home}/p2p/{peer_of('carol')}")
+        bob.sentry.dialler._admits = lambda peer: peer == peer_of("carol")  # alice has to come to him
+        for one in (alice, carol, bob):
+            await nursery.start(one.sentry.run)
+        await until(lambda: bob.sentry.id in alice.sentry.records.addresses(), 20.0)
+        await trio.sleep(1.5)
+        assert bob.sentry.id not in alice.sentry.connected
+        alice.sentry.need(hash_of_peer(bob.sentry.id))
+        await until(lambda: bob.sentry.id in alice.sentry.connected, 5.0)
+        nursery.cancel_scope.cancel()
+
+
+@in_trio
 async def test_without_places_the_crowd_shuts_everybody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: places are taken in the order of arrival alone, as they were before."""
 

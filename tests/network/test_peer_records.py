@@ -175,6 +175,20 @@ def test_who_leaves_the_registry_is_forgotten_and_is_told_of_no_more() -> None:
     assert records.answer(CAROL, START, NOW) == told(sealed("alice", HOME))
 
 
+def test_who_listens_everywhere_tells_the_addresses_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {4: ["10.1.2.3", "8.8.4.4"], 6: ["2606:4700::5"]}
+    monkeypatch.setattr("node.sentry.peer_records.get_network_addrs", ours.__getitem__)
+    pair = identity("alice")
+    teller, hearer = book("alice"), book("alice")
+    listens = ["/ip4/0.0.0.0/tcp/4711", "/ip6/::/tcp/4712"]
+    teller.tell_own(pair.public_key.to_bytes(), listens, UnixMilliseconds(MADE_AT), pair.private_key.sign)
+    answer = teller.answer(CAROL, START, NOW)
+    assert answer is not None
+    hearer.take(CAROL, START, answer)
+    (found,) = hearer.addresses().values()
+    assert [str(one) for one in found] == ["/ip4/8.8.4.4/tcp/4711", "/ip6/2606:4700::5/tcp/4712"]
+
+
 def test_who_listens_nowhere_that_others_may_dial_tells_nothing_of_itself() -> None:
     pair = identity("alice")
     for place, count in (("/ip4/127.0.0.1/tcp/1", 0), ("/ip4/8.8.8.8/tcp/1", 1)):
