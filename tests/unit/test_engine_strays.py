@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.network.membership import Membership
 from node.engine.outcomes import Outcomes
@@ -20,6 +22,7 @@ from node.pipeline.events import HotKeyUsed
 from node.records import AnyRecord, OutcomeRetracted, PaymentMade, RelayAnswered, TransactionSent
 from protocol.ethereum.keys import SigningKey
 from protocol.units import ZERO_ADDRESS, Address, ChainId, Hash32, UnixNanoseconds, Wei
+from tests.mentioned import where_mentioned
 from tests.unit.test_engine_outcomes import ALICE, GAS, PRICE, ROUTER, Chain, own, profit_log, receipt, sync_log
 from tests.unit.test_engine_simulator import header
 from tests.vault_stand_in import BASE_FEE, CHAIN_ID, MODULE, SECRET, TOKEN, signed
@@ -262,7 +265,7 @@ async def test_what_no_block_can_hold_any_more_is_forgotten_and_what_one_still_c
     await scene.block(last, 0)
     late = scene.send(signed(11, name=b"late", nonce=3 * MAX_BLOCKS), swift="")
     for nonce in range(3 * MAX_BLOCKS):
-        name = b"%d" % nonce
+        name = b"find %d" % nonce
         bundle = scene.send(signed(last.number + 1, name=name, call_data=name, nonce=nonce), swift="")
         last = scene.chain.holds(header(last.number + 1, last), own(bundle, profit_log(5)))
         assert await scene.block(last, nonce + 1) == []
@@ -274,13 +277,32 @@ async def test_what_no_block_can_hold_any_more_is_forgotten_and_what_one_still_c
     assert "was signed for block 11; given to: swift" in event.strange
 
 
+async def test_of_an_execution_nothing_is_left_once_its_block_is_too_old_to_leave_the_chain(scene: Scene) -> None:
+    last = header(10)
+    await scene.block(last, 0)
+    bundles = []
+    for nonce in range(MAX_BLOCKS + 2):
+        name = b"find %d" % nonce
+        bundles.append(scene.send(signed(last.number + 1, name=name, call_data=name, nonce=nonce), swift=""))
+        last = scene.chain.holds(header(last.number + 1, last), own(bundles[-1], profit_log(5)))
+        await scene.block(last, nonce + 1)
+    whole = SimpleNamespace(outcomes=scene.outcomes, strays=scene.strays)
+
+    def kept(bundle: SignedBundle) -> set[str]:
+        names = (bundle.own[0], bundle.hash, bundle.plan.executions[0].opportunity.id)
+        return set().union(*(where_mentioned(whole, name, (Endpoints,)) for name in names))
+
+    assert kept(bundles[-1]) == {"outcomes._judged", "strays._signed", "strays._by_bundle", "strays._booked"}
+    assert kept(bundles[0]) == set()
+
+
 async def test_where_nothing_lands_only_what_a_block_can_still_hold_is_remembered_and_little_of_it(
     scene: Scene,
 ) -> None:
     last = header(10)
     await scene.block(last, 0)
     for number in range(3 * MAX_BLOCKS):
-        name = b"%d" % number
+        name = b"find %d" % number
         scene.send(signed(last.number + 1, name=name, call_data=name), swift="", slow="refused: " + 300 * "n")
         last = scene.chain.holds(header(last.number + 1, last))
         await scene.block(last, 0)
