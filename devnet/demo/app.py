@@ -381,7 +381,7 @@ class _Demo:
         await self._watch.catch_up()
         self._pending = await self._count_pending()
         if not self._options.lockstep:  # there the time that passes is not the node's
-            self._memory.look()
+            self._memory.look(len(self._watch.blocks))
         for node in self._nodes:
             node.is_ready()  # also raises when it has ended
         if self._options.blocks is not None:

@@ -1,7 +1,8 @@
 """How fast each process of a demo's nodes grows once it is warm; nothing where there is no /proc.
 
-The first half of a demo fills what is kept for minutes. In the second half memory is read every two seconds, and the
-slope told in MB an hour with its 95 % interval: of some minutes that is wide, and says so.
+The first half of a demo fills what is kept for minutes, and the first WARM_BLOCKS blocks what is kept of so many. After
+both memory is read every two seconds, and the slope told in MB an hour with its 95 % interval: of some minutes that is
+wide, and says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from devnet.demo.processor import NODE_PARTS, name_of
 from devnet.memory_growth import BATCHES, growth
 
 SAMPLE_SECONDS: Final = 2.0
+WARM_BLOCKS: Final = 64
+"""An engine keeps the last so many, to undo them and to judge them anew: until they have come, it grows."""
 MAX_SAMPLES: Final = 43_200
 """Of one process: a day's."""
 _MEGABYTE: Final = 1e6
@@ -51,10 +54,13 @@ class MemoryWatch:
         self._mark, self._now, self._read = mark, now, read or own_bytes
         self._samples: defaultdict[tuple[int, str], list[Sample]] = defaultdict(list)
         self._due = float("-inf")
+        self._warm_at = float("inf")
 
-    def look(self) -> None:
-        """Read once more, if it is time for it."""
+    def look(self, blocks: int) -> None:
+        """Read once more, if it is time for it. `blocks`: how many have come."""
         now = self._now()
+        if blocks >= WARM_BLOCKS:
+            self._warm_at = min(self._warm_at, now)
         if now < self._due:
             return
         self._due = now + SAMPLE_SECONDS
@@ -66,7 +72,7 @@ class MemoryWatch:
         """Return the growth by process, of those that were there long enough to tell; of one restarted the last."""
         found = {}
         for (_, name), samples in sorted(self._samples.items(), key=lambda item: item[1][0]):
-            warm = samples[len(samples) // 2 :]
+            warm = [sample for sample in samples[len(samples) // 2 :] if sample[0] >= self._warm_at]
             if len(warm) >= 2 * BATCHES:
                 found[name] = _told(warm)
         return dict(sorted(found.items()))

@@ -83,7 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     processors: dict[str, float] = {}
     """How many processors each process took in the mean while the demo ran; empty where the kernel does not tell."""
     memory: dict[str, MemoryGrowth] = {}
-    """How fast each process of the nodes grew in the second half; empty after less than two minutes."""
+    """How fast each process of the nodes grew once it was warm; empty where less than a minute was left for it."""
     errors: tuple[str, ...]
     network: NetworkReport | None = None
     """None where every node acts alone: in lockstep, unless there are five."""

@@ -10,7 +10,7 @@ import time
 import msgspec
 import pytest
 
-from devnet.demo.memory import SAMPLE_SECONDS, MemoryGrowth, MemoryWatch, own_bytes
+from devnet.demo.memory import SAMPLE_SECONDS, WARM_BLOCKS, MemoryGrowth, MemoryWatch, own_bytes
 from devnet.demo.node_process import MARK
 from devnet.demo.view import summary
 from tests.unit.test_demo_report import REPORT, printed
@@ -39,7 +39,7 @@ def test_the_slope_is_that_of_the_second_half_and_read_every_other_second() -> N
     watch = MemoryWatch("mark", lambda: machine.seconds, machine.read)
     for half_seconds in range(360):
         machine.seconds = half_seconds / 2
-        watch.look()
+        watch.look(WARM_BLOCKS)
     told = watch.growths()
 
     assert len(watch._samples[1, "north engine"]) == 180 / SAMPLE_SECONDS
@@ -53,9 +53,29 @@ def test_nothing_is_told_of_what_was_there_too_short() -> None:
     machine = Machine()
     watch = MemoryWatch("mark", lambda: machine.seconds, machine.read)
     for _ in range(46):
-        watch.look()
+        watch.look(WARM_BLOCKS)
         machine.seconds += SAMPLE_SECONDS
     assert watch.growths() == {}
+
+
+def test_what_fills_what_is_kept_of_the_last_blocks_is_no_growth() -> None:
+    machine = Machine()
+
+    def read(_: str) -> dict[tuple[int, str], int]:
+        filled = min(machine.seconds, 2.0 * WARM_BLOCKS) * MEGABYTE
+        return {(1, "north engine"): int(100 * MEGABYTE + filled)}
+
+    watch = MemoryWatch("mark", lambda: machine.seconds, read)
+    for seconds in range(0, 190, 2):
+        machine.seconds = float(seconds)
+        watch.look(seconds // 2)
+    assert watch.growths()["north engine"].high == 0.0
+
+    slow = MemoryWatch("mark", lambda: machine.seconds, read)
+    for seconds in range(0, 190, 2):
+        machine.seconds = float(seconds)
+        slow.look(seconds // 4)
+    assert slow.growths() == {}, "too few blocks came to tell"
 
 
 def test_a_living_process_is_read_by_its_name() -> None:
