@@ -2,47 +2,27 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {ArbExecutor} from "../src/ArbExecutor.sol";
-import {ExecutorBindings, IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
-import {Change, ChangeKind} from "../src/interfaces/IVaultModule.sol";
+import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {Order} from "../src/libraries/Statements.sol";
-import {LeadersNetwork} from "./base/LeadersNetwork.sol";
-import {Plans} from "./base/Plans.sol";
-import {WorldTest} from "./base/WorldTest.sol";
+import {OrdersWorld} from "./base/OrdersWorld.sol";
+import {Header, Plans} from "./base/Plans.sol";
 
 /// Orders of the network, by the executor itself and the ledger itself: the finder is paid, and the Safe gets the rest.
-contract OrdersTest is WorldTest {
-    uint8 private constant NETWORK = 0x10;
-    uint32 private constant FIRST_ENTRY = 0;
-
-    LeadersNetwork private network;
-    address private key;
-
+contract OrdersTest is OrdersWorld {
     function setUp() public override {
         super.setUp();
-        network = new LeadersNetwork();
-        network.begin();
-        key = network.leadersKey();
-        ExecutorBindings memory bindings = _bindings();
-        bindings.ledger = network.ledgerAddress();
-        executor = new ArbExecutor(bindings);
-        network.admit(address(executor));
-        _loosen(Change(ChangeKind.Executor, address(executor), 0));
-        _loosen(_newOperator(key));
         _makeWethDearOnUniswapV2(1_000_000);
     }
 
-    /// The order stands after the plan's header.
     function _ordered(uint8 source, uint128 borrowed, uint96 bid, uint16 bps, uint128 floor, bytes memory hops)
         private
         view
         returns (bytes memory)
     {
         (Order memory order, bytes memory signature) = network.order(weth, bps, floor);
-        bytes memory header = abi.encodePacked(NETWORK | source, uint40(order.targetBlock), borrowed, uint128(0), bid);
-        bytes memory people = abi.encodePacked(order.finder, order.executor, order.payTo);
-        bytes memory terms = abi.encodePacked(bps, floor, order.primaryKey, order.routeCommit, FIRST_ENTRY);
-        return abi.encodePacked(header, people, terms, signature, hops);
+        Header memory header = Plans.loan(source, borrowed);
+        header.bid = bid;
+        return _ordered(header, order, signature, hops);
     }
 
     function _finder() private view returns (address payTo) {

@@ -15,6 +15,7 @@ from tests.conftest import quiet
 from tests.programs import set_up
 
 PROVED = ["P7", "P12", "P14", "P15"]
+GUARDS = ["P7", "P7-window", "P12", "P14", "P15"]
 
 
 def result(name: str, code: int, cut: int = 0) -> dict[str, object]:
@@ -59,8 +60,10 @@ def test_only_a_counterexample_shows_that_a_guard_is_missed() -> None:
 
 
 def test_the_guards_that_a_proof_rests_on_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [guard.name for guard in guards_of_proofs()] == PROVED
+    assert [guard.name for guard in guards_of_proofs()] == GUARDS
     assert [guard.name for guard in guards_of_proofs(["P1", "P12"])] == ["P12"]
+    assert [guard.name for guard in guards_of_proofs(["P7"])] == ["P7", "P7-window"]
+    assert [guard.name for guard in guards_of_proofs(["P7-window"])] == ["P7-window"]
     assert halmos.main(["--guards", "P1"]) == 0
     assert "no proof rests on a guard called P1" in capsys.readouterr().out
 
@@ -68,7 +71,7 @@ def test_the_guards_that_a_proof_rests_on_are_chosen_by_name(capsys: pytest.Capt
 def test_the_table_has_a_row_for_each_guard_and_tells_a_proof_that_holds_without(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ends = {"P7": [result("check_P7_a()", 1)], "P12": [result("check_P12_a()", 0)]}
+    ends = {name: [result(f"check_{name[:3].strip('-')}_a()", int(name[:2] == "P7"))] for name in GUARDS}
 
     def found(forge: Forge, guards: Sequence[Guard]) -> list[tuple[Guard, list[Proof]]]:
         return [(guard, proofs({"test_results": {"a": ends[guard.name]}})) for guard in guards]
@@ -77,11 +80,15 @@ def test_the_table_has_a_row_for_each_guard_and_tells_a_proof_that_holds_without
     monkeypatch.setattr(halmos, "compiler", lambda home, progress: None)
     monkeypatch.setattr("scripts.halmos.subprocess.run", lambda command, check: None)
     assert halmos.main(["--guards", "P7"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["1 of 1 proofs are refuted without their guard"]
+    assert capsys.readouterr().out.splitlines()[2:] == ["2 of 2 proofs are refuted without their guard"]
     assert halmos.main(["--guards", "P7", "P12"]) == 1
     rows = capsys.readouterr().out.splitlines()
-    assert [row.split()[:3] for row in rows[:2]] == [["P7", "refuted", "1.5"], ["P12", "MISSED", "1.5"]]
-    assert rows[2:] == ["P12     1.5 s  proved, 7 paths: a", "1 of 2 proofs are refuted without their guard"]
+    assert [row.split()[:3] for row in rows[:3]] == [
+        ["P7", "refuted", "1.5"],
+        ["P7-window", "refuted", "1.5"],
+        ["P12", "MISSED", "1.5"],
+    ]
+    assert rows[3:] == ["P12     1.5 s  proved, 7 paths: a", "2 of 3 proofs are refuted without their guard"]
 
 
 @pytest.mark.forge
@@ -102,4 +109,4 @@ async def test_no_proof_holds_without_its_guard(home: Home) -> None:
     noticed = {
         guard.name: is_noticed(found) for guard, found in without_guards(compiler(home, quiet), guards_of_proofs())
     }
-    assert noticed == dict.fromkeys(PROVED, True)
+    assert noticed == dict.fromkeys(GUARDS, True)

@@ -11,8 +11,19 @@ contract LeadersNetwork is NetworkTest {
         _join(alice, 1_000 ether);
         _register(bob);
         skip(12);
-        _checkIn(alice, EPOCH + 1);
-        _startEpoch(EPOCH + 1, keccak256("mix"));
+        this.nextEpoch();
+    }
+
+    /// Alice checks in for the next epoch that is open, and it begins.
+    function nextEpoch() external {
+        uint256 epoch = block.number / LENGTH + 1;
+        if (block.number >= epoch * LENGTH - CUT_OFF) _goTo(epoch++ * LENGTH);
+        _checkIn(alice, epoch);
+        _startEpoch(epoch, keccak256("mix"));
+    }
+
+    function isRolled() external view returns (bool) {
+        return ledger.epochAt(block.number / LENGTH).rolled;
     }
 
     /// Governance names an executor.
