@@ -6,9 +6,9 @@ there for ever; and `V2ArbBot`, the published executor of solidquant/mev-templat
 Those are not in this repository: unpack its `contracts` into `<home>/peers/mev-templates`; without it the row says so.
 
 In the rows with a vault each contract stands behind the same module and the same Safe: draw, cycle, pull, all of it.
-In the others it holds what it trades with; our executor's caller has sent the amount before and is allowed to pull what
-comes out, and that allowance (some 25,000 gas) is in ours alone. Gas is the receipt's: with 21,000 and the call data.
-Each contract has run each cycle once before.
+In the others it holds what it trades with; our executor's caller has sent the amount before, to the first pair, and is
+allowed to pull what comes out: that allowance (some 25,000 gas) is in ours alone, and the first transfer in theirs. Gas
+is the receipt's: with 21,000 and the call data. Each contract has run each cycle once before.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from devnet.protocols.venue_bindings import executor_bindings
 from devnet.solidity import Build, compile_build, gather_sources
 from governance.contracts import executor_creation
 from governance.executor import encode_plan
-from protocol.ethereum.abi import encode, encode_call
+from protocol.ethereum.abi import decode, encode, encode_call
 from protocol.units import Address
 
 _CONTRACTS: Final = Path(__file__).parent / "contracts"
 _PEER: Final = "V2ArbBot"
 _NOT_MEASURED: Final = "not measured"
 _TRANSFER: Final = "transfer(address,uint256)"
+_ENTRY: Final = "entryOf(address,bytes)"
 _PULL: Final = "transferFrom(address,address,uint256)"
 _NO_ROUTER: Final = "no router here to call"
 _PLAIN: Final = {False: "plain", True: "plain, standing approvals"}
@@ -93,7 +94,7 @@ class Bench:
     async def _run_once(self, route: Route) -> None:
         chain = self._chain
         for borrowed in (False, True) if route.is_of_pairs else (False,):
-            for prepared in self._ready(borrowed=borrowed):
+            for prepared in await self._ready(route, borrowed=borrowed):
                 await chain.send(*prepared)
             block = await chain.head() + 1
             await chain.send(OPERATOR, self._executor, ours(chain, OPERATOR.address, route, block, borrowed=borrowed))
@@ -112,9 +113,14 @@ class Bench:
         runs = [(own, encode_plan(plan_of(route, block, borrowed=False)))]
         return runs + [(vault, plain_plan(self._chain, route)) for vault in others if route.is_plain]
 
-    def _ready(self, *, borrowed: bool) -> list[tuple[Account, str, bytes]]:
-        weth = self._chain.token("WETH")
-        return [] if borrowed else [(WHALE, weth, encode_call(_TRANSFER, self._executor, AMOUNT))]
+    async def _ready(self, route: Route, *, borrowed: bool) -> list[tuple[Account, str, bytes]]:
+        if borrowed:
+            return []
+        chain, weth = self._chain, self._chain.token("WETH")
+        packed = encode_plan(plan_of(route, 1, borrowed=False))
+        question = {"to": self._executor, "data": "0x" + encode_call(_ENTRY, weth, packed).hex()}
+        (entry,) = decode(["address"], bytes.fromhex((await chain.rpc.call("eth_call", question, "latest"))[2:]))
+        return [(WHALE, weth, encode_call(_TRANSFER, entry, AMOUNT))]
 
     async def _pull_back(self) -> None:
         chain, weth = self._chain, self._chain.token("WETH")
@@ -135,7 +141,7 @@ class Bench:
 
     async def rows(self, route: Route, *, borrowed: bool) -> list[Row]:
         """Return a cycle's rows without a vault: ours beside each peer that can run it."""
-        chain, ready = self._chain, self._ready(borrowed=borrowed)
+        chain, ready = self._chain, await self._ready(route, borrowed=borrowed)
         block = await chain.head() + 1 + len(ready)
         call = ours(chain, OPERATOR.address, route, block, borrowed=borrowed)
         own = await chain.gas(OPERATOR, self._executor, call, ready)

@@ -93,6 +93,11 @@ contract PlainArbitrage {
         if (IERC20(token).balanceOf(address(this)) < before + minimumProfit) revert TooLittleProfit();
     }
 
+    /// What a vault's module draws comes here.
+    function entryOf(address, bytes calldata) external view returns (address) {
+        return address(this);
+    }
+
     /// Swap what a vault's module has sent, and let it pull all that comes out, as `ArbExecutor` does.
     function execute(address, address token, uint256 drawn, uint256, bytes calldata plan) external returns (uint256 owed) {
         (uint256 minimumProfit, Hop[] memory hops) = abi.decode(plan, (uint256, Hop[]));

@@ -76,15 +76,11 @@ contract ArbExecutor is
         nonReentrant
         returns (uint256 owed)
     {
-        if (msg.sender != MODULE) revert NotModule();
-        uint256 head = plan.read(0, HEAD_BYTES);
-        _requireInTime(head);
-        uint256 terms = plan.read(HEAD_BYTES, TERMS_BYTES);
+        (uint256 head, uint256 terms) = _begin(plan);
         uint256 bid = uint96(terms);
         if (bid > bidCap) revert BidAboveCap(bid, bidCap);
         uint256 proceeds = _proceedsOf(hotKey, token, drawn, bid, head, plan);
-        uint256 required = drawn + (terms >> BID_BITS) + bid;
-        if (proceeds < required) revert ProfitBelowMinimum(proceeds, required);
+        _requireProceeds(proceeds, drawn + (terms >> BID_BITS) + bid);
         if (bid != 0) _payBuilder(token, bid);
         owed = proceeds - bid;
         IERC20(token).lend(msg.sender, owed);
@@ -96,16 +92,19 @@ contract ArbExecutor is
         nonReentrant
         returns (uint256 owed)
     {
-        if (msg.sender != MODULE) revert NotModule();
-        uint256 head = plan.read(0, HEAD_BYTES);
-        _requireInTime(head);
+        (uint256 head, uint256 terms) = _begin(plan);
         if (_whatOf(head) != NOBODY) revert UnknownSource(_whatOf(head));
-        uint256 terms = plan.read(HEAD_BYTES, TERMS_BYTES);
         if (amount == 0 || uint128(head) != 0 || uint96(terms) != 0) revert WrongAmount();
         owed = _runRoute(plan, HEADER_BYTES, sold, amount, bought);
-        uint256 required = terms >> BID_BITS;
-        if (owed < required) revert ProfitBelowMinimum(owed, required);
+        _requireProceeds(owed, terms >> BID_BITS);
         IERC20(bought).lend(msg.sender, owed);
+    }
+
+    /// @inheritdoc IArbExecutor
+    function entryOf(address token, bytes calldata plan) external view returns (address) {
+        uint256 what = plan.read(0, 1);
+        if (what & SOURCE_MASK != NOBODY) return address(this);
+        return _entryOf(plan, what >> 4 == OWN ? HEADER_BYTES : HEADER_BYTES + ORDER_BYTES, token);
     }
 
     /// @dev Of an own execution all that comes out; of an order what is left after the finder and the fee.
@@ -118,7 +117,7 @@ contract ArbExecutor is
         if (what >> 4 != NETWORK) revert UnknownSource(what);
         Order memory order = _open(hotKey, token, head, plan);
         proceeds = _cycle(token, drawn, head, plan, HEADER_BYTES + ORDER_BYTES);
-        if (proceeds < drawn + bid) revert ProfitBelowMinimum(proceeds, drawn + bid);
+        _requireProceeds(proceeds, drawn + bid);
         return proceeds - _settleOrder(order, proceeds - drawn - bid);
     }
 
@@ -135,7 +134,7 @@ contract ArbExecutor is
         uint256 source = _whatOf(head) & SOURCE_MASK;
         uint256 borrowed = uint128(head);
         if (drawn + borrowed == 0 || (borrowed == 0) != (source == NOBODY)) revert WrongAmount();
-        if (source == NOBODY) return _runRoute(plan, offset, token, drawn);
+        if (source == NOBODY) return _runRoute(plan, offset, token, drawn, token);
         bytes calldata rest = plan[offset:];
         if (source == BALANCER_V2) {
             _borrowFromBalancer(token, drawn, borrowed, rest);
@@ -176,9 +175,17 @@ contract ArbExecutor is
         return _usesOfRoute(plan, offset, token, lender);
     }
 
-    function _requireInTime(uint256 head) private view {
+    /// @dev For the module only, and in time.
+    function _begin(bytes calldata plan) private view returns (uint256 head, uint256 terms) {
+        if (msg.sender != MODULE) revert NotModule();
+        head = plan.read(0, HEAD_BYTES);
         uint256 lastBlock = _lastBlockOf(head);
         if (block.number > lastBlock) revert PlanExpired(lastBlock);
+        terms = plan.read(HEAD_BYTES, TERMS_BYTES);
+    }
+
+    function _requireProceeds(uint256 proceeds, uint256 required) private pure {
+        if (proceeds < required) revert ProfitBelowMinimum(proceeds, required);
     }
 
     function _whatOf(uint256 head) private pure returns (uint256) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IArbExecutor, PairFactory} from "./interfaces/IArbExecutor.sol";
 import {IMorpho} from "./interfaces/external/IMorpho.sol";
 import {Packed} from "./libraries/Packed.sol";
@@ -27,7 +25,6 @@ abstract contract Route is
     MorphoLiquidation
 {
     using Packed for bytes;
-    using SafeERC20 for IERC20;
 
     /// @dev A hop on a pair: venue, token out, minimum.
     uint256 private constant SHORTEST_HOP_BYTES = 25;
@@ -59,6 +56,8 @@ abstract contract Route is
         /// Where in the plan the venue's own fields begin.
         uint256 fields;
         uint256 minimum;
+        /// Pools of Uniswap V3 only: the pair before, with its mark, where that is to pay them.
+        uint256 payer;
     }
 
     constructor(PairFactory memory uniswapV2, PairFactory memory sushiSwap) {
@@ -70,28 +69,42 @@ abstract contract Route is
         SUSHI_SWAP_KEPT_PIPS = ONE_PIPS - sushiSwap.feePips;
     }
 
-    /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, back into `token`.
-    function _runRoute(bytes calldata plan, uint256 offset, address token, uint256 amount) internal returns (uint256) {
-        return _runRoute(plan, offset, token, amount, token);
+    /// @dev Where `_runRoute` takes what it swaps from: the first hop's pair, or this contract.
+    function _entryOf(bytes calldata plan, uint256 offset, address token) internal view returns (address) {
+        (Hop memory hop,) = _readHop(plan, offset, token);
+        return _entryOf(hop);
     }
 
-    /// @dev Swap `amount` of `token` along all hops from byte `offset` of `plan` on, into `lastToken`. What goes into a
-    /// pair is sent there straight by the hop before it. What a liquidation leaves of `lastToken` stays with the proceeds.
-    function _runRoute(bytes calldata plan, uint256 offset, address token, uint256 amount, address lastToken)
+    /// @dev Of no hop at all it is this contract, too.
+    function _entryOf(Hop memory hop) private view returns (address) {
+        return hop.pair == address(0) ? address(this) : hop.pair;
+    }
+
+    /// @dev Swap `amount` of `tokenIn`, which is where `_entryOf` says, along all hops from byte `offset` of `plan` on,
+    /// into `lastToken`. What goes into a pair is sent there straight by the hop before it, and what comes out of one
+    /// into a pool of Uniswap V3 straight into that. What a liquidation leaves of `lastToken` stays with the proceeds.
+    function _runRoute(bytes calldata plan, uint256 offset, address tokenIn, uint256 amount, address lastToken)
         internal
         returns (uint256)
     {
-        Hop memory hop;
-        (hop, offset) = _readHop(plan, offset, token);
-        if (hop.pair != address(0)) IERC20(token).safeTransfer(hop.pair, amount);
-        address tokenIn = token;
+        Hop memory none;
+        Hop memory hop = none;
+        (hop, offset) = _readHop(plan, offset, tokenIn);
         uint256 kept = 0;
-        for (uint256 index = 0;; ++index) {
+        uint256 index = 0;
+        while (true) {
             bool isLast = offset == plan.length;
-            Hop memory next;
+            Hop memory next = none;
             if (!isLast) (next, offset) = _readHop(plan, offset, hop.tokenOut);
-            (uint256 amountOut, uint256 spare) =
-                _swap(plan, hop, tokenIn, amount, next.pair == address(0) ? address(this) : next.pair);
+            uint256 amountOut;
+            uint256 spare = 0;
+            if (hop.pair != address(0) && next.venue == UNISWAP_V3) {
+                // The pool's callback takes it out of the pair.
+                amountOut = _amountOutOfPair(hop, tokenIn, amount);
+                next.payer = uint160(hop.pair) | (tokenIn < hop.tokenOut ? ZERO_FOR_ONE : ONE_FOR_ZERO);
+            } else {
+                (amountOut, spare) = _swap(plan, hop, tokenIn, amount, _entryOf(next));
+            }
             if (amountOut < hop.minimum) revert LegBelowMinimum(index, amountOut, hop.minimum);
             if (spare != 0) {
                 if (tokenIn != lastToken) revert PartialFill(amount - spare, amount);
@@ -100,6 +113,9 @@ abstract contract Route is
             (tokenIn, amount) = (hop.tokenOut, amountOut);
             if (isLast) break;
             hop = next;
+            unchecked {
+                ++index;
+            }
         }
         if (tokenIn != lastToken) revert RouteNotClosed(tokenIn);
         return amount + kept;
@@ -116,16 +132,22 @@ abstract contract Route is
         address tokenOut = address(uint160(head >> 32));
         (hop.venue, hop.tokenOut) = (venue, tokenOut);
         if (venue <= SUSHI_SWAP) {
-            hop.pair = venue == UNISWAP_V2
-                ? _pairOf(UNISWAP_V2_FACTORY, UNISWAP_V2_INIT_CODE_HASH, tokenIn, tokenOut)
-                : _pairOf(SUSHI_SWAP_FACTORY, SUSHI_SWAP_INIT_CODE_HASH, tokenIn, tokenOut);
+            (address factory, bytes32 initCodeHash) = venue == UNISWAP_V2
+                ? (UNISWAP_V2_FACTORY, UNISWAP_V2_INIT_CODE_HASH)
+                : (SUSHI_SWAP_FACTORY, SUSHI_SWAP_INIT_CODE_HASH);
+            hop.pair = _pairOf(factory, initCodeHash, tokenIn, tokenOut);
             hop.minimum = Packed.unrounded(uint32(head));
-            return (hop, offset + SHORTEST_HOP_BYTES);
+            unchecked {
+                return (hop, offset + SHORTEST_HOP_BYTES);
+            }
         }
-        hop.fields = offset + 21;
-        end = hop.fields + _fieldBytes(venue);
-        hop.minimum = Packed.unrounded(plan.read(end, 4));
-        end += 4;
+        unchecked {
+            // what was read begins within the plan
+            hop.fields = offset + 21;
+            end = hop.fields + _fieldBytes(venue);
+            hop.minimum = Packed.unrounded(plan.read(end, 4));
+            end += 4;
+        }
     }
 
     /// @dev What the lender and the hops from byte `offset` on use: of each hop the token out, the pool and the venue.
@@ -179,6 +201,11 @@ abstract contract Route is
         return bytes32(uint256(uint160(account)));
     }
 
+    function _amountOutOfPair(Hop memory hop, address tokenIn, uint256 amountIn) private view returns (uint256) {
+        uint256 keptPips = hop.venue == UNISWAP_V2 ? UNISWAP_V2_KEPT_PIPS : SUSHI_SWAP_KEPT_PIPS;
+        return _amountOutOfPair(hop.pair, tokenIn < hop.tokenOut, amountIn, keptPips);
+    }
+
     /// @dev How many bytes a venue's own fields take, where it is none of pairs.
     function _fieldBytes(uint256 venue) private pure returns (uint256) {
         if (venue == UNISWAP_V3) return 3;
@@ -197,10 +224,11 @@ abstract contract Route is
     {
         uint256 venue = hop.venue;
         if (venue <= SUSHI_SWAP) {
-            uint256 keptPips = venue == UNISWAP_V2 ? UNISWAP_V2_KEPT_PIPS : SUSHI_SWAP_KEPT_PIPS;
-            amountOut = _swapOnPair(hop.pair, tokenIn < hop.tokenOut, amountIn, keptPips, to);
+            amountOut = _amountOutOfPair(hop, tokenIn, amountIn);
+            _takeFromPair(hop.pair, tokenIn < hop.tokenOut, amountOut, to);
         } else if (venue == UNISWAP_V3) {
-            amountOut = _swapOnPool(tokenIn, hop.tokenOut, uint24(plan.read(hop.fields, 3)), amountIn, to);
+            address pool = _poolOf(tokenIn, hop.tokenOut, uint24(plan.read(hop.fields, 3)));
+            amountOut = _swapOnPool(pool, hop, tokenIn, amountIn, to);
         } else if (venue == BALANCER_V2) {
             bytes32 poolId = bytes32(plan.read(hop.fields, 32));
             amountOut = _swapOnBalancer(poolId, tokenIn, hop.tokenOut, amountIn, to);
@@ -216,6 +244,22 @@ abstract contract Route is
                 _market(plan, hop, tokenIn), plan.readAddress(hop.fields), plan.read(hop.fields + 68, 16), amountIn, to
             );
         }
+    }
+
+    function _swapOnPool(address pool, Hop memory hop, address tokenIn, uint256 amountIn, address to)
+        private
+        returns (uint256)
+    {
+        uint256 payer = hop.payer;
+        // cutting the mark off is what this does
+        // forge-lint: disable-next-line(unsafe-typecast)
+        if (address(uint160(payer)) == to) {
+            // The pair would take what the pool sends it for its own amount in.
+            _takeFromPair(to, payer >= ZERO_FOR_ONE, amountIn, address(this));
+            payer = 0;
+        }
+        if (payer == 0) payer = uint160(tokenIn);
+        return _swapOnPool(pool, tokenIn < hop.tokenOut, amountIn, payer, to);
     }
 
     function _singletonSwap(bytes calldata plan, Hop memory hop, address tokenIn, uint256 amountIn, address to)

@@ -50,7 +50,7 @@ contract VaultModule is VaultSettings {
         IArbExecutor executor = _executorOf(safe);
         uint256 bidCap = _bidCapLeft(_vaults[safe].bidCap);
         uint256 before = drawn == 0 ? 0 : IERC20(token).balanceOf(safe);
-        if (drawn != 0) _transfer(safe, token, address(executor), drawn);
+        if (drawn != 0) _draw(safe, token, drawn, executor, plan);
         uint256 owed = executor.execute(msg.sender, token, drawn, bidCap, plan);
         if (owed < drawn) revert PrincipalMissing(owed, drawn);
         IERC20(token).safeTransferFrom(address(executor), safe, owed);
@@ -91,17 +91,17 @@ contract VaultModule is VaultSettings {
         returns (uint256 received)
     {
         IArbExecutor executor = _executorOf(safe);
-        uint256 soldBefore = IERC20(sold).balanceOf(safe);
-        uint256 boughtBefore = IERC20(bought).balanceOf(safe);
-        _transfer(safe, sold, address(executor), amount);
+        uint256 soldBefore = _held(safe, sold);
+        uint256 boughtBefore = _held(safe, bought);
+        _draw(safe, sold, amount, executor, plan);
         received = executor.trade(sold, amount, bought, plan);
         IERC20(bought).safeTransferFrom(address(executor), safe, received);
 
-        uint256 held = IERC20(sold).balanceOf(safe);
+        uint256 held = _held(safe, sold);
         if (held + amount < soldBefore) revert TradeIncomplete(sold, held, soldBefore - amount);
         uint256 atLeast = _markets[safe][sold].heldAtLeast;
         if (held < atLeast) revert HeldTooLittle(sold, held, atLeast);
-        held = IERC20(bought).balanceOf(safe);
+        held = _held(safe, bought);
         if (held < boughtBefore + received) revert TradeIncomplete(bought, held, boughtBefore + received);
         uint256 atMost = _markets[safe][bought].heldAtMost;
         if (held > atMost) revert HeldTooMuch(bought, held, atMost);
@@ -136,9 +136,9 @@ contract VaultModule is VaultSettings {
         // at most the cap, which has 96 bits
         // forge-lint: disable-next-line(unsafe-typecast)
         (deposits.day, deposits.sent) = (uint64(today), uint96(sent));
-        uint256 before = IERC20(token).balanceOf(safe);
+        uint256 before = _held(safe, token);
         _transfer(safe, token, exchange, amount);
-        uint256 held = IERC20(token).balanceOf(safe);
+        uint256 held = _held(safe, token);
         if (held + amount != before) revert DepositIncomplete(held, before);
         emit Deposited(safe, exchange, token, amount);
     }
@@ -163,6 +163,15 @@ contract VaultModule is VaultSettings {
     function _executorOf(address safe) private view returns (IArbExecutor executor) {
         executor = _vaults[safe].executor;
         if (address(executor) == address(0)) revert NoExecutor();
+    }
+
+    /// @dev To where the executor wants it, which might send it there itself.
+    function _draw(address safe, address token, uint256 amount, IArbExecutor executor, bytes calldata plan) private {
+        _transfer(safe, token, executor.entryOf(token, plan), amount);
+    }
+
+    function _held(address safe, address token) private view returns (uint256) {
+        return IERC20(token).balanceOf(safe);
     }
 
     /// @dev Whether the token's own answer was good shows in the balances that are looked at afterwards.

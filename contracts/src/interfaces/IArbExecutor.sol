@@ -133,7 +133,14 @@ interface IArbExecutor {
     /// @notice Ether comes from WETH, and out of a pool of Uniswap V4 in a swap under way, only.
     error UnexpectedEther();
 
-    /// @notice Run a plan. The caller has sent `drawn` of `token` and pulls what it is owed, which it is allowed to.
+    /// @notice Where a plan takes what its caller sends in: the first hop's pair, which would be sent it anyway; without
+    /// one, or where a lender comes first, this contract.
+    /// @param token The token the route begins with.
+    /// @param plan See above.
+    function entryOf(address token, bytes calldata plan) external view returns (address);
+
+    /// @notice Run a plan. The caller has sent `drawn` of `token` to where `entryOf` says, and pulls what it is owed, which
+    /// it is allowed to.
     /// @param hotKey Who called the module; an order's leader is judged by it.
     /// @param token The token the cycle begins and ends with.
     /// @param drawn What the caller has sent in, in the token's smallest unit; may be 0 with a loan.
@@ -145,7 +152,8 @@ interface IArbExecutor {
         returns (uint256 owed);
 
     /// @notice Run a plan that ends with another token than it begins with. Nothing is borrowed and no builder is paid (both
-    /// fields are 0), and the minimum is of what is bought. The caller has sent `amount` of `sold` and pulls `owed`.
+    /// fields are 0), and the minimum is of what is bought. The caller has sent `amount` of `sold` to where `entryOf`
+    /// says and pulls `owed`.
     /// @param sold The token the route begins with.
     /// @param amount What the caller has sent in, in its smallest unit.
     /// @param bought The token the route ends with.

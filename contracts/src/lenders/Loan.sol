@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Route} from "../Route.sol";
 import {Packed} from "../libraries/Packed.sol";
 
 /// @title What all lenders have in common: a payload that goes through them, and the route run with what they lent
 abstract contract Loan is Route {
     using Packed for bytes;
+    using SafeERC20 for IERC20;
 
     /// @dev token (20) ‖ drawn (32) ‖ borrowed (32), then the hops.
     uint256 private constant PREFIX_BYTES = 84;
@@ -26,7 +29,10 @@ abstract contract Loan is Route {
         token = payload.readAddress(0);
         uint256 drawn = payload.read(20, 32);
         uint256 borrowed = payload.read(52, 32);
-        uint256 amount = _runRoute(payload, PREFIX_BYTES, token, drawn + borrowed);
+        uint256 amount = drawn + borrowed;
+        address entry = _entryOf(payload, PREFIX_BYTES, token);
+        if (entry != address(this)) IERC20(token).safeTransfer(entry, amount);
+        amount = _runRoute(payload, PREFIX_BYTES, token, amount, token);
         owed = borrowed + fee;
         if (amount < owed) revert LoanNotCovered(amount, owed);
         _proceeds = amount - owed;

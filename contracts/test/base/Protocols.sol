@@ -14,6 +14,10 @@ interface IPairFactory {
 
 interface IPair {
     function mint(address to) external returns (uint256 liquidity);
+    function skim(address to) external;
+    function sync() external;
+    function swap(uint256 amount0Out, uint256 amount1Out, address to, bytes calldata data) external;
+    function getReserves() external view returns (uint112 reserve0, uint112 reserve1, uint32 blockTimestampLast);
 }
 
 interface IPoolFactory {
@@ -23,6 +27,9 @@ interface IPoolFactory {
 
 interface IPool {
     function initialize(uint160 sqrtPriceX96) external;
+    function mint(address recipient, int24 tickLower, int24 tickUpper, uint128 amount, bytes calldata data)
+        external
+        returns (uint256 amount0, uint256 amount1);
 }
 
 interface IPoolQuoter {

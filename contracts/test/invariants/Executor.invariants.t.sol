@@ -36,7 +36,7 @@ contract ExecutorInvariants is Test {
     /// What the handler does is no chain of refusals: each venue in both directions, both kinds of liquidation.
     function test_the_handler_executes() public {
         handler.moveMarket(600_000, true);
-        for (uint256 route = 0; route < 6; ++route) {
+        for (uint256 route = 0; route < 7; ++route) {
             handler.execute(0.1 ether, 0, 0, 0, 0, route);
         }
         handler.moveMarket(150 ether, false);
@@ -47,7 +47,7 @@ contract ExecutorInvariants is Test {
         for (uint256 source = 1; source < 5; ++source) {
             handler.execute(0.1 ether, 0.1 ether, source, 0, 1, 0);
         }
-        assertEq(handler.executions(), 14, "executions");
+        assertEq(handler.executions(), 15, "executions");
         handler.moveFeed(975);
         handler.liquidate(1_000e6, 0, 0, true);
         handler.liquidate(10_000e6, 1e9, 0, false);

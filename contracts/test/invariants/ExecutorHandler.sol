@@ -77,15 +77,16 @@ contract ExecutorHandler is WorldTest {
             ];
             return abi.encodePacked(first[route % 4], Plans.uniswapV2(weth));
         }
-        bytes[6] memory second = [
+        bytes[7] memory second = [
             Plans.sushi(weth),
             Plans.uniswapV3(weth, 3000),
             Plans.balancer(weth, wethUsdcPoolId),
             Plans.uniswapV4(weth, 3000, 60),
             Plans.uniswapV4InEther(weth, 500, 10),
-            abi.encodePacked(Plans.curve(dai, stable, 1, 0), Plans.sushi(weth))
+            abi.encodePacked(Plans.curve(dai, stable, 1, 0), Plans.sushi(weth)),
+            abi.encodePacked(Plans.uniswapV3(weth, 500), Plans.uniswapV2(usdc), Plans.sushi(weth)) // the first pair again
         ];
-        return abi.encodePacked(Plans.uniswapV2(usdc), second[route % 6]);
+        return abi.encodePacked(Plans.uniswapV2(usdc), second[route % 7]);
     }
 
     /// Liquidates a borrower with borrowed dollars, more or fewer than it takes.

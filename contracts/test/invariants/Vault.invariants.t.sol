@@ -57,8 +57,9 @@ contract VaultInvariants is Test {
         handler.execute(1 ether, 0, 0, 0, 0, 1);
         handler.execute(0, 1 ether, 1, 0, 0.001 ether, 1);
         handler.intrude(1 ether, 0);
-        handler.executeGreedily(1 ether, 0, 0);
-        assertEq(handler.executions(), 2, "executions");
+        handler.executeGreedily(1 ether, 0, 0, 3);
+        handler.executeGreedily(1 ether, 1.1 ether, 1.1 ether, 0);
+        assertEq(handler.executions(), 3, "executions");
         assertEq(handler.refusals(), 2, "refusals");
         handler.offer(9_001); // 0.9 of 1 ether, at the gas limit
         handler.execute(1 ether, 0, 0, 0, 0.001 ether, 1);

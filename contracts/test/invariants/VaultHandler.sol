@@ -6,7 +6,7 @@ import {Change, ChangeKind, IVaultModule, Vault} from "../../src/interfaces/IVau
 import {VaultModule} from "../../src/VaultModule.sol";
 import {Header, Plans} from "../base/Plans.sol";
 import {WorldTest} from "../base/WorldTest.sol";
-import {KeepingExecutor} from "../malicious/Executors.sol";
+import {KeepingExecutor, StrayingExecutor} from "../malicious/Executors.sol";
 
 /// @title Everything that anybody does around a vault, at random, and what came of it
 /// @dev An action that a contract rightly refuses is counted and ends there; one that must not fail is not caught.
@@ -118,11 +118,17 @@ contract VaultHandler is WorldTest {
         }
     }
 
-    /// The Safe has pinned an executor of Mallory's, which keeps, claims and allows as it likes.
-    function executeGreedily(uint256 drawn, uint256 claimed, uint256 allowed) external nextBlock {
+    /// The Safe has pinned an executor of Mallory's, which keeps, claims and allows as it likes, and has what is drawn sent
+    /// wherever it likes.
+    function executeGreedily(uint256 drawn, uint256 claimed, uint256 allowed, uint256 where) external nextBlock {
         drawn = bound(drawn, 1, 1 ether);
         claimed = bound(claimed, 0, 2 * drawn);
-        KeepingExecutor greedy = new KeepingExecutor(claimed, bound(allowed, 0, 2 * drawn));
+        allowed = bound(allowed, 0, 2 * drawn);
+        address[3] memory places = [mallory, bob, _pair(weth, dai)];
+        KeepingExecutor greedy = where % 4 == 3
+            ? new KeepingExecutor(claimed, allowed)
+            : new StrayingExecutor(claimed, allowed, places[where % 4]);
+        if (where % 2 == 0) _give(weth, address(greedy), claimed); // it can pay
         if (module.vaultOf(address(safe)).paused) return;
         _loosen(Change(ChangeKind.Executor, address(greedy), 0));
         _attempt(alice, drawn, Plans.own(), "");

@@ -27,19 +27,24 @@ contract SymbolicSafe {
     }
 }
 
-/// @title An executor that owes, allows and gives what it is told to
+/// @title An executor that owes, allows and gives what it is told to, and has what is drawn sent where it is told to
 contract SymbolicExecutor {
     address private immutable SAFE;
     uint256 private _owed;
     uint256 private _allowed;
     uint256 private _gift;
+    address private _entry;
 
     constructor(address safe) {
         SAFE = safe;
     }
 
-    function set(uint256 owed, uint256 allowed, uint256 gift) external {
-        (_owed, _allowed, _gift) = (owed, allowed, gift);
+    function set(uint256 owed, uint256 allowed, uint256 gift, address entry) external {
+        (_owed, _allowed, _gift, _entry) = (owed, allowed, gift, entry);
+    }
+
+    function entryOf(address, bytes calldata) external view returns (address) {
+        return _entry;
     }
 
     function execute(address, address token, uint256, uint256, bytes calldata) external returns (uint256) {
@@ -109,9 +114,12 @@ contract VaultSymbolic is SymbolicTest {
         unit.mint(address(executor), FUNDS);
     }
 
-    /// P14, for any executor that keeps, claims, allows and gives whatever it likes.
-    function check_P14_what_was_drawn_is_back(uint128 drawn, uint128 owed, uint128 allowed, uint128 gift) public {
-        executor.set(owed, allowed, gift);
+    /// P14, for any executor that keeps, claims, allows and gives whatever it likes, and any place that it names for the
+    /// draw: the Safe and itself among them.
+    function check_P14_what_was_drawn_is_back(uint128 drawn, uint128 owed, uint128 allowed, uint128 gift, address entry)
+        public
+    {
+        executor.set(owed, allowed, gift, entry);
         module.execute(address(safe), address(token), drawn, "");
         assert(token.balanceOf(address(safe)) >= FUNDS);
     }
@@ -129,7 +137,7 @@ contract VaultSymbolic is SymbolicTest {
     }
 
     function _trade(uint256 got) private returns (uint256 lost) {
-        executor.set(got, got, 0);
+        executor.set(got, got, 0, address(executor));
         module.trade(address(safe), address(unit), SOLD, address(token), "");
         return SOLD > got ? SOLD - got : 0;
     }

@@ -10,10 +10,12 @@ import {ExecutorBindings} from "../../src/interfaces/IArbExecutor.sol";
 import {Change, ChangeKind, IVaultModule, Market} from "../../src/interfaces/IVaultModule.sol";
 import {InventoryTest} from "../base/InventoryTest.sol";
 import {Header, Plans} from "../base/Plans.sol";
+import {PoolFiller} from "../base/PoolFiller.sol";
 import {IPair, IPairFactory} from "../base/Protocols.sol";
 import {SettableFeed} from "../malicious/Feeds.sol";
 import {HookedToken} from "../malicious/HookedToken.sol";
 import {LazyPool} from "../malicious/LazyPool.sol";
+import {Skimmer} from "../malicious/Pairs.sol";
 
 /// Mallory has the hot key (alice's), the libp2p key, one owner's key (bob's), tokens, pools, a builder and money of her
 /// own, and wants what is in the Safe. Each test is one way to get it; that it would be one without its guard is shown
@@ -337,5 +339,27 @@ contract TheftTest is InventoryTest {
         bytes memory call = abi.encodeCall(IVaultModule.execute, (address(safe), weth, 50 ether, plan));
         assertTrue(_as(address(hook), call) && hook.called(), "her hook was reached");
         assertEq(IERC20(weth).balanceOf(exchange), 0, "T27: she was let in twice");
+    }
+
+    function test_T34_skims_the_first_pair_while_it_waits_to_pay_a_pool() public {
+        HookedToken loot = new HookedToken();
+        IPairFactory factory = IPairFactory(_contract("uniswap_v2_factory"));
+        address pair = factory.createPair(weth, address(loot));
+        _give(weth, pair, 100 ether);
+        loot.mint(pair, 100 ether);
+        IPair(pair).mint(mallory);
+        PoolFiller filler = new PoolFiller();
+        loot.mint(address(filler), 1_000 ether);
+        hook.mint(address(filler), 1_000 ether);
+        filler.open(_contract("uniswap_v3_factory"), address(loot), address(hook), 1_000 ether - 1);
+        _pairOfHers("sushi_factory", weth, 0.001 ether, 100 ether);
+        bytes memory hops = abi.encodePacked(
+            Plans.uniswapV2(address(loot)), Plans.uniswapV3(address(hook), filler.FEE()), Plans.sushi(weth)
+        );
+        // what was drawn lies in the pair until the pool calls back; before that, the pool's token calls her
+        Skimmer skimmer = new Skimmer();
+        hook.onNextTransfer(address(skimmer), abi.encodeCall(Skimmer.take, (pair, mallory, loot, 100 ether)));
+        _asHotKey(weth, 50 ether, Plans.pack(Plans.own(), hops));
+        _principalIsWhole("T34");
     }
 }
