@@ -63,7 +63,7 @@ contract VaultInvariants is Test {
         assertEq(handler.refusals(), 2, "refusals");
         handler.offer(9_001); // 0.9 of 1 ether, at the gas limit
         handler.execute(1 ether, 0, 0, 0, 0.001 ether, 1);
-        assertEq(handler.executions(), 3, "executions with a priority fee");
+        assertEq(handler.executions(), 4, "executions with a priority fee");
         handler.offer(10_001);
         handler.execute(1 ether, 0, 0, 0, 0, 1);
         assertEq(handler.refusals(), 3, "refusals of a priority fee above the cap");
