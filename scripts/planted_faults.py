@@ -82,7 +82,7 @@ def command(found_by: str, family: str, seconds: int) -> list[str]:
     if kind == "vectors" and what:
         return [sys.executable, "-m", "tests.market.one_kind", what]
     if kind == "test" and what:
-        return [sys.executable, "-m", "pytest", "--hypothesis-profile=ci", *what.split()]
+        return [sys.executable, "-m", "pytest", "-x", "--hypothesis-profile=found", *what.split()]
     raise ValueError(f"{found_by!r} is none of: fuzz, vectors KIND, test PATH")
 
 

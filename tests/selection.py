@@ -6,11 +6,13 @@ No profile has a deadline: how long an example takes says something about the ma
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile("default", deadline=None, print_blob=True, suppress_health_check=_SLOW)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
+# Whether a planted fault is found is all that is asked: to find the smallest example of it may take minutes.
+settings.register_profile("found", settings.get_profile("ci"), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 settings.register_profile("long", settings.get_profile("default"), max_examples=5000)
 settings.load_profile("default")
 
