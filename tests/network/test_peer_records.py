@@ -129,7 +129,7 @@ def test_addresses_of_our_own_networks_are_dialled_only_where_that_is_allowed() 
         records = book("alice", private=private)
         records.take(CAROL, START, told(sealed("alice", *mixed)))
         found = [str(one).split("/")[2] for one in records.addresses()[peer_of("alice")]]
-        assert found[: len(ips)] == ips
+        assert (found[: len(ips)] if private else found) == ips
         assert len(found) <= MAX_ADDRESSES
         assert "224.0.0.1" not in found
         assert "0.0.0.0" not in found
