@@ -35,6 +35,10 @@ MAX_BACKOFF_SECONDS: Final = 8.0
 LOG_BYTES: Final = 10_000_000
 LOG_FILES: Final = 5
 MAX_LINE_BYTES: Final = 64 * 1024
+ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1"}
+"""Of a child, where ours does not say otherwise. glibc gives threads heaps of their own, and no thread fills the gaps
+in another's: a process with helper threads grows by these gaps.
+"""
 _TAIL_LINES: Final = 12
 _SHOWN: Final = 4_000
 """Characters of one line."""
@@ -107,7 +111,13 @@ class Child:
         """Return how the child ended, and whether it had been ready."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *self.command.words, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, limit=MAX_LINE_BYTES
+            *self.command.words,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            limit=MAX_LINE_BYTES,
+            env={**ENVIRONMENT, **os.environ},
         )
         self._change("starting" if not self.record.restarts else "restarting", pid=process.pid)
         is_ready = asyncio.Event()

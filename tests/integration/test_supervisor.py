@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -307,3 +308,42 @@ def test_a_run_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunFolderUnusable):
         write_run(tmp_path / "run", record)
     assert read_run(tmp_path / "run") is None
+
+
+HEAPS = """
+import ctypes, os, threading, time
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(9)
+def take():
+    libc.malloc(1_000)  # without Python's lock
+    together.wait()
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+for thread in threads:
+    thread.start()
+together.wait()
+libc.open_memstream.restype = ctypes.c_void_p
+text, size = ctypes.c_void_p(), ctypes.c_size_t()
+file = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+libc.malloc_info(0, file)
+libc.fclose(file)
+heaps = ctypes.string_at(text.value, size.value).count(b"<heap ")
+together.wait()
+print(f"ready heaps={heaps}", flush=True)
+input(), input()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives threads heaps of their own")
+@pytest.mark.parametrize(("set_by_us", "is_one"), [(None, True), ("8", False)])
+async def test_the_threads_of_a_process_share_one_heap_unless_the_operator_says_otherwise(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, set_by_us: str | None, is_one: bool
+) -> None:
+    if set_by_us is None:
+        monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    else:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", set_by_us)
+    scene.start("engine", words=(sys.executable, "-c", HEAPS))
+    run = await scene.until("engine", "ready")
+    assert (int(run.processes["engine"].facts["heaps"]) == 1) is is_one
