@@ -31,6 +31,7 @@ from devnet.demo.ledger_reading import read_ledger
 from devnet.demo.operators import OF_FIVE
 from devnet.hostile.__main__ import Identity
 from devnet.hostile.storm import Storm
+from devnet.memory_growth import Growth, growth, private_bytes
 from devnet.packages import Packages
 from devnet.rpc import RpcClient
 from devnet.scenarios import run
@@ -65,6 +66,15 @@ TAKEN_AT_LEAST = 0.95
 READY_SECONDS = 300.0
 STORM_SECONDS = 600.0
 """The most that a storm lasts: it is over when every honest node has banned the hostile one."""
+
+
+WARM_BLOCKS = 60
+"""With what the rounds of baits last, more than the 64 that an engine keeps, to undo and to judge them anew."""
+MEASURED_SECONDS = 1_200.0
+"""Python takes memory from the system a megabyte at a time: of less time one such step would be told as growth."""
+SAMPLE_SECONDS = 3.0
+MAX_GROWTH = 5_000_000
+"""Bytes an hour."""
 
 
 @dataclass
@@ -127,6 +137,31 @@ def orders_given(scene: LiveDevnet, first: int) -> dict[str, int]:
     for node in scene.nodes.values():
         given.update(read_ledger(node.prepared.config.ledger_path, first, scene.head.number).network.given)
     return dict(given)
+
+
+class MemoryWatch:
+    """Reads what each process of the nodes holds for itself, again and again."""
+
+    def __init__(self, scene: LiveDevnet) -> None:
+        self._pids = {f"{name} {part}": pid for (name, part), pid in pids(scene).items() if pid is not None}
+        self._samples: dict[str, list[tuple[float, int]]] = {name: [] for name in self._pids}
+
+    async def run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            for name, pid in self._pids.items():
+                self._samples[name].append((clock(), private_bytes(pid)))
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def growths(self) -> dict[str, Growth]:
+        return {name: growth(samples) for name, samples in self._samples.items()}
+
+
+async def lay_for(scene: LiveDevnet, rpc: RpcClient, seed: int, blocks: int, seconds: float = 0.0) -> None:
+    """Lay baits for so many blocks and so long."""
+    last, end = scene.head.number + blocks, asyncio.get_running_loop().time() + seconds
+    while scene.head.number < last or asyncio.get_running_loop().time() < end:
+        await Baiter(scene, rpc, Random(seed)).lay(BLOCKS)
 
 
 async def weather(scene: LiveDevnet, rpc: RpcClient, seed: int, blocks: int) -> Weather:
@@ -228,6 +263,21 @@ async def compared(scene: LiveDevnet, rpc: RpcClient, seed: int, told: dict[str,
         was_a_storm(await under_way.report())
 
 
+async def measured(scene: LiveDevnet, rpc: RpcClient, seed: int, told: dict[str, Growth]) -> None:
+    """Let it storm, and measure the growth of each process once it is warm."""
+    async with storm(scene, seed, 2 * MEASURED_SECONDS + STORM_SECONDS) as under_way:
+        await lay_for(scene, rpc, seed, WARM_BLOCKS)
+        watch = MemoryWatch(scene)
+        sampling = asyncio.ensure_future(watch.run())
+        try:
+            await lay_for(scene, rpc, seed, 0, MEASURED_SECONDS)
+        finally:
+            sampling.cancel()
+        told.update(watch.growths())
+        await all_tell(scene, has_banned_somebody, "the hostile one is banned")
+        was_a_storm(await under_way.report())
+
+
 @pytest.mark.timeout(900)
 async def test_whole_nodes_execute_in_a_storm_what_they_execute_without(
     packages: Packages, world: World, monkeypatch: pytest.MonkeyPatch, drawn_seed: int
@@ -241,3 +291,23 @@ async def test_whole_nodes_execute_in_a_storm_what_they_execute_without(
     await run_scenario("storm", drawn_seed, packages, world, lambda _line: None)
     print(f"seed {drawn_seed}: {told}")  # noqa: T201 what was measured is to be seen
     holds(told["quiet"], told["storm"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+async def test_memory_of_whole_nodes_stays_in_a_storm(
+    packages: Packages, world: World, monkeypatch: pytest.MonkeyPatch, drawn_seed: int
+) -> None:
+    """The first blocks fill what is kept of the last 64; then nothing may grow any more."""
+    told: dict[str, Growth] = {}
+
+    async def play(stage: Stage) -> None:
+        await among_nodes(stage, lambda scene, rpc: measured(scene, rpc, drawn_seed, told))
+
+    monkeypatch.setattr(run, "SCENARIOS", {"storm": play})
+    await run_scenario("storm", drawn_seed, packages, world, lambda _line: None)
+    print("\n".join(f"{name}: {each}" for name, each in told.items()))  # noqa: T201 what was measured is to be seen
+    assert all(each.low < MAX_GROWTH for each in told.values()), told
+    for part in PARTS:
+        slopes = [each.slope for name, each in told.items() if name.endswith(part)]
+        assert sum(slopes) / len(slopes) < MAX_GROWTH, (part, told)
