@@ -60,7 +60,7 @@ def test_guards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.forge
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2700)
 async def test_without_its_guard_every_invariant_fails(home: Home) -> None:
     forge = await prepare(home, quiet)
     missed = [guard.name for guard, verdict in prove(forge, read()) if not verdict.failed]

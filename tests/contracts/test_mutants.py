@@ -26,6 +26,8 @@ JUDGED = (
     "NodeStaking",
     "SlashingCourt",
     "ExecutionLedger",
+    "EmergencyBrake",
+    "NetworkParameters",
     "VaultSettings",
     "CallbackGuard",
     "libraries/Bucket",
