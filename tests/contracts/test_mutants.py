@@ -32,6 +32,7 @@ JUDGED = (
     "CallbackGuard",
     "libraries/Bucket",
     "libraries/Allowance",
+    "NetworkOrders",
 )
 """The sources that `scripts/mutants` has been through; the others follow when theirs are killed or explained."""
 SOURCE = """
