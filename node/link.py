@@ -117,7 +117,7 @@ class NetworkPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Finds that it was shown and did not take, of late, and of these those that somebody else took."""
     taken: int = 0
     is_beyond_chance: bool = False
-    """Whether these are far more than of the finds that nobody was shown."""
+    """Whether these are far more, of all that it was shown and refused or executed, than of what nobody was shown."""
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -81,6 +81,35 @@ def test_a_leader_that_declines_and_steals_is_given_less_and_an_honest_one_keeps
     assert (thief.refused, thief.taken) == (40, 40)
 
 
+def test_a_leader_that_has_a_part_of_the_finds_itself_and_pays_for_the_rest_is_no_thief(find: Opportunity) -> None:
+    """It takes what it has (HAVE) whoever is shown it, so the control loses those, too, and hardly any other."""
+    have, drawn = Market(), random.Random(7)
+    for number in range(3 * OF_LATE):
+        have.goes(None, find, is_taken=drawn.random() < 0.3)
+        if drawn.random() < 0.35:
+            have.goes(BOB, find, is_taken=True)
+        else:
+            have.trust.paid(BOB, hash_of(f"order {number}"))
+    honest = have.trust.of(BOB)
+    assert not have.trust.is_beyond_chance(honest)
+    assert honest.lost == 0
+    assert honest.refused + honest.executed < OF_LATE
+
+
+def test_a_leader_that_paid_for_long_and_then_declines_and_steals_is_found(find: Opportunity) -> None:
+    market, drawn, stolen = Market(), random.Random(7), 0
+    for number in range(OF_LATE):
+        market.goes(None, find, is_taken=drawn.random() < 0.3)
+        market.trust.paid(CAROL, hash_of(f"order {number}"))
+    while not market.trust.is_beyond_chance(market.trust.of(CAROL)):
+        market.goes(CAROL, find, is_taken=True)
+        stolen += 1
+        assert stolen < OF_LATE
+    limit = market.trust.of(CAROL).limit
+    market.goes(CAROL, find, is_taken=True)
+    assert market.trust.of(CAROL).limit < limit
+
+
 def test_without_a_control_group_nothing_is_held_against_anybody(find: Opportunity) -> None:
     alone = Market()
     for _ in range(LEAST_SHOWN - 1):
@@ -140,6 +169,7 @@ async def test_what_was_learned_outlives_a_restart_and_a_file_of_before_is_read(
     for _ in range(LEAST_SHOWN):
         market.goes(None, find, is_taken=False)
         market.goes(CAROL, find, is_taken=True)
+    market.trust.paid(CAROL, hash_of("order"))
     await TrustFile(tmp_path).save(market.trust)
     again = TrustFile(tmp_path).load()
     assert again.of(CAROL) == market.trust.of(CAROL)

@@ -9,9 +9,10 @@ restarted (`trust_file`).
 What was revealed to a leader, and what of it was promised and lost, is counted in wei: a leader that copies and still
 executes some shows there, next to others.
 
-What a leader was shown and did not take, somebody else may take, as finds that nobody was shown are taken, too
+What a leader was shown and did not accept, somebody else may take, as finds that nobody was shown are taken, too
 (`shown`). Where that happens CHANCE_TIMES as often as to those, each further one is held against it like a broken
-promise.
+promise. Those that it accepted and paid for count as shown and not taken: a leader that has some of our finds itself,
+and says so, takes these whether it is shown them or not, and is compared over the same kind of finds as the control.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MAX_OPEN: Final = 1_024
 MAX_KNOWN: Final = 4_096
 """Leaders, of them those outside the registry that broke something: who leaves and comes back does not begin anew."""
 LEAST_SHOWN: Final = 8
-"""Of a leader's refusals, and of the control group, before one is held against the other."""
+"""Of what a leader was shown, and of the control group, before one is held against the other."""
 CHANCE_TIMES: Final = 2
 OF_LATE: Final = 256
 """When so many are counted, both counts are halved: what was long ago weighs less."""
@@ -55,6 +56,8 @@ class Known(msgspec.Struct):
     """Finds that it was shown and did not take, of late …"""
     taken: int = 0
     """… and of these, those that somebody else took in their block."""
+    executed: int = 0
+    """Finds that it accepted, executed and paid for, of late: shown, and not taken."""
 
 
 class Control(msgspec.Struct):
@@ -128,24 +131,27 @@ class Trust:
             control.seen, control.taken = _of_late(control.seen + 1, control.taken + is_taken)
             return
         known = self._known.setdefault(leader, Known())
-        known.refused, known.taken = _of_late(known.refused + 1, known.taken + is_taken)
+        known.refused, known.taken = known.refused + 1, known.taken + is_taken
+        _forget(known)
         if is_taken and self.is_beyond_chance(known):
             known.lost = Wei(known.lost + value)
             known.limit = Wei(max(LEAST_LIMIT, known.limit - known.limit // _PART_LOST))
 
     def is_beyond_chance(self, known: Known) -> bool:
-        """Whether what a leader was shown and refused is taken far more often than what nobody was shown."""
-        control = self.control
-        if min(known.refused, control.seen) < LEAST_SHOWN:
+        """Whether what a leader was shown is taken without us far more often than what nobody was shown."""
+        control, shown = self.control, known.refused + known.executed
+        if min(shown, control.seen) < LEAST_SHOWN:
             return False
         # One more of each kind in the control group than there was: of few, none taken says little.
-        return known.taken * (control.seen + 2) >= CHANCE_TIMES * (control.taken + 1) * known.refused
+        return known.taken * (control.seen + 2) >= CHANCE_TIMES * (control.taken + 1) * shown
 
     def paid(self, leader: Address, order_hash: Hash32) -> None:
         """An order of ours was executed and its finder paid."""
         self._open.pop(order_hash, None)
         known = self._known.setdefault(leader, Known())
         known.paid += 1
+        known.executed += 1
+        _forget(known)
         known.limit = Wei(min(MOST_LIMIT, known.limit * 2))
 
     def begin(self, head: BlockNumber) -> None:
@@ -157,6 +163,11 @@ class Trust:
                 known.broken += 1
                 known.lost = Wei(known.lost + order.value)
                 known.limit = Wei(max(LEAST_LIMIT, known.limit - known.limit // _PART_LOST))
+
+
+def _forget(known: Known) -> None:
+    if known.refused + known.executed >= OF_LATE:
+        known.refused, known.taken, known.executed = known.refused // 2, known.taken // 2, known.executed // 2
 
 
 def _of_late(seen: int, taken: int) -> tuple[int, int]:

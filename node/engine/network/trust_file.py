@@ -37,6 +37,7 @@ class _Leader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lost: str
     refused: int = 0
     taken: int = 0
+    executed: int = 0
 
 
 class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +107,7 @@ def _read(written: _Written) -> Trust:
                 lost=Wei(int(one.lost)),
                 refused=one.refused,
                 taken=one.taken,
+                executed=one.executed,
             )
             for account, one in written.leaders.items()
         },
@@ -124,7 +126,7 @@ def _written(trust: Trust) -> _Written:
         {
             address_to_hex(Address(account)): _Leader(
                 *(str(one.limit), one.given, one.accepted, one.paid, one.broken, str(one.revealed), str(one.lost)),
-                *(one.refused, one.taken),
+                *(one.refused, one.taken, one.executed),
             )
             for account, one in trust.known.items()
         },
