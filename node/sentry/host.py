@@ -6,10 +6,11 @@ host is closed under a shield, and every second each wanted peer that is not the
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,6 +59,7 @@ CHANGE_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 3.0
 NOT_SERVED: Final = (TProtocol("/ipfs/id/push/1.0.0"), TProtocol("/ipfs/ping/1.0.0"))
 """What libp2p offers to everybody and we do not need: the muxer pings, and whoever has moved is asked again."""
+_LOG: Final = logging.getLogger("hftnode.sentry")
 
 
 class SentrySettings(NamedTuple):
@@ -106,6 +108,19 @@ def hash_of_peer(peer: ID) -> PeerIdHash:
     return PeerIdHash(Hash32(keccak256(peer.to_bytes())))
 
 
+async def close_peer(network: Any, peer: ID) -> None:
+    """Close the connections that a peer has now.
+
+    libp2p's own forgets all connections of the peer behind its closes, which wait for a slow reader: one that came
+    meanwhile stayed open, and nobody could find and close it any more.
+    """
+    for connection in list(network.get_connections(peer)):  # each close takes its own out of the network's
+        try:
+            await connection.close()
+        except Exception as error:  # a peer's connection may end in any way, and the others are still to be closed
+            _LOG.warning("a connection to %s was not closed in order: %s", peer, error)
+
+
 class SentryHost:
     """See the module. `follow` a snapshot before anybody is let in; then `run`, `publish`, and ask by `streams`."""
 
@@ -149,6 +164,7 @@ class SentryHost:
         network: Any = self.host.get_network()
         network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
         network.auto_connector = NoDialsOfItsOwn(network)
+        network.close_peer = partial(close_peer, network)
         network.retry_config = RetryConfig(max_retries=0)  # `dialling` is what tries again
         self.router = HardenedGossipSub(settings.heartbeat_seconds)
         topics = {topic(domain, kind): kind for kind in PayloadKind}
@@ -320,10 +336,10 @@ class SentryHost:
             self.pubsub.blame(peer, Fault.BAD_STREAM)
 
     async def _look_round(self) -> None:
-        """Cut off who may not be here any more, and remember where the others are."""
+        """Cut off who may not be here any more or was told to leave, and remember where the others are."""
         while True:
             for peer in sorted(self.connected, key=str):
-                if not self._admits(str(peer)):
+                if not self._admits(str(peer)) or self.admission.places.is_leaving(str(peer)):
                     await self.host.get_network().close_peer(peer)
                 else:
                     self._remember(peer)

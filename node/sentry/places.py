@@ -68,6 +68,10 @@ class Places:
         """Whether there are places kept for whom we dial, and nobody there."""
         return self.outbound < self._kept
 
+    def is_leaving(self, peer: str) -> bool:
+        """Tell whether a peer was told to leave, and has connections yet."""
+        return peer in self._leaving
+
     def of_peer(self, peer: str) -> int:
         """Count a peer's connections."""
         return self._peers[peer]
@@ -87,7 +91,13 @@ class Places:
         return len(self._peers)
 
     def make_room(self, newcomer: Held) -> bool:
-        """Tell whether a connection may take a place, having the least worthy give way where it needs to."""
+        """Tell whether a connection may take a place, having the least worthy give way where it needs to.
+
+        Never one of a peer that was told to leave and has not left: it would be counted neither among those that stay
+        nor as gone, and as long as it lasted one less could be told to leave.
+        """
+        if newcomer.peer in self._leaving:
+            return False
         staying = self._staying()
         strangers = [held for held in staying if not held.is_outbound and not self._is_wanted(held.peer)]
         is_wanted = self._is_wanted(newcomer.peer)

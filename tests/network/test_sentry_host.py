@@ -301,3 +301,44 @@ async def test_a_peer_without_known_addresses_is_let_be_and_the_book_is_saved(tm
     with contextlib.suppress(FileNotFoundError):
         (tmp_path / "peers.json.new").stat()
         raise AssertionError("a half-written book was left")
+
+
+@in_trio
+async def test_a_connection_that_comes_while_others_of_its_peer_are_closed_is_not_lost_sight_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running("alice", "bob") as (alice, bob), trio.open_nursery() as nursery:
+        await until_joined([alice, bob])
+        network: Any = alice.sentry.host.get_network()
+        (first,) = network.get_connections(bob.sentry.id)
+        may_close, close = trio.Event(), first.muxed_conn.close
+
+        async def slowly() -> None:
+            await may_close.wait()
+            await close()
+
+        monkeypatch.setattr(first.muxed_conn, "close", slowly)
+        nursery.start_soon(network.close_peer, bob.sentry.id)
+        there: Any = bob.sentry.host.get_network()
+        with trio.fail_after(5):
+            await there.dial_addr(Multiaddr(alice.sentry.addresses[0]), alice.sentry.id)
+            await until(lambda: len(network.get_connections(bob.sentry.id)) == 2)
+            may_close.set()
+            await until(lambda: first not in network.get_connections(bob.sentry.id))
+        await trio.sleep(0.3)  # libp2p's own would have forgotten it by then
+        assert len(network.get_connections(bob.sentry.id)) == alice.sentry.admission.places.of_peer(str(bob.sentry.id))
+        await network.close_peer(bob.sentry.id)
+        nursery.cancel_scope.cancel()
+
+
+@in_trio
+async def test_who_was_told_to_leave_and_came_by_a_connection_under_way_is_cut_off_at_the_next_round() -> None:
+    async with running("alice", "bob") as (alice, bob):
+        await until_joined([alice, bob])
+        network: Any = alice.sentry.host.get_network()
+        (held,) = network.get_connections(bob.sentry.id)
+        places = alice.sentry.admission.places
+        places._leaving.add(str(bob.sentry.id))
+        await until(lambda: held.is_closed, 5.0)
+        await until(lambda: not places.is_leaving(str(bob.sentry.id)), 5.0)
+        await until_joined([alice, bob])

@@ -143,3 +143,24 @@ def test_nothing_is_remembered_of_who_left() -> None:
     places = scene.places
     assert (len(places), places.peers, places.addresses, places.outbound) == (0, 0, 0, 0)
     assert not any((places._peers, places._addresses, places._networks, places._leaving))
+
+
+def test_who_was_told_to_leave_gets_no_place_until_it_has_left() -> None:
+    scene = Scene(total=4, kept=1, is_slow=True)
+    scene.comes("evicted", "203.0.113.1")
+    scene.comes("evicted", "203.0.113.1")
+    scene.comes("stays", "203.0.114.1")
+    scene.wanted |= {"wanted 0", "wanted 1"}
+    scene.comes("wanted 0")
+    assert scene.comes("wanted 1")
+    assert scene.dropped == ["evicted"]
+    scene.places.give_back(scene.held["evicted"].pop())
+    assert len(scene.places) == 4
+    assert scene.places.is_leaving("evicted")
+    assert not scene.comes("evicted", "203.0.113.1")
+    assert not scene.comes("evicted", is_outbound=True)
+    scene.wanted.add("evicted")
+    assert not scene.comes("evicted", "203.0.113.1")
+    scene.leave("evicted")
+    assert not scene.places.is_leaving("evicted")
+    assert scene.comes("evicted", "203.0.113.1")
