@@ -18,9 +18,9 @@ Method = Callable[..., Any]
 class Refuse(Exception):
     """Raised by a method: the node answers with this error."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.data = code, data
 
 
 class FakeNode:
@@ -56,7 +56,8 @@ class FakeNode:
         try:
             return {**envelope, "result": self.methods[method](*params)}
         except Refuse as refused:
-            return {**envelope, "error": {"code": refused.code, "message": str(refused)}}
+            error = {"code": refused.code, "message": str(refused)}
+            return {**envelope, "error": error if refused.data is None else {**error, "data": refused.data}}
 
 
 def unplugged() -> tuple[int, bytes]:

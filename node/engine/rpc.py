@@ -32,6 +32,7 @@ BATCH_CALLS: Final = 500
 _CHUNK_BYTES: Final = 256 * 1024
 _MESSAGE_CHARACTERS: Final = 200
 _HTTP_OK: Final = 200
+_REVERTED: Final = 3
 
 
 class RpcError(NodeError):
@@ -60,6 +61,15 @@ class RpcRefused(RpcError, CallRefused):
     def __init__(self, where: str, method: str, code: int, message: str, data: Any = None) -> None:
         super().__init__(where, method, f"refused with {code}: {message[:_MESSAGE_CHARACTERS]}")
         self.code, self.data = code, data
+
+    @property
+    def is_revert(self) -> bool:
+        """Whether the chain's code said no, and not the node or what stands before it (load, a block it lacks).
+
+        Code 3 is go-ethereum's; others send the revert's bytes with a code of their own.
+        """
+        data = self.data
+        return self.code == _REVERTED or (isinstance(data, str) and data.removeprefix("Reverted ").startswith("0x"))
 
 
 class TransportFailed(Exception):

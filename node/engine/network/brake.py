@@ -3,7 +3,8 @@
 Only where the operator's policy for that kind of alert says so, and only while a pause can come of it: those who attest
 the same alert at the same block hold, with us, the part of the stake that the brake asks for (a third for the subject,
 two thirds for everything). A support costs gas and counts once in 24 hours: it is tried in an `eth_call` before it is
-sent, at most MAX_TRIES times for an alert and MAX_A_DAY times in a day of chain time, while the alert is young.
+sent. That is done at most MAX_TRIES times for an alert and MAX_A_DAY times in a day of chain time, while the alert is
+young.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_SAID_BY_ONE: Final = 64
 YOUNG_BLOCKS: Final = 64
 """So long after its block an alert is supported."""
 AGAIN_BLOCKS: Final = 4
-"""Between two tries for one alert."""
+"""Between two tries for one alert, also such that came to nothing."""
 MAX_TRIES: Final = 3
 MAX_A_DAY: Final = 4
 DAY_SECONDS: Final = 24 * 3_600
@@ -61,7 +62,8 @@ class _Case(msgspec.Struct):
 
 class Brake:
     """See the module. `counts`: `cases`, `supported` (sent), `settled` (counted), `not taken` (the brake would refuse),
-    `too few` (attest it, at a block), `paused already`, `held back` (MAX_A_DAY), `given up`.
+    `too few` (attest it, at a block), `paused already`, `held back` (MAX_A_DAY), `given up`,
+    `not asked` (the node did not say), `not sent` (no ether, or refused).
     """
 
     def __init__(self, registry: Registry, membership: Membership, policies: Mapping[str, BrakeSupport]) -> None:
@@ -104,6 +106,8 @@ class Brake:
         """A block is there: support the first case that is ripe. One a block: a second would wait behind its nonce."""
         self._said = {who: said for who, said in self._said.items() if who in self._registry.operators}
         for name, case in list(self._cases.items()):
+            if self._cases.get(name) is not case:
+                continue  # its block left the chain while another was tried
             if header.number > case.block + YOUNG_BLOCKS or case.alert.expiry <= header.timestamp:
                 del self._cases[name]
                 self.counts["given up"] += 1
@@ -127,36 +131,47 @@ class Brake:
         return False
 
     async def _support(self, name: _Name, case: _Case, header: Header) -> bool:
-        """Send a support, if nothing speaks against it; whether one was sent."""
+        """Send a support, if nothing speaks against it; whether this block's try is used up, be it in vain.
+
+        While we wait for the node the case may go, with its block (`retract`).
+        """
         registry, contracts = self._registry, self._registry.contracts
         is_for_all = case.support is BrakeSupport.ALL
         subject = EVERYTHING if is_for_all else case.alert.subject
         query = paused_query(contracts) if is_for_all else scope_paused_query(contracts, subject)
+        action = support_pause(contracts) if is_for_all else support_scope_pause(contracts, subject)
         try:
             (is_paused,) = await registry.ask([query], header)
-            if is_paused:
-                self.counts["paused already"] += 1
-                del self._cases[name]
-                return False
-            action = support_pause(contracts) if is_for_all else support_scope_pause(contracts, subject)
-            if not await self._membership.would_pass(action.to, action.data, header):
-                self.counts["settled" if case.tries else "not taken"] += 1
-                del self._cases[name]
-                return False
+            is_taken = not is_paused and await self._membership.would_pass(action.to, action.data, header)
         except RpcError as error:
             _LOG.warning("the brake cannot be asked: %s", error)
+            self.counts["not asked"] += 1
+            case.not_before = BlockNumber(header.number + AGAIN_BLOCKS)
+            return True
+        if self._cases.get(name) is not case:
+            return False
+        if not is_taken:
+            self.counts["paused already" if is_paused else "settled" if case.tries else "not taken"] += 1
+            del self._cases[name]
             return False
         if len(self._sent) == MAX_A_DAY and self._sent[0] + DAY_SECONDS > header.timestamp:
             self.counts["held back"] += 1
             return False
+        case.not_before = BlockNumber(header.number + AGAIN_BLOCKS)
+        if await self._membership.support(subject, action.to, action.data, header):
+            self._book(name, case, action.title, header)
+        else:
+            self.counts["not sent"] += 1
+        return True
+
+    def _book(self, name: _Name, case: _Case, title: str, header: Header) -> None:
+        """Count and tell a support that was sent."""
         self._sent.append(header.timestamp)
-        case.tries, case.not_before = case.tries + 1, BlockNumber(header.number + AGAIN_BLOCKS)
+        case.tries += 1
         if case.tries == MAX_TRIES:
-            del self._cases[name]
+            self._cases.pop(name, None)
         self.counts["supported"] += 1
-        what = f"{action.title}, for {case.alert.kind.name.lower()} in block {case.block}"
+        what = f"{title}, for {case.alert.kind.name.lower()} in block {case.block}"
         _LOG.warning("%s", what)
         at = UnixNanoseconds(header.timestamp * _NS)
         self.tell(AlertRaised(kind="brake_supported", detail=what, at=at))
-        await self._membership.support(subject, action.to, action.data, header)
-        return True

@@ -206,29 +206,34 @@ class Membership:
         await self._send("report", offence, report_call(evidence), REPORT_GAS, header, court)
 
     async def would_pass(self, contract: Address, data: bytes, header: Header) -> bool:
-        """Whether a call of our key would go through after a block. Raises RpcError where the node does not answer."""
+        """Whether a call of our key would go through after a block. Raises RpcError where that is not known: only a
+        revert is a no, and no other refusal (load, a block that the node does not have).
+        """
         call = {"from": self._key.address, "to": address_to_hex(contract), "data": "0x" + data.hex()}
         at = {"blockHash": "0x" + header.hash.hex()}
         try:
             await self._endpoints.call("eth_call", call, at, shape=Data, seconds=_SECONDS)
-        except RpcRefused:
-            return False
+        except RpcRefused as refused:
+            if refused.is_revert:
+                return False
+            raise
         return True
 
-    async def support(self, subject: Hash32, brake: Address, data: bytes, header: Header) -> None:
-        """Support a pause by the brake."""
-        await self._send("brake", subject, data, SUPPORT_GAS, header, brake)
+    async def support(self, subject: Hash32, brake: Address, data: bytes, header: Header) -> bool:
+        """Support a pause by the brake; whether that was sent."""
+        return await self._send("brake", subject, data, SUPPORT_GAS, header, brake)
 
     async def _send(
         self, what: str, subject: Hash32, data: bytes, gas: Gas, header: Header, to: Address | None = None
-    ) -> None:
+    ) -> bool:
+        """Send a call; whether the node took it. What it did not take, or we lack ether for, is counted."""
         at = {"blockHash": "0x" + header.hash.hex()}
         try:
             asked = [Call(name, (self._key.address, at), Quantity) for name in _OF_KEY]
             nonce, balance = [_answer(one) for one in await self._endpoints.batch(asked, seconds=_SECONDS)]
             price = Wei(_BASE_FEES_AHEAD * header.base_fee + self._tip)
             if self._lacks_ether(what, Wei(gas * price), Wei(balance)):
-                return
+                return False
             fields = DynamicFeeFields(
                 chain_id=self._chain_id,
                 nonce=nonce,
@@ -247,8 +252,9 @@ class Membership:
             await self.submit(raw)
         except RpcError as error:
             self.refused(error)
-            return
+            return False
         self.counts[what] += 1
+        return True
 
     async def _to_mempool(self, raw: bytes) -> None:
         await self._endpoints.call("eth_sendRawTransaction", "0x" + raw.hex(), shape=HashHex, seconds=_SECONDS)
