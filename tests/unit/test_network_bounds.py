@@ -31,7 +31,7 @@ BY_REGISTRY = {"directory._heard"}
 """Forgets whoever leaves it."""
 BY_COUNT = {
     "desk._sealing",  # MAX_KEYS
-    "trust._known",  # MAX_KNOWN, of those who broke something
+    "trust._known",  # MAX_KNOWN, of those who lost something for us
     "trust._open",  # MAX_OPEN
     "watcher._accepts._first",  # MAX_WATCHED, and the last BLOCKS_BEHIND blocks
     "watcher._verdicts._first",  # MAX_WATCHED, and the last BLOCKS_BEHIND blocks

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from benchmarks.market_generator import GeneratedMarket
 from node.engine.network.shown import CONTROL_PARTS, MAX_WAITING, WAITS_BLOCKS, Shown
-from node.engine.network.trust import FIRST_LIMIT, LEAST_LIMIT, LEAST_SHOWN, OF_LATE, Trust
+from node.engine.network.trust import FIRST_LIMIT, LEAST_LIMIT, LEAST_SHOWN, MAX_KNOWN, OF_LATE, Known, Trust
 from node.engine.network.trust_file import FILE_NAME, TrustFile
 from node.engine.receipts import Receipt
 from node.engine.rpc_types import HashHex
@@ -19,7 +19,7 @@ from node.pipeline.events import HandOver
 from node.pipeline.plans import Opportunity
 from node.pipeline.reasons import Reason
 from node.pipeline.step import step
-from protocol.units import BlockNumber, Hash32, Wei
+from protocol.units import Address, BlockNumber, Hash32, Wei
 from tests import pipeline_scene as scene
 from tests.block_alert_samples import BOT, ROUTER, receipt, v2
 from tests.protocol_factories import ALICE, BOB, CAROL, hash_of
@@ -94,6 +94,26 @@ def test_a_leader_that_has_a_part_of_the_finds_itself_and_pays_for_the_rest_is_n
     assert not have.trust.is_beyond_chance(honest)
     assert honest.lost == 0
     assert honest.refused + honest.executed < OF_LATE
+
+
+def test_a_thief_that_accepts_nothing_leaves_the_registry_and_comes_back_does_not_begin_anew(find: Opportunity) -> None:
+    market = Market()
+    for _ in range(2 * LEAST_SHOWN):
+        market.goes(None, find, is_taken=False)
+        market.goes(BOB, find, is_taken=False)
+        market.goes(CAROL, find, is_taken=True)
+    thief = market.trust.of(CAROL)
+    assert (thief.broken, thief.accepted) == (0, 0)
+    market.trust.limits([ALICE])
+    assert market.trust.known.keys() == {ALICE, CAROL}, "who took nothing is forgotten"
+    assert market.trust.limits([ALICE, CAROL])[CAROL] == thief.limit < FIRST_LIMIT
+
+
+def test_of_thieves_that_left_so_many_are_kept_and_no_more() -> None:
+    low = Known(limit=Wei(FIRST_LIMIT - 1))
+    trust = Trust({Address(place.to_bytes(20, "big")): low for place in range(1, MAX_KNOWN + 6)})
+    trust.limits([ALICE])
+    assert len(trust.known) == MAX_KNOWN + 1
 
 
 def test_a_leader_that_paid_for_long_and_then_declines_and_steals_is_found(find: Opportunity) -> None:

@@ -30,7 +30,7 @@ MOST_LIMIT: Final = Wei(100 * 10**18)
 _PART_LOST: Final = 8
 MAX_OPEN: Final = 1_024
 MAX_KNOWN: Final = 4_096
-"""Leaders, of them those outside the registry that broke something: who leaves and comes back does not begin anew."""
+"""Leaders outside the registry that lost something for us: who leaves and comes back does not begin anew."""
 LEAST_SHOWN: Final = 8
 """Of what a leader was shown, and of the control group, before one is held against the other."""
 CHANCE_TIMES: Final = 2
@@ -76,7 +76,7 @@ class OpenOrder(NamedTuple):
 
 
 class Trust:
-    """See the module. `limits` forgets who has left the registry without having broken anything."""
+    """See the module. `limits` forgets who has left the registry without having lost anything for us."""
 
     def __init__(
         self,
@@ -103,9 +103,15 @@ class Trust:
         return self._known.get(leader, Known())
 
     def limits(self, operators: Iterable[Address]) -> dict[Address, Wei]:
-        """The limits of these; others are forgotten, but for the last MAX_KNOWN that broke something."""
+        """The limits of these; others are forgotten, but for the last MAX_KNOWN that broke something or whose
+        limit is below the first one, as it is of who accepts nothing and takes what it is shown.
+        """
         present = {leader: self._known.get(leader, Known()) for leader in operators}
-        gone = [leader for leader, known in self._known.items() if leader not in present and known.broken]
+        gone = [
+            leader
+            for leader, known in self._known.items()
+            if leader not in present and (known.broken or known.limit < FIRST_LIMIT)
+        ]
         self._known = {leader: self._known[leader] for leader in gone[-MAX_KNOWN:]} | present
         return {leader: known.limit for leader, known in present.items()}
 
