@@ -203,6 +203,25 @@ contract EntryTest is InventoryTest {
         _assertExecutorIsEmpty();
     }
 
+    /// As above, with the pair's tokens the other way round.
+    function test_a_pair_that_gives_its_first_token_and_is_behind_the_pool_again_gives_twice(uint256 drawn) public {
+        _sellWethOnUniswapV2(600 ether);
+        drawn = bound(drawn, 1e14, 1 ether);
+        uint256 dollars = _poolQuote(weth, usdc, 500, drawn);
+        (uint256 reserveIn, uint256 reserveOut) = _reserves(pair, usdc);
+        uint256 ether_ = _out(dollars, reserveIn, reserveOut);
+        uint256 again = _poolQuote(weth, usdc, 3000, ether_);
+        uint256 etherAgain = _out(again, reserveIn + dollars, reserveOut - ether_);
+        bytes memory hops = abi.encodePacked(
+            Plans.uniswapV3(usdc, 500), Plans.uniswapV2(weth), Plans.uniswapV3(usdc, 3000), Plans.uniswapV2(weth)
+        );
+        assertEq(_execute(drawn, Plans.pack(Plans.own(), hops)), etherAgain - drawn, "the profit");
+        (uint256 inAfter, uint256 outAfter) = _reserves(pair, usdc);
+        assertEq(inAfter, reserveIn + dollars + again, "USDC in the pair");
+        assertEq(outAfter, reserveOut - ether_ - etherAgain, "WETH in the pair");
+        _assertExecutorIsEmpty();
+    }
+
     function _reserves(address pair_, address tokenIn) private view returns (uint256 reserveIn, uint256 reserveOut) {
         (reserveIn, reserveOut,) = IPair(pair_).getReserves();
         if (tokenIn > (tokenIn == weth ? usdc : weth)) (reserveIn, reserveOut) = (reserveOut, reserveIn);

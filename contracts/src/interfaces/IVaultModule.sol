@@ -103,7 +103,8 @@ struct Market {
 /// P15  What trades of inventory lose, counted at the worse of two prices that agree, is at most the band of each and
 ///      what fits into a bucket of all; gains never empty it.
 /// P16  The Safe's owners, threshold, modules, guard and fallback handler never change: all that this module ever makes a
-///      Safe do is to transfer a pinned token, by CALL, to its pinned executor or to a pinned account on an exchange.
+///      Safe do is to transfer a pinned token, by CALL, to where its pinned executor takes it (the executor itself, or the
+///      first pair of the plan), or to a pinned account on an exchange.
 /// P19  Bids (priority fee by the transaction's gas limit, and the payment to the builder) are at most the vault's cap.
 /// P20  A pause stops executions and nothing else: the owners move funds through the Safe, which asks nobody.
 ///

@@ -41,13 +41,27 @@ contract LeadersNetwork is NetworkTest {
         return alice.key;
     }
 
-    /// An order of bob's for this block.
+    /// Whose turn it is in the block of an order.
+    function leader() external view returns (address) {
+        return alice.account;
+    }
+
+    /// An order of bob's for this block and its leader.
     function order(address token, uint16 finderBps, uint128 minFinderWei)
         external
         view
         returns (Order memory made, bytes memory signature)
     {
-        made = _order(bob, alice.account, block.number);
+        return orderFor(alice.account, block.number, token, finderBps, minFinderWei);
+    }
+
+    /// An order of bob's, as he signed it: for anybody's turn in any block.
+    function orderFor(address whose, uint256 targetBlock, address token, uint16 finderBps, uint128 minFinderWei)
+        public
+        view
+        returns (Order memory made, bytes memory signature)
+    {
+        made = _order(bob, whose, targetBlock);
         (made.profitToken, made.finderBps, made.minFinderWei) = (token, finderBps, minFinderWei);
         signature = _signOrder(bob, made);
     }

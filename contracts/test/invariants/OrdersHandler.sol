@@ -46,10 +46,13 @@ contract OrdersHandler is OrdersWorld {
         header.minimumProfit = uint128(bound(minimum, 0, 0.01 ether));
         header.bid = uint96(bound(bid, 0, 0.01 ether));
         how %= KINDS;
-        (Order memory order, bytes memory signature) =
-            network.order(weth, uint16(bound(bps, 0, 10_000)), uint128(bound(floor, 1, 0.05 ether)));
-        if (how == OF_ANOTHER_LEADER) order.executor = mallory;
-        if (how == IN_ANOTHER_BLOCK) ++order.targetBlock;
+        (Order memory order, bytes memory signature) = network.orderFor(
+            how == OF_ANOTHER_LEADER ? mallory : network.leader(),
+            how == IN_ANOTHER_BLOCK ? block.number + 1 : block.number,
+            weth,
+            uint16(bound(bps, 0, 10_000)),
+            uint128(bound(floor, 1, 0.05 ether))
+        );
         if (how == SIGNED_FOR_LESS) order.finderBps = order.finderBps == 0 ? 1 : order.finderBps - 1;
         bytes memory plan = _ordered(header, order, signature, _twoHops());
         _attempt(header.borrowed == 0 ? amount : 0, header, order, plan, how);
