@@ -110,6 +110,7 @@ class Upkeep:
         self._untold_turn = 0
         self._read: set[PoolId] = set()
         self._kept_at: int | None = None
+        self._is_discovered = False
         self._borrowers_wanted: dict[str, None] = {}
         self._are_loans_wanted = readers.loans is not None
         self._is_morpho_wanted = readers.morpho is not None
@@ -170,12 +171,19 @@ class Upkeep:
                 self._emit(PoolSynced(pool_id, state, head.number))
 
     def load_begins(self) -> None:
-        """What waits to be read now is the start's load."""
+        """The market is discovered, and what was kept of it is taken: what waits to be read now is the start's load."""
+        self._is_discovered = True
         known = len(self._readers.logs)
         self._readers.load.begin(READING, known, known - len(self._wanted))
 
     def states_to_keep(self) -> dict[PoolId, PoolState]:
-        """The states that may be written to disk: those that were read, and are not to be read anew."""
+        """The states that may be written to disk: those that were read, and are not to be read anew.
+
+        None before the market is discovered: the few that blocks told of until then would take the place of a whole
+        snapshot that this start has yet to read.
+        """
+        if not self._is_discovered:
+            return {}
         known = [pool_id for pool_id in self._read if pool_id not in self._wanted]
         found = {pool_id: self._readers.state_of(pool_id) for pool_id in known}
         return {pool_id: state for pool_id, state in found.items() if state is not None}
@@ -229,7 +237,9 @@ class Upkeep:
     async def _keep(self) -> None:
         """Write the states after the head, now and then, beside everything else."""
         head = self._readers.blocks.head
-        if head is None or (self._kept_at is not None and head.number < self._kept_at + SNAPSHOT_BLOCKS):
+        if head is None or not self._is_discovered:
+            return
+        if self._kept_at is not None and head.number < self._kept_at + SNAPSHOT_BLOCKS:
             return
         is_first, self._kept_at = self._kept_at is None, head.number
         # At once where the start had to read any: to be ended before the first regular writing costs nothing then.
@@ -274,8 +284,8 @@ class Upkeep:
         that is cut short need not begin at nothing.
         """
         load, known = self._readers.load, len(self._readers.logs)
-        if load.is_over:
-            return
+        if load.is_over or not self._is_discovered:
+            return  # before that, blocks are counted, and nothing is written
         load.pools = known
         load.reached(known - len(self._wanted), known)
         head = self._readers.blocks.head

@@ -145,10 +145,10 @@ class World:
 
 
 class Held:
-    """Holds back the answer to the node's next call of contracts."""
+    """Holds back the answer to the node's next call of contracts, or to the next that names something else."""
 
-    def __init__(self, node: FakeNode) -> None:
-        self.asked, self._free, self._post = asyncio.Event(), asyncio.Event(), node.post
+    def __init__(self, node: FakeNode, name: bytes = b"eth_call") -> None:
+        self.asked, self._free, self._post, self._name = asyncio.Event(), asyncio.Event(), node.post, name
         node.post = self._slowly  # type: ignore[method-assign]
 
     def release(self) -> None:
@@ -156,7 +156,7 @@ class Held:
 
     async def _slowly(self, body: bytes) -> tuple[int, bytes]:
         answer = await self._post(body)
-        if b"eth_call" in body and not self.asked.is_set():
+        if self._name in body and not self.asked.is_set():
             self.asked.set()
             await self._free.wait()
         return answer
@@ -288,6 +288,40 @@ async def test_blocks_that_come_while_pools_are_looked_for_are_in_the_states_of_
         assert [(event.block, event.state) for event in subject.of_kind(PoolSynced)] == [(4, ConstantProductPool(5, 6))]
         assert subject.feed.status.counts["memory restored"] > 0
         assert subject.feed.status.counts.get("upkeep synced", 0) == 0
+
+
+@pytest.mark.parametrize("seconds_between_saves", [10.0, 0.0])
+async def test_before_the_market_is_discovered_nothing_is_written_in_the_place_of_what_is_kept_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_between_saves: float
+) -> None:
+    monkeypatch.setattr("node.engine.first_load.SECONDS_BETWEEN_SAVES", seconds_between_saves)
+    world, snapshot = World(), tmp_path / "market.snapshot"
+    vault = FactoryConfig(family=PoolFamily.BALANCER_V2_WEIGHTED, address=VAULT)
+    config = msgspec.structs.replace(config_of(factories=[vault]), data_folder=tmp_path)
+    async with running([world.node()], Announcer(), config) as first:
+        await first.until(first.feed.ready.is_set)
+    kept = snapshot.read_bytes()
+    _weighted_pool(world)
+    world.extend(log(VAULT, "Swap(bytes32,address,address,uint256,uint256)", [b"\x09" * 32, USDC, WETH], words(8, 3)))
+
+    for is_cut_short in (True, False):
+        node = world.node()
+        held = Held(node, b"fromBlock")  # the market is looked for
+        async with running([node], Announcer(), config) as subject:
+            await subject.until(lambda: b"\x09" * 32 in subject.states)
+            await held.asked.wait()
+            await subject.feed.settled()
+            assert subject.feed.status.load is not None
+            assert subject.feed.status.load.whole > 5, "it counts the blocks of both factories, no pools"
+            assert snapshot.read_bytes() == kept
+            if not is_cut_short:
+                held.release()
+                await subject.until(subject.feed.ready.is_set)
+                assert PAIR in subject.states
+                assert subject.feed.status.counts["memory restored"] > 0
+                assert subject.feed.status.counts["upkeep synced"] == 1
+                await subject.until(lambda: subject.feed.status.counts.get("memory written"))
+        assert (snapshot.read_bytes() == kept) is is_cut_short
 
 
 async def test_announced_blocks_are_told_with_their_changes() -> None:
