@@ -54,6 +54,8 @@ class _Glance(msgspec.Struct, gc=False):
 
 
 _GLANCE: Final = msgspec.json.Decoder(_Glance)
+_MALFORMED: Final = (msgspec.DecodeError, RemoteProtocolError, UnicodeDecodeError, RecursionError)
+"""What reading a node's JSON may raise."""
 
 
 class _Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +118,7 @@ class Mempool:
                 self.counts["repeated"] += 1
                 return
             transaction = pending_from_json(raw, (to,))
-        except (msgspec.DecodeError, RemoteProtocolError, UnicodeDecodeError, RecursionError):
+        except _MALFORMED:
             self.counts["malformed"] += 1
             return
         if transaction is None:
@@ -160,7 +162,11 @@ class Mempool:
         return found
 
     def _hold(self, glance: _Glance, raw: msgspec.Raw | bytes) -> None:
-        """Keep what is not told, and tell it at once where something that was told stands behind it."""
+        """Keep what is not told, and tell it at once where something that was told stands behind it.
+
+        Where the sender's nonce is not known, it stays until something is told that stands behind it: what was told
+        without a nonce is the sender's next for the pipeline, and a nonce that is learned is not told by itself.
+        """
         key = sender, nonce = glance.sender.lower(), _nonce_of(glance.nonce)
         if nonce < self._nonces.get(sender, 0) or glance.hash in self._seen or len(bytes(raw)) > LONGEST_HELD:
             return
@@ -183,7 +189,7 @@ class Mempool:
             return None
         try:
             transaction = transaction_from_rpc(msgspec.json.decode(held.raw))
-        except (msgspec.DecodeError, RemoteProtocolError):
+        except _MALFORMED:
             self.counts["malformed"] += 1
             return None
         if (transaction.sender, transaction.nonce) != (sender, nonce):

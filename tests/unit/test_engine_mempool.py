@@ -196,6 +196,35 @@ def test_nobody_fills_anothers_gap_by_saying_that_it_is_theirs() -> None:
     assert told.mempool.counts["malformed"] == 1
 
 
+@pytest.mark.parametrize("chaff", [b'"\xff"', b"[" * 1_100 + b"]" * 1_100, b'"\\ud800"'])
+@pytest.mark.parametrize("is_victim_first", [True, False])
+def test_what_was_held_and_turns_out_malformed_is_counted_and_fills_nothing(
+    chaff: bytes, is_victim_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.engine.mempool.LONGEST_HELD", 8_192)
+    told, gap, victim = Told(), transfer(nonce=4), swap(nonce=5)
+    told.mempool.learned(victim.sender, 4)
+    if is_victim_first:
+        told.announce(victim)
+    told.mempool.announced(orjson.dumps(to_rpc(gap))[:-1] + b',"accessList":' + chaff + b"}")
+    if not is_victim_first:
+        told.announce(victim)
+    assert [event.transaction.raw for event in told.take()] == [victim.raw]  # type: ignore[union-attr]
+    assert told.mempool.counts["malformed"] == 1
+
+
+def test_what_comes_after_the_swap_while_the_nonce_is_not_known_waits_for_the_next_that_is_told() -> None:
+    told, gap, victim = Told(), transfer(nonce=4), swap(nonce=5)
+    told.announce(victim)
+    told.take()
+    told.announce(gap)
+    told.mempool.learned(victim.sender, 4)
+    assert told.take() == []
+    told.announce(swap(nonce=6))
+    events = [event for event in told.take() if isinstance(event, PendingTransactionSeen)]
+    assert [(event.transaction.nonce, event.account_nonce) for event in events] == [(4, 4), (6, 4)]
+
+
 def test_what_is_kept_to_fill_gaps_is_bounded_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.engine.mempool.MAX_HELD", 2)
     told, victim = Told(), swap(nonce=2)
