@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,11 +16,12 @@ from protocol.units import ZERO_ADDRESS, address_to_hex
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Of the system, for Unix domain sockets."""
+MAX_PORT: Final = 65_535
 MAX_BOOTSTRAP: Final = 64
 MAX_ANNOUNCED: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_LISTEN: Final = re.compile(r"/ip[46]/[0-9a-fA-F.:]+/tcp/[0-9]{1,5}\Z")
-_PEER: Final = re.compile(r"/(?:ip[46]|dns[46]?)/[^/\s]+/tcp/[0-9]{1,5}/p2p/[1-9A-HJ-NP-Za-km-z]{32,64}\Z")
+_LISTEN: Final = re.compile(r"/ip([46])/([0-9a-fA-F.:]+)/tcp/([0-9]{1,5})\Z")
+_PEER: Final = re.compile(r"/(?:ip[46]|dns[46]?)/[^/\s]+/tcp/([0-9]{1,5})/p2p/[1-9A-HJ-NP-Za-km-z]{32,64}\Z")
 _ADDRESSED_LENDERS: Final = (LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
 
 Broken = tuple[str, str]
@@ -31,7 +33,7 @@ def broken_rules(config: Config) -> Iterator[Broken]:
         yield "name", "letters, digits, dot, dash and underscore, at most 64"
     if len(str(config.desk_socket).encode()) > MAX_SOCKET_PATH_BYTES:
         yield "data_folder", f"too long: its sockets' paths would pass the system's {MAX_SOCKET_PATH_BYTES} bytes"
-    if config.desk.port > 65_535:
+    if config.desk.port > MAX_PORT:
         yield "desk.port", "a port, 0 to 65535"
     yield from _chain(config)
     yield from _protocols(config)
@@ -61,18 +63,30 @@ def _peers(network: NetworkConfig) -> Iterator[Broken]:
     if not network.listen:
         yield "network.listen", "at least one multiaddress, such as /ip4/0.0.0.0/tcp/4711"
     for place, text in enumerate(network.listen):
-        if not _LISTEN.match(text):
+        if not _is_place(text):
             yield f"network.listen[{place}]", "a multiaddress such as /ip4/0.0.0.0/tcp/4711"
     for place, text in enumerate(network.announce):
-        if not _LISTEN.match(text):
+        if not _is_place(text):
             yield f"network.announce[{place}]", "a multiaddress such as /ip4/203.0.113.7/tcp/4711"
     if len(network.announce) > MAX_ANNOUNCED:
         yield "network.announce", f"at most {MAX_ANNOUNCED}"
     if len(network.bootstrap) > MAX_BOOTSTRAP:
         yield "network.bootstrap", f"at most {MAX_BOOTSTRAP}"
     for place, text in enumerate(network.bootstrap):
-        if not _PEER.match(text):
+        parts = _PEER.match(text)
+        if parts is None or int(parts[1]) > MAX_PORT:
             yield f"network.bootstrap[{place}]", "a multiaddress such as /dns4/HOST/tcp/4711/p2p/PEER_ID"
+
+
+def _is_place(text: str) -> bool:
+    """Tell whether it is a multiaddress of an IP address, of the version that it says, and a TCP port."""
+    parts = _LISTEN.match(text)
+    if parts is None or int(parts[3]) > MAX_PORT:
+        return False
+    try:
+        return ip_address(parts[2]).version == int(parts[1])
+    except ValueError:
+        return False
 
 
 def _chain(config: Config) -> Iterator[Broken]:

@@ -3,7 +3,8 @@
 Three ranks, each with places of its own, so that none of a lower one delays those above: who stands in the
 configuration; whom the book knows, because we reached it or it was here, or whom our engine needs; and whom only a
 record names that others passed on. Of the first there are few; the second and third wait for a free place, the third
-also for room, and its pauses grow: whoever has stake can have any address knocked at by its record.
+also for room, and its pauses grow: whoever has stake can have any address knocked at by its record. News of an address
+ends a pause, but once in as long as the pause is, and the pause grows on.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 from libp2p.network.auto_connector import AutoConnector
@@ -29,6 +31,8 @@ REDIAL_SECONDS: Final = 1.0
 DIAL_SECONDS: Final = 3.0
 MAX_DIALLED_ADDRESSES: Final = 6
 MAX_CONFIGURED: Final = 64
+MAX_PARSED: Final = 16_384
+"""Ids and addresses of which the parsed form is kept; a round of `wanted` asks for that of all in the book."""
 
 
 class Rank(IntEnum):
@@ -50,6 +54,17 @@ class NoDialsOfItsOwn(AutoConnector):
         """Do nothing: `Dialler` does."""
 
 
+class Pause(NamedTuple):
+    """Until when a peer is not dialled, how long the pause is, and when news last ended one: seconds by trio."""
+
+    until: float = 0.0
+    seconds: float = REDIAL_SECONDS / 2
+    news_at: float = float("-inf")
+
+
+_NONE: Final = Pause()
+
+
 class Dialler:
     """See the module. `is_needed` tells of a peer whether our engine asks it, `has_room` whether more are wanted."""
 
@@ -69,7 +84,7 @@ class Dialler:
         self._bootstrap = [info_from_p2p_addr(Multiaddr(text)) for text in bootstrap[:MAX_CONFIGURED]]
         self.configured = frozenset(info.peer_id for info in self._bootstrap)
         self._salt = os.urandom(16)
-        self._dials: dict[ID, tuple[float, float]] = {}
+        self._dials: dict[ID, Pause] = {}
         self._under_way: dict[ID, Rank] = {}
 
     async def run(self) -> None:
@@ -82,10 +97,20 @@ class Dialler:
                     nursery.start_soon(self._dial, rank, info)
                 await trio.sleep(REDIAL_SECONDS)
 
-    def is_news(self, peer: PeerIdHash) -> None:
-        """There is something new about a peer: it is due at once."""
+    def is_needed_now(self, peer: PeerIdHash) -> None:
+        """Our engine needs a peer: it is due at once, and its next pause is none that grew while nobody needed it."""
         for waiting in [one for one in self._dials if keccak256(one.to_bytes()) == peer]:
             del self._dials[waiting]
+
+    def is_elsewhere(self, peer: ID) -> None:
+        """A peer says that it is elsewhere: it is due at once, behind who waits already; seldom if it is never there.
+
+        The pause goes on to grow, and ends early once in its own length: a peer that signs another address each second
+        would else have us knock there each second, before all others that only records name.
+        """
+        pause, at = self._dials.get(peer), trio.current_time()
+        if pause is not None and pause.until > at >= pause.news_at + pause.seconds:
+            self._dials[peer] = pause._replace(until=at, news_at=at)
 
     def due(self, connected: set[ID]) -> list[tuple[Rank, PeerInfo]]:
         """Return whom to dial now: of each rank who waits the longest, as many as it has free places."""
@@ -95,7 +120,7 @@ class Dialler:
             for rank, info in self.wanted()
             if info.peer_id not in connected
             and info.peer_id not in self._under_way
-            and self._dials.get(info.peer_id, (0.0, 0.0))[0] <= at
+            and self._dials.get(info.peer_id, _NONE).until <= at
         ]
         ready.sort(key=self._turn)
         chosen: list[tuple[Rank, PeerInfo]] = []
@@ -109,7 +134,7 @@ class Dialler:
     def _turn(self, one: tuple[Rank, PeerInfo]) -> tuple[float, bytes]:
         """Order by who waits the longest, and else as nobody can foresee: no order of ids or of arrival decides."""
         peer = one[1].peer_id
-        return self._dials.get(peer, (0.0, 0.0))[0], blake2b(peer.to_bytes(), key=self._salt).digest()
+        return self._dials.get(peer, _NONE).until, blake2b(peer.to_bytes(), key=self._salt).digest()
 
     def wanted(self) -> list[tuple[Rank, PeerInfo]]:
         """Return whom we want to be connected with and may: all we know, each with our own addresses for it first."""
@@ -120,7 +145,7 @@ class Dialler:
         for text, texts in self._book.addresses().items():
             try:
                 addresses = [bare(address) for address in texts]
-                peer = ID.from_base58(text)
+                peer = _id_of(text)
             except ValueError:  # a book that somebody edited
                 continue
             ranks.setdefault(peer, Rank.BOOKED)
@@ -137,7 +162,6 @@ class Dialler:
         libp2p dials one TCP address of a peer, the one that the peer tells of itself (24).
         """
         peer = info.peer_id
-        _, pause = self._dials.get(peer, (0.0, REDIAL_SECONDS / 2))
         try:
             with trio.move_on_after(DIAL_SECONDS):
                 async with trio.open_nursery() as nursery:
@@ -148,8 +172,9 @@ class Dialler:
         if self._host.get_network().get_connections(peer):
             self._dials.pop(peer, None)
         else:
-            pause = min(2 * pause, MAX_PAUSE_SECONDS[rank])
-            self._dials[peer] = trio.current_time() + pause, pause
+            pause = self._dials.get(peer, _NONE)
+            seconds = min(2 * pause.seconds, MAX_PAUSE_SECONDS[rank])
+            self._dials[peer] = Pause(trio.current_time() + seconds, seconds, pause.news_at)
 
     async def _dial_address(self, peer: ID, address: Multiaddr, others: trio.CancelScope) -> None:
         try:
@@ -160,9 +185,15 @@ class Dialler:
         others.cancel()
 
 
+@lru_cache(maxsize=MAX_PARSED)
 def bare(address: str) -> Multiaddr:
-    """Return an address without the peer id at its end."""
+    """Return an address without the peer id at its end. Raises ValueError."""
     return Multiaddr(address.split("/p2p/")[0])
+
+
+@lru_cache(maxsize=MAX_PARSED)
+def _id_of(text: str) -> ID:
+    return ID.from_base58(text)
 
 
 def _add(known: list[Multiaddr], more: Sequence[Multiaddr]) -> None:

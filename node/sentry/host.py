@@ -271,7 +271,7 @@ class SentryHost:
         if peer in self._asked:
             del self._asked[peer]
         else:
-            self.dialler.is_news(peer)
+            self.dialler.is_needed_now(peer)
         self._asked[peer] = None
         if len(self._asked) > MAX_ASKED:
             del self._asked[next(iter(self._asked))]
@@ -315,7 +315,7 @@ class SentryHost:
         self.records.tell_own(self._identity.public_key.to_bytes(), told, self._now(), private.sign)
 
     async def _ask_for_records(self) -> None:
-        """Ask who has come, and else one after the other, where their peers are; a newer record is dialled at once."""
+        """Ask who has come, and else one after the other, where their peers are; another address is dialled at once."""
         async with trio.open_nursery() as nursery:
             while True:
                 for peer in self.records.due(self.connected):
@@ -327,8 +327,8 @@ class SentryHost:
         try:
             answer = await self.streams.ask(peer, request)
             assert isinstance(answer, PeerRecords)  # `ask` takes nothing else for an answer
-            for whose in self.records.take(peer, request, answer):
-                self.dialler.is_news(hash_of_peer(whose))
+            for whose in self.records.take(peer, request, answer, self._now()):
+                self.dialler.is_elsewhere(whose)
         except NoAnswer:  # it is asked again when its turn comes
             return
         except RemoteProtocolError:

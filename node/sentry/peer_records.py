@@ -2,9 +2,9 @@
 
 Nothing is taken unasked, and few are asked at a time: what others can send us are some MAX_RECORDS records a second.
 What an honest peer would not have taken itself (no record, not signed by its peer, out of order) is blamed on who sent
-it. A record of who has no stake in our snapshot is passed over, and so is one that leads nowhere or is not newer than
-what we have: only what is left costs a signature. Kept is one record of each peer with stake, and of its addresses the
-first MAX_ADDRESSES that we may dial.
+it. A record of who has no stake in our snapshot is passed over, and so is one that leads nowhere, is of the future or
+not newer than what we have: only what is left costs a signature. Kept is one record of each peer with stake, and of
+its addresses the first MAX_ADDRESSES that we may dial.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from multiaddr.utils import get_network_addrs
 from node.sentry.peers import MAX_ADDRESSES
 from protocol.buckets import BucketRules, Buckets
 from protocol.errors import NonCanonical
-from protocol.messages import MAX_RECORDS, PeerRecords, PeerRecordsRequest
+from protocol.messages import CLOCK_TOLERANCE_MS, MAX_RECORDS, PeerRecords, PeerRecordsRequest
 from protocol.peer_records import (
     PeerRecord,
     decode_record,
@@ -110,13 +110,13 @@ class RecordBook:
         self._cursors[peer] = after
         return PeerRecordsRequest(after=after)
 
-    def take(self, peer: ID, request: PeerRecordsRequest, answer: PeerRecords) -> list[ID]:
-        """Take what a peer answered; return whose record is new. Raises RemoteProtocolError: it is to blame."""
+    def take(self, peer: ID, request: PeerRecordsRequest, answer: PeerRecords, now: UnixMilliseconds) -> list[ID]:
+        """Take what a peer answered; return who is elsewhere. Raises RemoteProtocolError: who answered is to blame."""
         decoded = [(*decode_record(data), data) for data in answer.records]
         turns = [_turn(request.after, record.peer_id_hash) for record, _, _ in decoded]
         if any(turn >= after for turn, after in pairwise(turns)):
             raise NonCanonical("records that are not in the order of the ring", "peerRecords")
-        new = [self._take_one(record, signature, data) for record, signature, data in decoded]
+        new = [self._take_one(record, signature, data, now) for record, signature, data in decoded]
         if peer in self._cursors and decoded:
             self._cursors[peer] = Hash32(decoded[-1][0].peer_id_hash)
         return [one for one in new if one is not None]
@@ -137,7 +137,7 @@ class RecordBook:
         if gone:
             self._ring = sorted(self._known)
 
-    def _take_one(self, record: PeerRecord, signature: bytes, data: bytes) -> ID | None:
+    def _take_one(self, record: PeerRecord, signature: bytes, data: bytes, now: UnixMilliseconds) -> ID | None:
         whose = record.peer_id_hash
         known = self._known.get(whose)
         if whose == self._own or (known is not None and known.sequence >= record.sequence):
@@ -145,13 +145,17 @@ class RecordBook:
         if not self._is_staked(whose):  # as far as we have seen: another head may know it
             self.counts["records without stake"] += 1
             return None
+        if record.sequence > now + CLOCK_TOLERANCE_MS:  # it would stand before all that the peer makes until then
+            self.counts["records of the future"] += 1
+            return None
         addresses = tuple(filter(self._may_dial, record.addresses))[:MAX_ADDRESSES]
         if not addresses:
             self.counts["records that lead nowhere"] += 1
             return None
         verify_record(record, signature)
         self.counts["records taken"] += 1
-        return self._keep(record, data, addresses)
+        peer = self._keep(record, data, addresses)
+        return peer if known is None or known.addresses != self._known[whose].addresses else None
 
     def _keep(self, record: PeerRecord, data: bytes, addresses: Iterable[bytes]) -> ID:
         whose = record.peer_id_hash

@@ -317,7 +317,7 @@ def record(data: bytes) -> None:
     try:
         found, signature = decode_record(data)
         assert seal_record(found, lambda _: signature) == data
-        book.take(CAROL, START, PeerRecords(records=(data,)))
+        book.take(CAROL, START, PeerRecords(records=(data,)), NOW)
     except RemoteProtocolError as error:
         reached(type(error).__name__)
     else:

@@ -19,7 +19,7 @@ from node.sentry.streams import read_message, write_message
 from protocol import errors
 from protocol.codec import DirectMessage, decode_direct, encode_direct
 from protocol.gossip import orders_protocol
-from protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, PeerRecords, PeerRecordsRequest
+from protocol.messages import CLOCK_TOLERANCE_MS, MAX_RECORD_BYTES, MAX_RECORDS, PeerRecords, PeerRecordsRequest
 from protocol.units import Hash32, UnixMilliseconds
 from tests.peer_record_samples import MADE_AT, PLACES, address, refused_records, sealed
 from tests.protocol_factories import DEVNET, NOW
@@ -93,7 +93,7 @@ def test_what_a_peer_signed_of_itself_is_taken_from_whomever_and_the_newest_coun
     records = book("alice", "bob")
     for sequence, expected in ((MADE_AT, True), (MADE_AT, False), (MADE_AT - 1, False), (MADE_AT + 1, True)):
         place = address("8.8.8.8", 1 + sequence % 1_000)
-        new = records.take(CAROL, START, told(sealed("bob", place, sequence=sequence)))
+        new = records.take(CAROL, START, told(sealed("bob", place, sequence=sequence)), NOW)
         assert new == ([peer_of("bob")] if expected else [])
     assert records.addresses() == {peer_of("bob"): (Multiaddr(place),)}
     assert records.counts == {"records taken": 2}
@@ -109,7 +109,7 @@ def test_what_a_peer_signed_of_itself_is_taken_from_whomever_and_the_newest_coun
 def test_a_forged_record_is_not_taken_and_who_brings_it_is_to_blame(name: str, data: bytes) -> None:
     records = book("alice", "bob")
     with pytest.raises(errors.RemoteProtocolError):
-        records.take(CAROL, START, told(data))
+        records.take(CAROL, START, told(data), NOW)
     assert len(records) == 0
 
 
@@ -118,7 +118,7 @@ def test_records_of_strangers_and_such_that_lead_nowhere_cost_no_signature(monke
     records = book("alice")
     local = [address(*place) for place in PLACES[2:]]
     for data in (sealed("eve", HOME), sealed("alice", *local), sealed("alice", address("0.0.0.0", 1))):
-        assert records.take(CAROL, START, told(data)) == []
+        assert records.take(CAROL, START, told(data), NOW) == []
     assert records.counts == {"records without stake": 1, "records that lead nowhere": 2}
     assert len(records) == 0
 
@@ -127,7 +127,7 @@ def test_addresses_of_our_own_networks_are_dialled_only_where_that_is_allowed() 
     mixed = [*(address(*place) for place in PLACES), address("0.0.0.0", 4711)][-8:]
     for private, ips in ((False, ["2606:4700::1111"]), (True, ["2606:4700::1111", "10.0.0.1", "127.0.0.1"])):
         records = book("alice", private=private)
-        records.take(CAROL, START, told(sealed("alice", *mixed)))
+        records.take(CAROL, START, told(sealed("alice", *mixed)), NOW)
         found = [str(one).split("/")[2] for one in records.addresses()[peer_of("alice")]]
         assert (found[: len(ips)] if private else found) == ips
         assert len(found) <= MAX_ADDRESSES
@@ -139,7 +139,7 @@ def test_the_ring_is_told_in_pieces_until_all_is_told_and_nothing_twice() -> Non
     names = ordered(*(f"peer {number}" for number in range(80)))
     giver, taker = book(*names), book(*names)
     for place in range(0, 80, 20):
-        giver.take(CAROL, START, told(*(sealed(name, HOME) for name in names[place : place + 20])))
+        giver.take(CAROL, START, told(*(sealed(name, HOME) for name in names[place : place + 20])), NOW)
     assert taker.due([CAROL]) == [CAROL]
     seen = []
     for _ in range(3):
@@ -147,15 +147,31 @@ def test_the_ring_is_told_in_pieces_until_all_is_told_and_nothing_twice() -> Non
         answer = giver.answer(CAROL, request, NOW)
         assert answer is not None
         assert len(answer.records) == MAX_RECORDS
-        seen += taker.take(CAROL, request, answer)
+        seen += taker.take(CAROL, request, answer, NOW)
     assert len(seen) == len(set(seen)) == len(taker) == 80
+
+
+def test_who_signs_the_same_addresses_anew_is_not_elsewhere() -> None:
+    records = book("bob")
+    for later, is_elsewhere in ((0, True), (1, False), (90_000, False)):
+        data = sealed("bob", HOME, sequence=MADE_AT + later)
+        assert records.take(CAROL, START, told(data), NOW) == ([peer_of("bob")] if is_elsewhere else [])
+    assert records.answer(CAROL, START, NOW) == told(data)
+
+
+def test_a_record_of_the_future_does_not_stand_before_those_that_come_until_then() -> None:
+    records = book("bob")
+    for ahead in (2**63, CLOCK_TOLERANCE_MS + 1):
+        assert records.take(CAROL, START, told(sealed("bob", NOBODY, HOME, sequence=NOW + ahead)), NOW) == []
+    assert records.counts == {"records of the future": 2}
+    assert records.take(CAROL, START, told(sealed("bob", HOME, sequence=NOW + CLOCK_TOLERANCE_MS)), NOW)
 
 
 def test_records_out_of_order_or_twice_are_blamed() -> None:
     first, second = ordered("alice", "bob")
     for pair in ((second, first), (first, first)):
         with pytest.raises(errors.NonCanonical, match="order of the ring"):
-            book("alice", "bob").take(CAROL, START, told(*(sealed(name, HOME) for name in pair)))
+            book("alice", "bob").take(CAROL, START, told(*(sealed(name, HOME) for name in pair)), NOW)
 
 
 def test_who_asks_too_often_gets_no_answer() -> None:
@@ -168,7 +184,7 @@ def test_who_asks_too_often_gets_no_answer() -> None:
 def test_who_leaves_the_registry_is_forgotten_and_is_told_of_no_more() -> None:
     staked = {hash_of_peer(peer_of(name)) for name in ("alice", "bob")}
     records = RecordBook(staked.__contains__, may_be_private=False)
-    records.take(CAROL, START, told(*(sealed(name, HOME) for name in ordered("alice", "bob"))))
+    records.take(CAROL, START, told(*(sealed(name, HOME) for name in ordered("alice", "bob"))), NOW)
     staked.remove(hash_of_peer(peer_of("bob")))
     records.forget_others()
     assert set(records.addresses()) == {peer_of("alice")}
@@ -184,7 +200,7 @@ def test_who_listens_everywhere_tells_the_addresses_of_its_machine(monkeypatch: 
     teller.tell_own(pair.public_key.to_bytes(), listens, UnixMilliseconds(MADE_AT), pair.private_key.sign)
     answer = teller.answer(CAROL, START, NOW)
     assert answer is not None
-    hearer.take(CAROL, START, answer)
+    hearer.take(CAROL, START, answer, NOW)
     (found,) = hearer.addresses().values()
     assert [str(one) for one in found] == ["/ip4/8.8.4.4/tcp/4711", "/ip6/2606:4700::5/tcp/4712"]
 
@@ -212,7 +228,7 @@ async def test_a_flood_of_records_of_staked_peers_that_are_nowhere_delays_nobody
     crowd = ordered(*(f"sybil {number}" for number in range(300)))
     hostile = book(*crowd, private=True)
     for at in range(0, len(crowd), MAX_RECORDS):
-        hostile.take(CAROL, START, told(*(sealed(name, NOBODY) for name in crowd[at : at + MAX_RECORDS])))
+        hostile.take(CAROL, START, told(*(sealed(name, NOBODY) for name in crowd[at : at + MAX_RECORDS])), NOW)
     place = f"/ip4/127.0.0.1/tcp/{free_port()}"
     alice = Node("alice", settings_of([f"{place}/p2p/{peer_of('bob')}"]))
     alice.sentry.follow(with_stake([*crowd, "alice", "bob", "carol"]))

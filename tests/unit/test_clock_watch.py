@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.link import SentryStatus, clock_words
+from node.link import SentryStatus, clock_words, encode_frame
 from node.sentry.clock_watch import LATELY_MS, ClockDoubt, ClockWatch
 from protocol.gossip import MAX_OPERATORS
 from protocol.messages import CLOCK_TOLERANCE_MS
@@ -61,6 +61,45 @@ def test_who_was_not_heard_lately_or_has_no_stake_any_more_says_nothing_and_is_f
         told = watch(5_000, 5_000)
         assert told.doubt(STAKES, UnixMilliseconds(moment)) is None
         assert told._heard == {}
+
+
+def hear(told: ClockWatch, ahead: int, at: int) -> None:
+    """Have two peers say what came so late, or so early, at this time of ours."""
+    for peer in list(STAKES)[:2]:
+        told.heard(peer, UnixMilliseconds(NOW + at - ahead), UnixMilliseconds(NOW + at))
+
+
+def test_what_waited_while_we_stood_still_is_no_doubt_of_our_clock() -> None:
+    told = ClockWatch()
+    hear(told, 3, 0)
+    hear(told, 9_000, 29_000)
+    hear(told, 7_000, LATELY_MS // 2 + 1)
+    assert told.doubt(STAKES, UnixMilliseconds(NOW + LATELY_MS // 2 + 1)) is None
+
+
+def test_a_clock_that_went_wrong_is_doubted_when_what_was_heard_before_is_old() -> None:
+    told = ClockWatch()
+    for second in range(0, LATELY_MS + 2_000, 1_000):
+        hear(told, 3 if not second else 9_000, second)
+    assert told.doubt(STAKES, UnixMilliseconds(NOW + LATELY_MS + 1_000)) == ClockDoubt(9_000, 2, 2)
+
+
+def test_a_clock_that_was_put_back_is_judged_by_what_is_heard_since() -> None:
+    told = ClockWatch()
+    hear(told, -9_000, 5_000)
+    hear(told, 3, 0)
+    assert told.doubt(STAKES, UnixMilliseconds(NOW)) is None
+
+
+@pytest.mark.parametrize("made_at", [0, 2**64 - 1])
+def test_whatever_time_peers_tell_the_status_goes_to_the_engine(made_at: int) -> None:
+    told = ClockWatch()
+    for peer in STAKES:
+        told.heard(peer, UnixMilliseconds(made_at), NOW)
+    doubt = told.doubt(STAKES, NOW)
+    assert doubt is not None
+    status = SentryStatus(at=NOW, peers=[], counts={}, clock_ahead_ms=doubt.ahead_ms, clock_peers=doubt.peers)
+    assert encode_frame(status)
 
 
 def test_what_is_remembered_is_bounded() -> None:
