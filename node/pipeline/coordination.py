@@ -170,7 +170,15 @@ def drop(state: PipelineState, find: Find, reason: Reason) -> list[Effect]:
 
 
 def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
-    """Send a plan whose simulation was clean; take off the find of a single one that was not."""
+    """Send a plan whose simulation was clean; take off the find of one that failed alone, if no joint one has it."""
+    effects = _judged(state, event)
+    while (stranded := state.schedule.stranded(state.waiting.values())) is not None:
+        placed, reason = stranded
+        effects += take_off(state, placed.id, reason)
+    return effects
+
+
+def _judged(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     plan = state.waiting.pop(event.plan_id, None)
     if plan is None or plan.target_block != state.schedule.target_block:
         return []
@@ -182,6 +190,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
         for execution in plan.executions:
             find = state.outstanding[execution.opportunity.id].find
             state.search.refusals.succeeded(find.route.edges, find.pools)
+        if len(plan.executions) > 1:
+            state.schedule.sent_jointly(plan)
         answers = [answer for one in plan.opportunities for answer in order_answers.accepted(state, one.id)]
         return [*answers, SignAndSubmit(plan)]
     if len(plan.executions) > 1:
@@ -191,6 +201,7 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     placed = state.outstanding[plan.executions[0].opportunity.id]
     if state.schedule.goes_with_better(placed):
         # Without that one it is worth nothing, and their bundle is simulated by itself.
+        state.schedule.failed_alone(placed.id, reason)
         state.count(reason)
         return []
     blamed = [] if reason is Reason.SIMULATION_UNAVAILABLE else _blame(state, placed, reason)

@@ -15,7 +15,7 @@ bundle pays per gas counts over all its gas, the victims' included: that is how 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -48,6 +48,8 @@ class Schedule:
         self._executions: dict[Hash32, Execution] = {}
         self._singles: dict[Hash32, tuple[int, Bid]] = {}
         self._joint: set[Address] = set()
+        self._clean_jointly: dict[Address, frozenset[Hash32]] = {}
+        self._failed_alone: dict[Hash32, Reason] = {}
 
     def __len__(self) -> int:
         return len(self._placed)
@@ -60,6 +62,8 @@ class Schedule:
         self._executions.clear()
         self._singles.clear()
         self._joint.clear()
+        self._clean_jointly.clear()
+        self._failed_alone.clear()
 
     def in_conflict_with(self, find: Find) -> list[Placed]:
         """What would have to make way for this find.
@@ -103,6 +107,28 @@ class Schedule:
     def goes_with_better(self, placed: Placed) -> bool:
         """Whether it was computed behind a find that is in one bundle with it, on its own key."""
         return any(one.id in placed.behind and one.sender == placed.sender for one in self._placed)
+
+    def failed_alone(self, opportunity_id: Hash32, reason: Reason) -> None:
+        """A find's own bundle, as it is now, failed in its simulation: what it goes with decides."""
+        self._failed_alone[opportunity_id] = reason
+
+    def sent_jointly(self, plan: BundlePlan) -> None:
+        """A key's joint bundle was clean, and is what the relays have of it."""
+        self._clean_jointly[plan.executions[0].sender] = frozenset([one.opportunity.id for one in plan.executions])
+
+    def stranded(self, waiting: Iterable[BundlePlan]) -> tuple[Placed, Reason] | None:
+        """A find that no bundle takes to the relays, and why it failed alone: it is in no clean joint one either, and
+        nothing of its key waits for a simulation.
+        """
+        if not self._failed_alone:
+            return None
+        busy = {one.sender for plan in waiting for one in plan.executions}
+        for placed in (*self._placed, *self._standing_by):
+            reason = self._failed_alone.get(placed.id)
+            is_sent = placed.id in self._clean_jointly.get(placed.sender, ())
+            if reason is not None and not is_sent and placed.sender not in busy:
+                return placed, reason
+        return None
 
     def _bid_alone(self, placed: Placed) -> Bid:
         sent = self._singles.get(placed.id)
@@ -247,6 +273,7 @@ class Schedule:
     def _forget(self, gone: Sequence[Placed]) -> None:
         for placed in gone:
             self._singles.pop(placed.id, None)
+            self._failed_alone.pop(placed.id, None)
 
     # The bundles
 
@@ -317,6 +344,7 @@ class Schedule:
         if sent == (nonce, bid):
             return []
         self._singles[placed.id] = (nonce, bid)
+        self._failed_alone.pop(placed.id, None)
         return [self._builder.plan([self._execution(placed, bid, nonce)], placed.id)]
 
     def _execution(self, placed: Placed, bid: Bid, nonce: int) -> Execution:
@@ -337,6 +365,7 @@ class Schedule:
         if len(self._together([placed for placed in self._placed if placed.sender == sender])) > 1:
             return []
         self._joint.discard(sender)
+        self._clean_jointly.pop(sender, None)
         return [self._cancel(_joint_key(sender, self.target_block))]
 
     def _cancel(self, key: Hash32) -> CancelBundle:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from benchmarks.market_generator import NOW
 from devnet.actors import calls
 from node.pipeline.bids import bid_wei
@@ -246,3 +248,45 @@ def test_what_shares_a_transaction_with_the_better_one_is_judged_in_their_bundle
             assert state.dropped[Reason.SIMULATION_REVERTED] == 1
             seen_so += 1
     assert seen_so >= 1
+
+
+@pytest.mark.parametrize("joint_answer", ["reverted", "never simulated", "clean"])
+@pytest.mark.parametrize("is_joint_first", [True, False])
+def test_what_fails_alone_is_taken_off_unless_the_joint_bundle_is_clean(
+    joint_answer: str, is_joint_first: bool
+) -> None:
+    seen_so = 0
+    for state, effects in two_swaps_of_one_trader(simulates=True):
+        followers_there = [one for one in placed_in(state) if state.schedule.goes_with_better(one)]
+        if not followers_there or own_simulation(effects, followers_there[0]) is None:
+            continue
+        left = followers_there[0]
+        asked = [plan for plan in state.waiting.values() if plan.executions[0].sender == left.sender]
+        asked.sort(key=lambda plan: len(plan.executions), reverse=is_joint_first)
+        assert any(len(plan.executions) > 1 for plan in asked)
+        told: list[Effect] = []
+        if joint_answer == "never simulated":  # as at the bound of what waits
+            for plan in [plan for plan in asked if len(plan.executions) > 1]:
+                asked.remove(plan)
+                del state.waiting[plan.id]
+        for plan in asked:
+            is_joint = len(plan.executions) > 1
+            fails = joint_answer == "reverted" if is_joint else plan.executions[0].opportunity.id == left.id
+            assert left.id in state.outstanding, "while a bundle of its key is still being simulated"
+            told += step(state, refused(plan, state) if fails else clean(plan, state))
+        drops = [one.opportunity.id for one in told if isinstance(one, RecordDrop)]
+        is_off = joint_answer != "clean"
+        assert (left.id in drops, left.id in state.outstanding) == (is_off, not is_off)
+        assert (left.id in [one.id for one in placed_in(state)]) is not is_off
+        seen_so += 1
+    assert seen_so >= 1
+
+
+def refused(plan: BundlePlan, state: PipelineState) -> BundleSimulated:
+    return BundleSimulated(plan.id, Reason.SIMULATION_REVERTED, (), Gas(0), state.now)
+
+
+def clean(plan: BundlePlan, state: PipelineState) -> BundleSimulated:
+    several = list(plan.opportunities)
+    profits, gas = tuple(one.gross_profit for one in several), tuple(Gas(one.gas // 4) for one in several)
+    return BundleSimulated(plan.id, None, profits, Gas(300_000), state.now, gas)
