@@ -16,8 +16,8 @@ import msgspec
 
 from node.pipeline.amm.balancer_fixed_point import add, div_down, div_up, mul_down, sub
 from node.pipeline.amm.errors import ArithmeticRevert, InsufficientInput, NotConverged, PoolStateInvalid, TokenInvalid
-from node.pipeline.amm.units import UINT112_MAX, UINT256_MAX, Fixed18, TokenAmount
-from node.pipeline.amm.weighted import less_fee_rounding_down, with_fee_rounding_up
+from node.pipeline.amm.units import UINT256_MAX, Fixed18, TokenAmount
+from node.pipeline.amm.weighted import less_fee_rounding_down, require_kept, with_fee_rounding_up
 
 AMP_PRECISION = 1000
 KEPT_INVARIANTS: Final = 4_096
@@ -54,7 +54,7 @@ def quote_exact_in(pool: BalancerStablePool, index_in: int, index_out: int, amou
     ArithmeticRevert (also for a balance that the Vault cannot keep), NotConverged.
     """
     scaled, dense_in, dense_out = _dense(pool, index_in, index_out, amount_in)
-    _require_kept(pool.balances[index_in] + amount_in)
+    require_kept(pool.balances[index_in] + amount_in)
     less_fee = less_fee_rounding_down(amount_in, pool.swap_fee)
     amount_out = out_given_in_rounding_down(
         pool.amplification,
@@ -81,7 +81,7 @@ def quote_exact_out(pool: BalancerStablePool, index_in: int, index_out: int, amo
         invariant_of(pool.amplification, scaled, pool.invariant_version),
     )
     with_fee = with_fee_rounding_up(div_up(amount_in, pool.scaling_factors[index_in]), pool.swap_fee)
-    _require_kept(pool.balances[index_in] + with_fee)
+    require_kept(pool.balances[index_in] + with_fee)
     return with_fee
 
 
@@ -198,12 +198,6 @@ def _dense(pool: BalancerStablePool, index_in: int, index_out: int, amount: int)
     places = [place for place in range(count) if place != bpt]
     scaled = [mul_down(pool.balances[place], pool.scaling_factors[place]) for place in places]
     return scaled, places.index(index_in), places.index(index_out)
-
-
-def _require_kept(balance: TokenAmount) -> None:
-    """The Vault keeps 112 bits of a balance (BalanceAllocation). Raises ArithmeticRevert."""
-    if balance > UINT112_MAX:
-        raise ArithmeticRevert("BAL#526", "the balance leaves uint112")
 
 
 def _product(a: int, b: int) -> int:

@@ -74,9 +74,11 @@ def weighted_pool(
 def quote_exact_in(pool: WeightedPool, index_in: int, index_out: int, amount_in: TokenAmount) -> TokenAmount:
     """Amount out for an exact input, fee included (onSwap, GIVEN_IN).
 
-    Raises TradeTooLarge("BAL#304") above 30 percent of the balance, TokenInvalid, InsufficientInput, ArithmeticRevert.
+    Raises TradeTooLarge("BAL#304") above 30 percent of the balance, TokenInvalid, InsufficientInput, ArithmeticRevert
+    (also for a balance that the Vault cannot keep).
     """
     _require_pair(pool, index_in, index_out, amount_in)
+    require_kept(pool.balances[index_in] + amount_in)
     factor_in, factor_out = pool.scaling_factors[index_in], pool.scaling_factors[index_out]
     less_fee = less_fee_rounding_down(amount_in, pool.swap_fee)
     amount_out = out_given_in_rounding_down(
@@ -93,7 +95,8 @@ def quote_exact_in(pool: WeightedPool, index_in: int, index_out: int, amount_in:
 def quote_exact_out(pool: WeightedPool, index_in: int, index_out: int, amount_out: TokenAmount) -> TokenAmount:
     """Amount in for an exact output, fee included (onSwap, GIVEN_OUT).
 
-    Raises TradeTooLarge("BAL#305") above 30 percent of the balance, TokenInvalid, InsufficientInput, ArithmeticRevert.
+    Raises TradeTooLarge("BAL#305") above 30 percent of the balance, TokenInvalid, InsufficientInput, ArithmeticRevert
+    (also for a balance that the Vault cannot keep).
     """
     _require_pair(pool, index_in, index_out, amount_out)
     factor_in, factor_out = pool.scaling_factors[index_in], pool.scaling_factors[index_out]
@@ -105,13 +108,15 @@ def quote_exact_out(pool: WeightedPool, index_in: int, index_out: int, amount_ou
         mul_down(amount_out, factor_out),
         pool.pow_version,
     )
-    return with_fee_rounding_up(div_up(amount_in, factor_in), pool.swap_fee)
+    with_fee = with_fee_rounding_up(div_up(amount_in, factor_in), pool.swap_fee)
+    require_kept(pool.balances[index_in] + with_fee)
+    return with_fee
 
 
 def swap_exact_in(
     pool: WeightedPool, index_in: int, index_out: int, amount_in: TokenAmount
 ) -> tuple[WeightedPool, TokenAmount]:
-    """(pool afterwards, amount out). Raises as the quote, and where a balance leaves the Vault's bounds."""
+    """(pool afterwards, amount out). Raises as the quote, and InsufficientLiquidity."""
     amount_out = quote_exact_in(pool, index_in, index_out, amount_in)
     return _moved(pool, index_in, index_out, amount_in, amount_out), amount_out
 
@@ -119,7 +124,7 @@ def swap_exact_in(
 def swap_exact_out(
     pool: WeightedPool, index_in: int, index_out: int, amount_out: TokenAmount
 ) -> tuple[WeightedPool, TokenAmount]:
-    """(pool afterwards, amount in). Raises as the quote, and where a balance leaves the Vault's bounds."""
+    """(pool afterwards, amount in). Raises as the quote, and InsufficientLiquidity."""
     amount_in = quote_exact_out(pool, index_in, index_out, amount_out)
     return _moved(pool, index_in, index_out, amount_in, amount_out), amount_in
 
@@ -166,17 +171,21 @@ def with_fee_rounding_up(amount: TokenAmount, swap_fee: Fixed18) -> TokenAmount:
     return div_up(amount, complement(swap_fee))
 
 
+def require_kept(balance: TokenAmount) -> None:
+    """The Vault keeps 112 bits of a balance (BalanceAllocation). Raises ArithmeticRevert."""
+    if balance > UINT112_MAX:
+        raise ArithmeticRevert("BAL#526", "the balance leaves uint112")
+
+
 def _moved(
     pool: WeightedPool, index_in: int, index_out: int, amount_in: TokenAmount, amount_out: TokenAmount
 ) -> WeightedPool:
-    """The Vault books the whole input, fee included (PoolBalances; BalanceAllocation keeps 112 bits)."""
+    """The Vault books the whole input, fee included (PoolBalances)."""
     balances = list(pool.balances)
     balances[index_in] += amount_in
     balances[index_out] -= amount_out
     if balances[index_out] < 0:
         raise InsufficientLiquidity("BAL#001", f"{amount_out} of token {index_out}")
-    if balances[index_in] > UINT112_MAX:
-        raise ArithmeticRevert("BAL#526", "the balance leaves uint112")
     return msgspec.structs.replace(pool, balances=tuple(balances))
 
 
