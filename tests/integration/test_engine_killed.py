@@ -58,6 +58,7 @@ async def test_an_engine_that_is_killed_again_and_again_loses_nothing_and_tells_
         for kill in range(1, KILLS + 1):
             signed = len(told(scene.node.config).of(BundleSigned))
             async with engine_process(scene.node, log) as process:
+                await eventually(lambda: landed(scene.node) > 0, scene.actors)  # else there is nothing to lose
                 await eventually(
                     lambda wanted=signed: len(told(scene.node.config).of(BundleSigned)) >= wanted + 6,  # type: ignore[misc]
                     scene.actors,
