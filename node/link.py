@@ -159,6 +159,11 @@ class LoadStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     left_ms: int | None
     """By the pace so far; None while there is none."""
 
+    @property
+    def per_second(self) -> float:
+        """The pace of this stage so far."""
+        return 1_000 * (self.done - self.kept) / max(self.elapsed_ms, 1)
+
 
 class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """What the engine sees and does, about once a second; replaces the one before it. Counters rise from the start."""

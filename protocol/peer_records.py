@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from protocol.errors import BadSignature, FieldOutOfRange, InvalidField, NonCanonical, OversizeMessage, TruncatedMessage
+from protocol.byte_reader import ByteReader
+from protocol.errors import BadSignature, FieldOutOfRange, InvalidField, NonCanonical, OversizeMessage
 from protocol.ethereum.keccak import keccak256
 from protocol.messages import MAX_RECORD_BYTES
 from protocol.units import Hash32, PeerIdHash
@@ -76,10 +77,10 @@ def decode_record(data: bytes) -> tuple[PeerRecord, bytes]:
     """Return the record that the bytes are, and its signature, which is not verified. Raises RemoteProtocolError."""
     if len(data) > MAX_RECORD_BYTES:
         raise OversizeMessage(f"more than {MAX_RECORD_BYTES} bytes", "peerRecord")
-    envelope = _Reader(data)
+    envelope = _Fields(data)
     key = envelope.field(1).removeprefix(_KEY_HEAD)
     envelope.field(2)
-    payload = _Reader(envelope.field(3))
+    payload = _Fields(envelope.field(3))
     signature = envelope.field(5)
     payload.field(1)
     sequence = payload.number(2)
@@ -87,7 +88,7 @@ def decode_record(data: bytes) -> tuple[PeerRecord, bytes]:
     while not payload.is_at_end:
         if len(addresses) == MAX_RECORD_ADDRESSES:
             raise FieldOutOfRange(f"more than {MAX_RECORD_ADDRESSES} addresses", "peerRecord.addresses")
-        addresses.append(_Reader(payload.field(3)).field(1))
+        addresses.append(_Fields(payload.field(3)).field(1))
     record = PeerRecord(key, sequence, tuple(addresses))
     if (
         len(key) != KEY_BYTES
@@ -161,42 +162,31 @@ def _varint(value: int) -> bytes:
     return encoded + bytes((value,))
 
 
-class _Reader:
+class _Fields(ByteReader):
     """Reads protobuf fields in the order in which they must come; whether in their shortest form, it does not tell."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._place = data, 0
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._place == len(self._data)
+        super().__init__(data, "peerRecord")
 
     def field(self, number: int) -> bytes:
         """Return the bytes of a field."""
         self._tag(number << 3 | 2)
-        return self._take(self._read_varint())
+        return self.take(self._varint())
 
     def number(self, number: int) -> int:
         """Return the number in a field."""
         self._tag(number << 3)
-        return self._read_varint()
+        return self._varint()
 
     def _tag(self, tag: int) -> None:
-        if self._take(1) != bytes((tag,)):
-            raise NonCanonical(f"no field {tag >> 3} where it must be", "peerRecord")
+        if self.uint(1) != tag:
+            raise NonCanonical(f"no field {tag >> 3} where it must be", self._where)
 
-    def _take(self, size: int) -> bytes:
-        piece = self._data[self._place : self._place + size]
-        if len(piece) != size:
-            raise TruncatedMessage("ends inside a field", "peerRecord")
-        self._place += size
-        return piece
-
-    def _read_varint(self) -> int:
+    def _varint(self) -> int:
         value = 0
         for place in range(_MAX_VARINT_BYTES):
-            byte = self._take(1)[0]
+            byte = self.uint(1)
             value |= (byte & _SEVEN_BITS) << 7 * place
             if byte <= _SEVEN_BITS:
                 return value
-        raise NonCanonical("a number that does not end", "peerRecord")
+        raise NonCanonical("a number that does not end", self._where)

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from protocol.byte_reader import ByteReader
 from protocol.conflicts import MAX_LEGS, Leg, direction_of
 from protocol.errors import (
     FieldOutOfRange,
@@ -21,7 +22,6 @@ from protocol.errors import (
     OversizeMessage,
     TooLarge,
     TrailingBytes,
-    TruncatedMessage,
     UnknownKind,
 )
 from protocol.messages import MAX_ROUTE_BYTES
@@ -86,7 +86,7 @@ def decode_route(data: bytes) -> Route:
     """Return the route that the bytes are. Raises RemoteProtocolError."""
     if len(data) > MAX_ROUTE_BYTES:
         raise OversizeMessage(f"more than {MAX_ROUTE_BYTES} bytes", "route")
-    reader = _Reader(data)
+    reader = ByteReader(data, "route")
     if reader.uint(1) != VERSION:
         raise UnknownKind(f"not of version {VERSION}", "route")
     count = reader.uint(1)
@@ -102,26 +102,7 @@ def decode_route(data: bytes) -> Route:
     return route
 
 
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data, self._place = data, 0
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._place == len(self._data)
-
-    def take(self, size: int) -> bytes:
-        field = self._data[self._place : self._place + size]
-        if len(field) != size:
-            raise TruncatedMessage("ends inside a field", "route")
-        self._place += size
-        return field
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-
-def _swap(reader: _Reader) -> RouteSwap:
+def _swap(reader: ByteReader) -> RouteSwap:
     size = reader.uint(1)
     if not 0 < size <= MAX_NAME_BYTES:
         raise FieldOutOfRange(f"a name of {size} bytes", "route.swaps")

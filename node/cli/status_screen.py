@@ -81,10 +81,9 @@ def _sees(found: NodeStatus, engine: EngineStatus) -> Table:
 
 
 def _load(load: LoadStatus) -> str:
-    rate = 1000 * (load.done - load.kept) / max(load.elapsed_ms, 1)
     kept = f", {load.kept:,} of them kept from the last run" if load.kept else ""
     left = f"about {ago(load.left_ms)} left" if load.left_ms is not None else "no pace yet"
-    return f"{load.stage}: {load.done:,} of {load.whole:,}{kept}, {rate:,.0f} a second, {left}"
+    return f"{load.stage}: {load.done:,} of {load.whole:,}{kept}, {load.per_second:,.0f} a second, {left}"
 
 
 def _rate(found: NodeStatus, engine: EngineStatus) -> str:

@@ -88,6 +88,6 @@ class FirstLoad:
         if told is None:
             return "the market's load has not begun"
         what = "blocks looked through" if told.stage == FINDING else "pools read"
-        rate = (told.done - told.kept) * _MS_PER_SECOND / max(told.elapsed_ms, 1)
         left = "no pace yet" if told.left_ms is None else f"about {told.left_ms / _MS_PER_SECOND:,.0f} s left"
-        return f"{told.done:,} of {told.whole:,} {what}, {told.pools:,} pools known, {rate:,.1f} a second, {left}"
+        pace = f"{told.per_second:,.1f} a second, {left}"
+        return f"{told.done:,} of {told.whole:,} {what}, {told.pools:,} pools known, {pace}"

@@ -139,12 +139,9 @@ class SentryApp:
                 pass
 
     async def _ask(self, message: AskPeer) -> None:
-        peers, name = (
-            {hash_of_peer(peer): peer for peer in self.host.connected},
-            PeerIdHash(Hash32(message.peer_id_hash)),
-        )
+        name = PeerIdHash(Hash32(message.peer_id_hash))
         self.host.need(name)
-        peer = peers.get(name)
+        peer = {hash_of_peer(peer): peer for peer in self.host.connected}.get(name)
         answer, why = b"", "not connected"
         if peer is not None:
             try:
@@ -201,7 +198,5 @@ class SentryApp:
         counts["connections evicted"] = host.admission.places.evicted
         counts["ids evicted"] = host.pubsub.seen_messages.evicted
         counts["banned"] = host.book.banned(now)
-        doubt = host.clock_doubt
-        if doubt is None:
-            return SentryStatus(at=now, peers=peers, counts=counts)
-        return SentryStatus(at=now, peers=peers, counts=counts, clock_ahead_ms=doubt.ahead_ms, clock_peers=doubt.peers)
+        ahead_ms, against, _ = host.clock_doubt or (0, 0, 0)
+        return SentryStatus(at=now, peers=peers, counts=counts, clock_ahead_ms=ahead_ms, clock_peers=against)

@@ -71,8 +71,8 @@ class Shown:
 
     def _await(self, leader: Address | None, opportunity: Opportunity) -> None:
         self.counts["withheld" if leader is None else "shown"] += 1
-        pools = {step.pool_id for step in opportunity.steps if isinstance(step, SwapStep)}
-        pools |= {step.address for step in opportunity.steps if isinstance(step, SwapStep)}
+        swaps = [step for step in opportunity.steps if isinstance(step, SwapStep)]
+        pools = {name for swap in swaps for name in (swap.pool_id, swap.address)}
         victims = frozenset(Hash32(victim.hash) for victim in opportunity.victims)
         wanted = Wanted(victims, frozenset(pools), frozenset())
         self._waiting.append(_Waiting(leader, opportunity.target_block, opportunity.gross_profit_wei, wanted))
