@@ -44,6 +44,7 @@ def select(words: list[str], root: Path = ROOT) -> Selection:
 
     A word that is a path (also one below tests/, which goes first; also with `::`) selects by path, any other by name
     (`-k`); words with a dash (with their values) go to pytest as they are. `--long` alone still is the whole suite.
+    The whole suite, and whole folders of it, run on WORKERS processes, a file in one of them.
     """
     options: list[str] = []
     paths: list[str] = []
@@ -58,7 +59,9 @@ def select(words: list[str], root: Path = ROOT) -> Selection:
         else:
             paths.append(str(place))
     whole = not paths and not names and set(options) <= {"--long"}
-    parallel = ["--numprocesses", str(WORKERS), "--dist", "loadfile"] if whole and (os.cpu_count() or 1) > 1 else []
+    are_folders = bool(paths) and not names and not options and all(Path(path).is_dir() for path in paths)
+    is_spread = (whole or are_folders) and (os.cpu_count() or 1) > 1
+    parallel = ["--numprocesses", str(WORKERS), "--dist", "loadfile"] if is_spread else []
     by_name = ["-k", " or ".join(f"({name})" for name in names)] if names else []
     return Selection((*options, *parallel, *by_name, *paths), whole)
 

@@ -38,11 +38,26 @@ def test_the_whole_suite_is_selected_by_no_word_and_by_long_alone() -> None:
 
 
 def test_a_word_that_is_a_path_selects_by_path_also_below_tests() -> None:
-    assert run_tests.select(["tests/unit"]).arguments == (str(ROOT / "tests/unit"),)
+    assert run_tests.select(["tests/unit", "-x"]).arguments == ("-x", str(ROOT / "tests/unit"))
     assert run_tests.select(["unit/test_tooling.py::test_x"]).arguments == (
         str(ROOT / "tests/unit/test_tooling.py::test_x"),
     )
-    assert run_tests.select(["contracts"]).arguments == (str(ROOT / "tests/contracts"),)  # not the sources
+    assert run_tests.select(["contracts", "-x"]).arguments == ("-x", str(ROOT / "tests/contracts"))  # not the sources
+
+
+def test_the_whole_suite_and_whole_folders_run_on_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = ("--numprocesses", str(run_tests.WORKERS), "--dist", "loadfile")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert run_tests.select([]).arguments == spread
+    assert run_tests.select(["network", "market"]).arguments == (
+        *spread,
+        str(ROOT / "tests/network"),
+        str(ROOT / "tests/market"),
+    )
+    for alone in (["network", "unit/test_tooling.py"], ["network", "peers"], ["network", "--long"]):
+        assert not set(spread) & set(run_tests.select(alone).arguments), alone
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert run_tests.select(["network"]).arguments == (str(ROOT / "tests/network"),)
 
 
 def test_any_other_word_selects_by_name() -> None:
