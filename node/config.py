@@ -91,7 +91,9 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LenderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A flash lender: Balancer's vault or Aave's pool. `uniswap_v3` has no address: its followed pools lend."""
+    """A flash lender: Balancer's vault or Aave's pool. Two have no address: `uniswap_v3`, whose followed pools lend,
+    and `vault`, our own Safes, as far as their owners let executions draw.
+    """
 
     kind: LenderKind
     """Where the capital of an execution comes from."""

@@ -92,3 +92,4 @@ class Capability(IntFlag):
     ACCEPTS_ORDERS = 1
     EXECUTOR_LIVE = 2
     ATTESTS_ALERTS = 4
+    FUNDS_ORDERS = 8

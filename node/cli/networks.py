@@ -128,6 +128,7 @@ def _ethereum(folder: Path) -> Config:
                     kind=LenderKind.AAVE_V3, address=address_from_hex("0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2")
                 ),
                 LenderConfig(kind=LenderKind.UNISWAP_V3),
+                LenderConfig(kind=LenderKind.VAULT),
             ),
         ),
         tokens=TokensConfig(

@@ -33,6 +33,7 @@ _ABILITIES: Final = {
     Capability.ACCEPTS_ORDERS: "takes orders",
     Capability.EXECUTOR_LIVE: "executes",
     Capability.ATTESTS_ALERTS: "attests",
+    Capability.FUNDS_ORDERS: "funds",
 }
 
 follow_option = click.option("--follow", is_flag=True, help="Go on and show what comes, until Ctrl-C.")

@@ -27,8 +27,9 @@ from node.engine.event_log import EventLog
 from node.engine.feed import ChainFeed, FeedHooks
 from node.engine.headers import Header
 from node.engine.keys import signers_of
-from node.engine.lending import read_lenders
+from node.engine.lending import own_vaults, read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, ChainTime, Lockstep
+from node.engine.multicall import Multicall
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.operator_stop import OperatorStop
@@ -46,6 +47,7 @@ from node.engine.spool import Spool
 from node.engine.status import StatusTeller
 from node.engine.strays import Strays
 from node.engine.treasury import Treasury
+from node.engine.vault_limits import VaultLimits
 from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
@@ -110,11 +112,11 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         stack.push_async_callback(endpoints.close)
         signers = signers_of(config, process.password) if config.mode is Mode.LIVE else {}
         senders = tuple(signers) or (SHADOW_SENDER,)
-        lenders = await read_lenders(
-            endpoints, config.protocols.lenders, [token.address for token in config.tokens.profit]
-        )
+        tokens, module = [token.address for token in config.tokens.profit], config.execution.vault_module
+        lenders = await read_lenders(endpoints, config.protocols.lenders, tokens)
+        vaults = own_vaults(config.protocols.lenders, module, tokens)
         safes = {sender: vault.safe for sender, vault in zip(signers, config.execution.vaults, strict=False)}
-        settings = pipeline_settings(config, [lender for lender, _ in lenders], senders)
+        settings = pipeline_settings(config, [*vaults, *(lender for lender, _ in lenders)], senders)
         call_data = VaultCallData(safes or {SHADOW_SENDER: SHADOW_SENDER})
         state = PipelineState(settings, call_data)
 
@@ -134,6 +136,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             strays.hear(one)
         limits = DayLimits(config.data_folder if config.lockstep is None else None)
         treasury = Treasury(endpoints, tuple(signers), lenders)
+        limits_of = VaultLimits(Multicall(endpoints, config.protocols.multicall3), module, safes, tokens)
         log = None if config.event_log is None else EventLog(config.event_log)
         if log is not None:
             stack.callback(log.close)
@@ -168,7 +171,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         if (used := limits.load()) is not None:
             core.feed(LimitsResumed(with_open(used, left_open.sent)))
 
-        attend = BeforeBlock(core, own_evm, treasury, strays, network, limits, clock)
+        attend = BeforeBlock(core, own_evm, treasury, limits_of, strays, network, limits, clock)
 
         async def before_block(header: Header) -> None:
             collector.tidy()  # what was planned is void, and a block's time is left for what will be
@@ -189,10 +192,11 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             chain_time.read = lambda: feed.chain_time
         core.resync = feed.resync
         rotation = Rotation(config, process.password, endpoints, signers)
-        rotation.on_replaced = partial(_replace, core, relays, call_data, treasury, strays)
+        rotation.on_replaced = partial(_replace, core, relays, call_data, treasury, limits_of, strays)
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
             _connect(network, core, relays, treasury, lockstep)
+            network.draws = lambda: bool(vaults) and state.vaults.draws(network.keys.hot_key)
             network.feed = stop.feed
             network.resume(left_open)
             rotation.on_secret = network.expect
@@ -212,6 +216,7 @@ def _replace(
     relays: Relays,
     call_data: VaultCallData,
     treasury: Treasury,
+    limits_of: VaultLimits,
     strays: Strays,
     former: Address,
     signer: Signer,
@@ -220,6 +225,7 @@ def _replace(
     """A vault's hot key was rotated: whoever goes by the former one goes by the new one."""
     call_data.let(signer.address, safe)
     treasury.replace(former, signer.address)
+    limits_of.replace(former, signer.address)
     strays.replace(former, signer.address)
     core.replace(former, signer)
     core.beside(relays.warm(signer.identity))

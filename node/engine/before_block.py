@@ -1,5 +1,5 @@
 """What the pipeline must know before it plans on a block: outcomes of the last bundles, what the hot keys paid beside
-them, balances, nonces, lenders.
+them, balances, nonces, lenders, what our Safes allow.
 
 Where the chain does not answer, it plans on what it knew: outcomes stay to be judged, the risk gate sees their age;
 both are asked for again meanwhile. What the keys paid is looked for again with the next head.
@@ -25,6 +25,7 @@ from node.engine.own_evm import OwnEvm
 from node.engine.rpc import RpcError
 from node.engine.strays import Strays
 from node.engine.treasury import Read, Treasury
+from node.engine.vault_limits import VaultLimits
 from node.pipeline.events import TreasuryRead
 from node.pipeline.risk import DayUse
 from protocol.units import Address, Wei
@@ -43,6 +44,7 @@ class BeforeBlock:
     core: EngineCore
     own_evm: OwnEvm
     treasury: Treasury
+    vaults: VaultLimits
     strays: Strays
     network: NetworkPart | None
     limits: DayLimits
@@ -55,8 +57,11 @@ class BeforeBlock:
         self.own_evm.follow(header)
         if self.network is not None and self.network.exchange is None:
             self.network.head_seen(header)
-        judged, answer = await asyncio.gather(
-            core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
+        judged, answer, allowed = await asyncio.gather(
+            core.outcomes.judge(header),
+            treasury.read(header.hash),
+            self.vaults.read(header.hash),
+            return_exceptions=True,
         )
         self._take_judged(self._answered(judged))
         reads = self._answered(answer)
@@ -64,12 +69,14 @@ class BeforeBlock:
         if self.limits.is_news(core.state.gate.used):
             core.beside(self._keep_limits(core.state.gate.used))
         is_told = self._take_treasury(reads)
+        for read in self._answered(allowed):
+            core.feed(read)
         if isinstance(judged, RpcError):
             again = partial(core.outcomes.judge, header, again=True)
             core.beside(ask_again(again, self._take_judged, partial(self._is_current, header), self.clock.sleep))
         if not is_told:
-            read = partial(treasury.read, header.hash)
-            core.beside(ask_again(read, self._take_treasury, partial(self._is_current, header), self.clock.sleep))
+            read_again = partial(treasury.read, header.hash)
+            core.beside(ask_again(read_again, self._take_treasury, partial(self._is_current, header), self.clock.sleep))
         if self.network is not None and self.network.exchange is not None:
             await self.network.take_up(header)
         if not treasury.balances:

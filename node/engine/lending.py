@@ -41,6 +41,12 @@ async def read_lenders(
     return found
 
 
+def own_vaults(lenders: Sequence[LenderConfig], module: Address, tokens: Sequence[Address]) -> list[FlashLender]:
+    """Return our own vaults as a source of each token, if configured; with nothing until `vault_limits` has read."""
+    is_used = any(lender.kind is LenderKind.VAULT for lender in lenders)
+    return [FlashLender(LenderKind.VAULT, module, token, 0, 0) for token in tokens] if is_used else []
+
+
 async def _balancer(
     endpoints: Endpoints, vault: Address, tokens: Sequence[Address]
 ) -> list[tuple[FlashLender, Address]]:

@@ -113,7 +113,13 @@ class BidPolicy:
 
     def choose(self, kind: OpportunityKind, surplus: Wei) -> int:
         """The bucket (place in SHARES) to bid from for a find."""
-        bucket = self._class_of(kind, surplus).choose()
+        return self._at_least(self._class_of(kind, surplus).choose(), surplus)
+
+    def usual(self, kind: OpportunityKind, surplus: Wei) -> int:
+        """The bucket that is mostly chosen for such a find."""
+        return self._at_least(self._class_of(kind, surplus).best, surplus)
+
+    def _at_least(self, bucket: int, surplus: Wei) -> int:
         return max(bucket, _OF_THE_WEIGHTY) if surplus >= WEIGHTY_FROM and surplus > OUTWEIGHS * self._kept else bucket
 
     def share(self, bucket: int, opportunity_id: Hash32) -> int:

@@ -26,7 +26,7 @@ from node.pipeline.events import (
 from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.placed import Changes, Placed
-from node.pipeline.plans import Bid, BundlePlan, Opportunity
+from node.pipeline.plans import Bid, BundlePlan, LenderKind, Opportunity
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.risk import Question, Rejected
@@ -39,13 +39,15 @@ MAX_DISPLACED: Final = 2
 
 def take(state: PipelineState, find: Find) -> list[Effect]:
     """Give a find to who can use it, where we lack something; else send it on its way, or record why not."""
-    lack = orders_out.lack_of(state.network)
+    lack = orders_out.lack_of(state, find)
     given = None if lack is None else orders_out.hand_over(state, find, lack)
     return take_alone(state, find) if given is None else given
 
 
 def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     """Send a find on its way, or record why not."""
+    if not find.is_funded:
+        return drop(state, find, Reason.NO_FLASH_LENDER)
     leaving = state.schedule.in_conflict_with(find)
     if leaving and find.surplus <= sum(placed.find.surplus for placed in leaving):
         return _beside_better(state, find, leaving)
@@ -54,11 +56,11 @@ def take_alone(state: PipelineState, find: Find) -> list[Effect]:
     verdict = state.gate.check(question(state, find, bid, costs, len(leaving)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = state.schedule.sender_for(find, costs.hot_key_most, leaving, spendable(state))
+    sender = state.schedule.sender_for(find, costs.hot_key_most, leaving, keys_for(state, find))
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         given = orders_out.hand_over(state, find, orders_out.Lack.TREASURY)
-        return drop(state, find, _without_key(state)) if given is None else given
+        return drop(state, find, _without_key(state, find)) if given is None else given
     placed = Placed(find, bid, costs, price, sender)
     effects = on_its_way(state, placed, state.schedule.place(placed, leaving, state.treasury))
     return [*effects, *_displaced(state, placed, leaving)]
@@ -87,7 +89,17 @@ def spendable(state: PipelineState) -> Mapping[Address, TreasuryRead]:
     return {address: read for address, read in state.treasury.items() if address != view.hot_key}
 
 
-def _without_key(state: PipelineState) -> Reason:
+def keys_for(state: PipelineState, find: Find) -> Mapping[Address, TreasuryRead]:
+    """Those of them whose Safe lets a find be executed: in its token, and with what it draws."""
+    keys, loan, token = spendable(state), find.opportunity.loan, find.opportunity.profit_token
+    drawn = loan.amount if loan.lender.kind is LenderKind.VAULT else 0
+    allowed = {address: read for address, read in keys.items() if state.vaults.lets(address, token, drawn)}
+    return keys if len(allowed) == len(keys) else allowed
+
+
+def _without_key(state: PipelineState, find: Find) -> Reason:
+    if spendable(state) and not keys_for(state, find):
+        return Reason.VAULT_FORBIDS
     return Reason.TREASURY_EMPTY if spendable(state) is state.treasury else Reason.KEY_CHECKS_IN
 
 
@@ -110,14 +122,16 @@ def _follow(state: PipelineState, find: Find, better: list[Placed]) -> list[Effe
     better = schedule.with_what_they_follow(better)
     left = state.residuals.behind(find, [placed.find for placed in better], timestamp, state.now)
     price = None if left is None else state.search.prices[left.route.rank]
-    if left is None or price is None or any(placed not in better for placed in schedule.in_conflict_with(left)):
+    if left is None or price is None or not left.is_funded:
+        return []
+    if any(placed not in better for placed in schedule.in_conflict_with(left)):
         return []
     bid = _bid_of(state, left)
     costs = costs_of(left, bid, schedule.base_fee)
     if isinstance(state.gate.check(question(state, left, bid, costs, 0), state.now), Rejected):
         return []
     wanted = Placed(left, bid, costs, price, better[0].sender, teaches=False)
-    placed = None if wanted.id in wanted.behind else schedule.with_key_behind(wanted, better, spendable(state))
+    placed = None if wanted.id in wanted.behind else schedule.with_key_behind(wanted, better, keys_for(state, left))
     return [] if placed is None else on_its_way(state, placed, schedule.place(placed, (), state.treasury))
 
 
@@ -129,7 +143,7 @@ def _stand_by(state: PipelineState, find: Find, better: list[Placed]) -> list[Ef
     verdict = state.gate.check(question(state, find, bid, costs, len(better)), state.now)
     if isinstance(verdict, Rejected):
         return drop(state, find, verdict.reason)
-    sender = schedule.sender_beside(find, costs.hot_key_most, better[0], spendable(state))
+    sender = schedule.sender_beside(find, costs.hot_key_most, better[0], keys_for(state, find))
     price = state.search.prices[find.route.rank]
     if sender is None or price is None:
         return drop(state, find, Reason.CONFLICTS_WITH_BETTER)

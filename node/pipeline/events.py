@@ -265,6 +265,16 @@ class LenderRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     available: TokenAmount
 
 
+class VaultRead(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """What the Safe of a hot key of ours allows of a profit token: the most that one execution may draw of it, 0 for
+    borrowed funds only; None where the token is not pinned, so that nothing is executed in it at all.
+    """
+
+    sender: Address
+    token: Address
+    drawable: TokenAmount | None
+
+
 class LoansRead(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A lender's loans as read from the chain after `block`: all of them, or with `book` None these positions anew."""
 
@@ -351,6 +361,7 @@ Event: TypeAlias = (
     | TreasuryRead
     | SenderReplaced
     | LenderRead
+    | VaultRead
     | LoansRead
     | RatesRead
     | LimitsResumed

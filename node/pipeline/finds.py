@@ -53,6 +53,11 @@ class Find(msgspec.Struct, frozen=True, gc=False):
         """Profit after gas, before the bid."""
         return self.route.surplus_wei
 
+    @property
+    def is_funded(self) -> bool:
+        """Whether a source of ours has the capital; else it is of use to another operator alone."""
+        return self.opportunity.loan.is_ours
+
 
 class Given(msgspec.Struct, frozen=True, gc=False):
     """A find that was handed over, and whether its leader has accepted."""

@@ -33,6 +33,7 @@ from node.pipeline.events import (
     TimePassed,
     TokenScreened,
     TreasuryRead,
+    VaultRead,
 )
 from node.pipeline.finds import Find
 from node.pipeline.lending.morpho_book import MorphoBook
@@ -228,12 +229,21 @@ def sender_replaced(state: PipelineState, event: SenderReplaced) -> list[Effect]
     senders = tuple([event.present if sender == event.former else sender for sender in settings.senders])
     state.settings = msgspec.structs.replace(settings, senders=senders)
     state.treasury.pop(event.former, None)
+    state.vaults.forget(event.former)
     return effects
 
 
 def lender_read(state: PipelineState, event: LenderRead) -> list[Effect]:
     """Take in how much a lender has."""
     state.lenders.read(event.lender, event.token, event.available)
+    return []
+
+
+def vault_read(state: PipelineState, event: VaultRead) -> list[Effect]:
+    """Take in what a Safe of ours allows."""
+    if event.sender in state.settings.senders:
+        state.vaults.read(event)
+        state.lenders.allow(event.token, state.settings.entry_point, state.vaults.most(event.token))
     return []
 
 
@@ -340,6 +350,7 @@ def _begin_block(state: PipelineState, head: BlockArrived) -> None:
     base_fee, coin = state.blocks.next_base_fee, state.settings.wrapped_coin
     tokens = [token.address for token in state.settings.profit_tokens]
     state.lenders.refresh(tokens)
+    state.search.share_of_funded = orders_out.share_of_funded(state, BlockNumber(head.number + 1))
     state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
     state.search.refusals.begin_block(BlockNumber(head.number + 1))
     state.schedule.start(BlockNumber(head.number + 1), base_fee)

@@ -10,7 +10,7 @@ from node.pipeline.gas import fixed_guess
 from node.pipeline.plans import FlashLender, FlashLoan, LenderKind
 from node.pipeline.pool_lenders import PoolLenders
 from node.pipeline.pools import AT_BALANCER_V2, PoolSpec, PoolState
-from protocol.units import Address
+from protocol.units import ZERO_ADDRESS, Address
 
 _AAVE_HALF = FEE_SCALE // 2
 
@@ -26,6 +26,7 @@ class LenderBook:
         self._available: dict[tuple[Address, Address], TokenAmount] = {}
         self._pools = pools
         self._removed: frozenset[bytes] = frozenset()
+        self._unusable: set[Address] = set()
         for lender in lenders:
             self._configured.setdefault(lender.token, []).append(lender)
             if lender.available is not None:
@@ -42,6 +43,13 @@ class LenderBook:
     def read(self, lender: Address, token: Address, available: TokenAmount) -> None:
         """Take in how much a configured lender has."""
         self._available[lender, token] = available
+
+    def allow(self, token: Address, module: Address, drawable: TokenAmount | None) -> None:
+        """Take in the most that our vaults, through their `module`, let one execution draw of a token; None: they do
+        not let it be used, and nothing is borrowed of it either.
+        """
+        self._available[module, token] = drawable or 0
+        (self._unusable.add if drawable is None else self._unusable.discard)(token)
 
     def take_out(self, removed: frozenset[bytes]) -> None:
         """Borrow from none of these addresses; whether a pool lends the market says."""
@@ -66,18 +74,45 @@ class LenderBook:
         amount: TokenAmount,
         route: Sequence[PoolSpec],
         moved: Mapping[int, PoolState] | None = None,
+        *,
+        drawable: TokenAmount | None = None,
     ) -> FlashLender | None:
-        """The cheapest lender for a route; None if none is left. `moved`: pools' states behind pending swaps."""
+        """The cheapest lender that has all of an amount for a route; None if none is left. See `sources`."""
+        sources = self.sources(token, amount, route, moved, drawable=drawable)
+        return sources[-1][0] if sources and sources[-1][1] >= amount else None
+
+    def sources(
+        self,
+        token: Address,
+        amount: TokenAmount,
+        route: Sequence[PoolSpec],
+        moved: Mapping[int, PoolState] | None = None,
+        *,
+        drawable: TokenAmount | None = None,
+    ) -> list[tuple[FlashLender, TokenAmount]]:
+        """Who lends for a route, and how much of an amount: the cheapest first, each further one has more than those
+        before it; the last has all of it, if anybody has.
+
+        `moved`: pools' states behind pending swaps. `drawable`: what the vault that will execute lets be drawn, where
+        it is a certain one.
+        """
+        found: list[tuple[FlashLender, TokenAmount]] = []
+        most = 0
         for lender in self._by_token.get(token, ()):
-            available = self._has(lender)
+            is_limited = drawable is not None and lender.kind is LenderKind.VAULT
+            available = min(drawable or 0, self._has(lender) or 0) if is_limited else self._has(lender)
             if available is not None and moved and self._pools is not None:
                 available = self._pools.behind(lender, available, moved)
-            if (available is None or available >= amount) and not locks_out(lender, route):
-                return lender
-        return None
+            part = amount if available is None else min(amount, available)
+            if part > most and not locks_out(lender, route):
+                found.append((lender, part))
+                most = part
+                if part == amount:
+                    break
+        return found
 
     def _has(self, lender: FlashLender) -> TokenAmount | None:
-        if lender.address in self._removed:
+        if lender.address in self._removed or lender.token in self._unusable:
             return 0
         if lender.kind is LenderKind.UNISWAP_V3:
             return lender.available
@@ -89,6 +124,11 @@ def locks_out(lender: FlashLender, route: Sequence[PoolSpec]) -> bool:
     if lender.kind is LenderKind.BALANCER_V2:
         return any(spec.family in AT_BALANCER_V2 for spec in route)
     return lender.kind is LenderKind.UNISWAP_V3 and lender.address in [spec.address for spec in route]
+
+
+def leaders_vault(token: Address) -> FlashLender:
+    """Stands for the vault of whoever executes an order of ours: it costs nothing, and is none of our sources."""
+    return FlashLender(LenderKind.VAULT, ZERO_ADDRESS, token, 0)
 
 
 def flash_loan(lender: FlashLender, amount: TokenAmount) -> FlashLoan:

@@ -29,6 +29,9 @@ class NetworkView(msgspec.Struct, frozen=True):
     turns: Mapping[BlockNumber, Turn]
     """Of the blocks after the head, as far as they are known."""
     takes_orders: frozenset[Address]
+    """Who executes others' orders …"""
+    funds_orders: frozenset[Address]
+    """… and who of these has capital of its own for it."""
     value_limits: Mapping[Address, Wei]
     is_paused: bool
     fee_bps: BasisPoints

@@ -9,7 +9,7 @@ Who else has the find bids by all that it is worth. So do we, and from the bucke
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -45,7 +45,7 @@ from protocol.errors import LocalProtocolError, ProtocolError
 from protocol.ethereum.transactions import SignedTransaction, decode_transaction
 from protocol.kinds import DeclineReason, OpportunityKind
 from protocol.routes import Route, RouteSwap, decode_route
-from protocol.units import BASIS_POINTS_ONE, ChainId, Gas, Hash32, Wei
+from protocol.units import BASIS_POINTS_ONE, Address, ChainId, Gas, Hash32, Wei
 
 ORDER_GAS = 190_000
 """What opening and settling add to an execution."""
@@ -147,7 +147,10 @@ def _find_of(
         return DeclineReason.INVALID
     specs = [_spec_of(step) for step in steps]
     amount = steps[0].amount_in
-    lender = state.lenders.lender_for(order.profit_token, amount, specs)
+    if not state.vaults.lets(view.hot_key, order.profit_token, 0):
+        return DeclineReason.UNPROFITABLE  # whose it is to be executed by may not use the token
+    draws = state.vaults.drawable(view.hot_key, order.profit_token)
+    lender = state.lenders.lender_for(order.profit_token, amount, specs, drawable=draws)
     if lender is None:
         return DeclineReason.UNPROFITABLE
     loan = flash_loan(lender, amount)
@@ -203,8 +206,10 @@ def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tupl
         spec = None if number is None else market.specs[number]
         if family not in traded or (spec is None and family in NAMED_BY_MORE):
             return None
-        if spec is not None and not (spec.can_be_called and _is_of(swap, family, spec)):
-            return None
+        if spec is not None and number is not None:
+            ends_of = dict(enumerate(market.routed[number]))
+            if not (spec.can_be_called and _is_of(swap, family, spec, ends_of)):
+                return None
         least = swap.amount_out - swap.amount_out * _LEG_SLACK // BASIS_POINTS_ONE
         ends = (swap.token_in, swap.token_out, swap.index_in, swap.index_out)
         amounts = (TokenAmount(swap.amount_in), TokenAmount(swap.amount_out), TokenAmount(least))
@@ -213,9 +218,10 @@ def _steps(route: Route, market: Market, traded: Collection[PoolFamily]) -> tupl
     return tuple(steps)
 
 
-def _is_of(swap: RouteSwap, family: PoolFamily, spec: PoolSpec) -> bool:
-    """Whether a swap says of its pool what we know; a pair's fee is the configuration's and not the pool's name."""
-    ends = dict(enumerate(spec.tokens))
+def _is_of(swap: RouteSwap, family: PoolFamily, spec: PoolSpec, ends: Mapping[int, Address]) -> bool:
+    """Whether a swap says of its pool what we know, by its tokens as routes have them (`ends`); a pair's fee is the
+    configuration's and not the pool's name.
+    """
     return (
         (family, swap.pool) == (spec.family, spec.address)
         and (ends.get(swap.index_in), ends.get(swap.index_out)) == (swap.token_in, swap.token_out)
@@ -315,7 +321,7 @@ def _judged(
     if isinstance(verdict, Rejected):
         state.count(verdict.reason)
         return DeclineReason.UNPROFITABLE
-    keys = coordination.spendable(state)
+    keys = coordination.keys_for(state, find)
     treasury = {view.hot_key: keys[view.hot_key]} if view.hot_key in keys else {}
     sender = schedule.sender_for(find, costs.hot_key_most, leaving, treasury)
     price = state.search.prices[find.route.rank]

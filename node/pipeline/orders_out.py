@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from node.pipeline.events import Effect, HandOver, OrderAnswer, OrderAnswered
 from node.pipeline.finds import Find, Given
 from node.pipeline.network_view import MAX_GIVEN, NetworkView
@@ -20,7 +22,17 @@ from protocol.errors import InvalidField, TooLarge
 from protocol.ethereum.keccak import keccak256
 from protocol.routes import Route, RouteSwap, encode_route
 from protocol.statements import Order
-from protocol.units import BASIS_POINTS_ONE, ChainId, Hash32, LegKey, TokenAmount, Wei
+from protocol.units import (
+    BASIS_POINTS_ONE,
+    Address,
+    BasisPoints,
+    BlockNumber,
+    ChainId,
+    Hash32,
+    LegKey,
+    TokenAmount,
+    Wei,
+)
 
 
 class Lack(StrEnum):
@@ -29,31 +41,77 @@ class Lack(StrEnum):
     REACH = "reach"
     TREASURY = "treasury"
     EXECUTOR = "executor"
+    INVENTORY = "inventory"
 
 
-def lack_of(view: NetworkView | None) -> Lack | None:
-    """What this node lacks for any find, if something."""
+def lack_of(state: PipelineState, find: Find) -> Lack | None:
+    """What this node lacks for a find, if something."""
+    view = state.network
     if view is None:
         return None
     if not view.executor_live:
         return Lack.EXECUTOR
-    return Lack.REACH if view.relays_usable < view.relays else None
+    if view.relays_usable < view.relays:
+        return Lack.REACH
+    return Lack.INVENTORY if _brings_more_elsewhere(state, find) else None
 
 
-def hand_over(state: PipelineState, find: Find, lack: Lack) -> list[Effect] | None:
-    """Give a find to the leader of its block; None where it cannot be given, and must go its own way."""
-    view, opportunity = state.network, find.opportunity
-    if opportunity.id in state.given:
+def share_of_funded(state: PipelineState, target: BlockNumber) -> BasisPoints:
+    """What we get of a find that the leader of a block funds and executes; 0 where it would not."""
+    view = state.network
+    turn = None if view is None else view.turns.get(target)
+    if view is None or turn is None or turn.operator == view.account or view.is_paused:
+        return BasisPoints(0)
+    return view.finder_bps if turn.operator in view.takes_orders & view.funds_orders else BasisPoints(0)
+
+
+def _brings_more_elsewhere(state: PipelineState, find: Find) -> bool:
+    """Whether our part of it, at the size that only another's capital allows, is more than what we make of it alone."""
+    if not find.is_funded:
+        return True
+    beyond, kind = find.route.beyond, find.opportunity.kind
+    if beyond is None:
+        return False
+    bid = state.bids.share(state.bids.usual(kind, find.surplus), find.opportunity.id)
+    alone = find.surplus - max(find.surplus, 0) * bid // BASIS_POINTS_ONE
+    return state.search.part_of(beyond) > alone
+
+
+def _at_full_size(state: PipelineState, find: Find) -> Find:
+    """A find as who has the capital for all of it would execute it."""
+    beyond = find.route.beyond
+    if beyond is None:
+        return find
+    opportunity = msgspec.structs.replace(
+        find.opportunity,
+        steps=state.search.steps_of(beyond),
+        loan=beyond.loan,
+        gross_profit=beyond.gain,
+        gross_profit_wei=beyond.gain_wei,
+        gas=beyond.gas,
+    )
+    return msgspec.structs.replace(find, opportunity=opportunity, route=beyond)
+
+
+def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | None:
+    """Give a find to the leader of its block; None where it cannot be given, and must go its own way.
+
+    Who has capital of its own is given it at its full size: what we have ourselves is no matter then.
+    """
+    view = state.network
+    if own.opportunity.id in state.given:
         return []
-    if (
-        view is None
-        or opportunity.order is not None
-        or not all(isinstance(step, SwapStep) for step in opportunity.steps)
-    ):
-        return None  # an order's route is swaps alone
-    turn = view.turns.get(opportunity.target_block)
+    if view is None or own.opportunity.order is not None:
+        return None
+    turn = view.turns.get(own.opportunity.target_block)
     if turn is None or turn.operator == view.account or turn.operator not in view.takes_orders or view.is_paused:
         return None
+    funds = turn.operator in view.funds_orders
+    if not funds and (lack is Lack.INVENTORY or not own.is_funded):
+        return None  # it would be shown for nothing
+    find = _at_full_size(state, own) if funds else own
+    if not all(isinstance(step, SwapStep) for step in find.opportunity.steps):
+        return None  # an order's route is swaps alone
     if find.surplus > view.value_limits.get(turn.operator, Wei(0)):
         state.count(Reason.ABOVE_VALUE_LIMIT)
         return None
@@ -65,24 +123,28 @@ def hand_over(state: PipelineState, find: Find, lack: Lack) -> list[Effect] | No
     except (InvalidField, TooLarge):  # how much is pending before it is up to strangers
         state.count(Reason.ORDER_TOO_LARGE)
         return None
-    floor = opportunity.gross_profit * view.finder_floor_bps // BASIS_POINTS_ONE
-    order = Order(
-        finder=view.account,
-        executor=turn.operator,
-        target_block=opportunity.target_block,
-        finder_bps=view.finder_bps,
-        min_finder_wei=TokenAmount(max(1, floor)),
-        profit_token=opportunity.profit_token,
-        pay_to=view.pay_to,
-        primary_key=primary,
-        route_commit=Hash32(keccak256(route)),
-    )
-    state.given[opportunity.id] = Given(find)
+    state.given[own.opportunity.id] = Given(own)
     state.given_keys.add(primary)
     occasion = _occasion(find)
     is_backup = occasion in state.given_before
     state.given_now.add(occasion)
-    return [HandOver(opportunity, order, route, lack.value, is_backup)]
+    order = _order_of(find, view, turn.operator, primary, route)
+    return [HandOver(find.opportunity, order, route, lack.value, is_backup)]
+
+
+def _order_of(find: Find, view: NetworkView, leader: Address, primary: LegKey, route: bytes) -> Order:
+    floor = find.opportunity.gross_profit * view.finder_floor_bps // BASIS_POINTS_ONE
+    return Order(
+        finder=view.account,
+        executor=leader,
+        target_block=find.opportunity.target_block,
+        finder_bps=view.finder_bps,
+        min_finder_wei=TokenAmount(max(1, floor)),
+        profit_token=find.opportunity.profit_token,
+        pay_to=view.pay_to,
+        primary_key=primary,
+        route_commit=Hash32(keccak256(route)),
+    )
 
 
 def answered(state: PipelineState, event: OrderAnswered) -> Find | None:

@@ -18,7 +18,7 @@ from node.pipeline.pools import PoolFamily, PoolId
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.kinds import OpportunityKind
 from protocol.statements import Order
-from protocol.units import Address, BlockNumber, Gas, Hash32, SignatureBytes, UnixNanoseconds, Wei
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Gas, Hash32, SignatureBytes, UnixNanoseconds, Wei
 
 _Slot = TypeVar("_Slot")
 
@@ -35,7 +35,8 @@ class LenderKind(StrEnum):
 class FlashLender(msgspec.Struct, frozen=True, gc=False):
     """One source of a token: the contract that lends it, its fee, and the most that it lends (None: not known).
 
-    `address` is the Balancer vault, the Aave pool, the Uniswap V3 pool or the operator's own vault module.
+    `address` is the Balancer vault, the Aave pool, the Uniswap V3 pool or the vault module; zero for another operator's
+    vault, which is none of our sources.
     """
 
     kind: LenderKind
@@ -53,6 +54,11 @@ class FlashLoan(msgspec.Struct, frozen=True, gc=False):
     lender: FlashLender
     amount: TokenAmount
     fee: TokenAmount
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a source of ours has it; else another operator would execute, and fund it."""
+        return self.lender.address != ZERO_ADDRESS
 
 
 class SwapStep(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -130,8 +130,14 @@ class Reason(StrEnum):
     NO_FLASH_LENDER = (
         "no_flash_lender",
         Stage.DETECTION,
-        "No configured lender has enough of the token, or can lend while its own pool is on the route.",
-        "Configure another flash lender for the token.",
+        "No lender of ours has any of the token or can lend it on this route, and no other operator took the find.",
+        "Configure another lender for the token; see what the Safe pins and lets be drawn: `hftnode vault limits`.",
+    )
+    VAULT_FORBIDS = (
+        "vault_forbids",
+        Stage.SUBMISSION,
+        "No Safe whose hot key is free pins the profit token, or lets so much of it be drawn.",
+        "Have the Safes' owners pin the token or raise its limit, if they want to: `hftnode vault limits`.",
     )
     CYCLE_REFUSED = (
         "cycle_refused",

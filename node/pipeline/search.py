@@ -22,7 +22,7 @@ from node.pipeline.kernels import (
     screen_all,
     screen_edges,
 )
-from node.pipeline.lenders import LenderBook, flash_loan
+from node.pipeline.lenders import LenderBook, flash_loan, leaders_vault
 from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.plans import FlashLoan, SwapStep
@@ -31,7 +31,7 @@ from node.pipeline.reasons import Reason
 from node.pipeline.refusals import Refusals
 from node.pipeline.settings import Bounds, ProfitToken
 from node.pipeline.sizing import Leg, best_amount, exact_amounts
-from protocol.units import BASIS_POINTS_ONE, Gas, Wei
+from protocol.units import BASIS_POINTS_ONE, BasisPoints, Gas, Wei
 
 _COARSE = 10**9
 """Where an amount on a route has fewer units than this, rounding moves the optimum: then integers look for it."""
@@ -46,7 +46,8 @@ _SWEEP = 64
 class Route(msgspec.Struct, frozen=True, gc=False):
     """A cycle in exact integers: `amounts` before each leg and after the last; `gain` after the flash fee.
 
-    `surplus_wei`: the gain at the reference price, less the gas at the next base fee.
+    `surplus_wei`: the gain at the reference price, less the gas at the next base fee. `beyond`: the same edges at the
+    amount that brings more and that no lender of ours has; of use to who funds it.
     """
 
     edges: tuple[int, ...]
@@ -57,6 +58,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     gain_wei: Wei
     gas: Gas
     surplus_wei: Wei
+    beyond: Route | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +78,8 @@ class Search:
         self.gas = GasModel()
         self.prices: list[ReferencePrice | None] = [None] * len(tokens)
         self.base_fee = Wei(0)
+        self.share_of_funded = BasisPoints(0)
+        """What we get of a find that another operator funds and executes in the next block; 0 where none would."""
         self.refusals = Refusals(market, [token.address for token in tokens])
         self._market, self._tokens, self._bounds = market, tokens, bounds
         self._rows: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
@@ -86,11 +90,16 @@ class Search:
         self._many = _buffers(_SWEEP)
 
     def set_prices(self, prices: Sequence[ReferencePrice | None], base_fee: Wei) -> None:
-        """Take in the reference prices by rank and the next base fee; a token without a price or lender is left out."""
+        """Take in the reference prices by rank and the next base fee; a token without a price or lender is left out.
+
+        Where another operator may fund a find, how much our own lenders have is no bound, and none is needed.
+        """
         self.prices, self.base_fee = list(prices), base_fee
         for rank, (token, price) in enumerate(zip(self._tokens, prices, strict=True)):
             lender, most, row = self.lenders.cheapest(token.address), self.lenders.most(token.address), self._rows[rank]
             row[:] = 0.0
+            if self.share_of_funded:
+                lender, most = lender or leaders_vault(token.address), None
             if price is not None and lender is not None:
                 row[PRICE] = price.numerator / price.denominator
                 row[FEE] = lender.fee_pips / FEE_SCALE
@@ -124,12 +133,12 @@ class Search:
         best: Route | None = None
         why = Reason.NOT_PROFITABLE
         for candidate in candidates[: self._bounds.exact_finalists]:
-            if best is not None and best.surplus_wei >= candidate.surplus:
+            if best is not None and self._worth(best) >= candidate.surplus:
                 break
             route = self._evaluate(candidate, candidate.amount, overlay)
             if isinstance(route, Reason):
                 why = route
-            elif best is None or route.surplus_wei > best.surplus_wei:
+            elif best is None or self._worth(route) > self._worth(best):
                 best = route
         if best is None or best.surplus_wei <= 0:
             return why
@@ -175,21 +184,44 @@ class Search:
         return self._leg_gas
 
     def _evaluate(self, candidate: Candidate | Route, amount: TokenAmount, overlay: Overlay) -> Route | Reason:
-        edges, rank = candidate.edges, candidate.rank
-        amounts = exact_amounts(self._legs(edges, overlay), amount)
-        price = self.prices[rank]
-        if amounts is None or price is None:
+        """The best of what our lenders let be done of an amount, and what is beyond them, if somebody would fund it."""
+        market, rank, legs = self._market, candidate.rank, self._legs(candidate.edges, overlay)
+        price, token = self.prices[rank], self._tokens[rank].address
+        if price is None:
             return Reason.NOT_PROFITABLE
-        market = self._market
-        specs = [market.specs[market.edges[edge].pool] for edge in edges]
-        lender = self.lenders.lender_for(self._tokens[rank].address, amount, specs, overlay.states)
-        if lender is None:
-            return Reason.NO_FLASH_LENDER
-        loan = flash_loan(lender, amount)
-        gain = amounts[-1] - amount - loan.fee
-        gas = self.gas.expected(lender.kind, [spec.family for spec in specs])
-        gain_wei = price.wei_down(gain)
-        return Route(edges, rank, amounts, loan, gain, gain_wei, gas, Wei(gain_wei - gas * self.base_fee))
+        specs = [market.specs[market.edges[edge].pool] for edge in candidate.edges]
+        sources = self.lenders.sources(token, amount, specs, overlay.states)
+        if self.share_of_funded and (not sources or sources[-1][1] < amount):
+            sources.append((leaders_vault(token), amount))
+        own: Route | None = None
+        beyond: Route | None = None
+        for lender, part in sources:
+            amounts = exact_amounts(legs, part)
+            if amounts is None:
+                continue
+            loan = flash_loan(lender, part)
+            gain = amounts[-1] - part - loan.fee
+            gas = self.gas.expected(lender.kind, [spec.family for spec in specs])
+            gain_wei = price.wei_down(gain)
+            surplus = Wei(gain_wei - gas * self.base_fee)
+            route = Route(candidate.edges, rank, amounts, loan, gain, gain_wei, gas, surplus)
+            if not loan.is_ours:
+                beyond = route
+            elif own is None or surplus > own.surplus_wei:
+                own = route
+        if own is not None and beyond is not None and own.surplus_wei > 0:
+            return msgspec.structs.replace(own, beyond=beyond) if beyond.gain > own.gain else own
+        return beyond or own or (Reason.NOT_PROFITABLE if sources else Reason.NO_FLASH_LENDER)
+
+    def _worth(self, route: Route) -> int:
+        """Wei that a route brings us: by our own execution, before the bid, or by another's."""
+        others = route if not route.loan.is_ours else route.beyond
+        own = route.surplus_wei if route.loan.is_ours else 0
+        return own if others is None else max(own, self.part_of(others))
+
+    def part_of(self, route: Route) -> Wei:
+        """What we get of a route that another operator executes."""
+        return Wei(route.gain_wei * self.share_of_funded // BASIS_POINTS_ONE)
 
     def _refined(self, route: Route, overlay: Overlay) -> Route:
         """The same route at the best amount nearby, with the same lender."""

@@ -29,6 +29,7 @@ from node.pipeline.schedule import Schedule
 from node.pipeline.search import Search
 from node.pipeline.settings import PipelineSettings, RouterKind
 from node.pipeline.unread import Unread
+from node.pipeline.vaults import Vaults
 from protocol.units import Address, Hash32, LegKey, UnixNanoseconds
 
 MAX_OUTSTANDING = 4_096
@@ -59,6 +60,7 @@ class PipelineState:
         self.gate = RiskGate(settings.limits, settings.profit_tokens)
         self.schedule = Schedule(BundleBuilder(settings, call_data))
         self.treasury: dict[Address, TreasuryRead] = {}
+        self.vaults = Vaults()
         self.waiting: dict[Hash32, BundlePlan] = {}
         """Plans that wait for their simulation."""
         self.outstanding: dict[Hash32, Placed] = {}

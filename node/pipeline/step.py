@@ -26,6 +26,7 @@ _HANDLERS: Final[dict[type, Callable[[PipelineState, Any], list[Effect]]]] = {
     events.TreasuryRead: handlers.treasury_read,
     events.SenderReplaced: handlers.sender_replaced,
     events.LenderRead: handlers.lender_read,
+    events.VaultRead: handlers.vault_read,
     events.LoansRead: handlers.loans_read,
     events.RatesRead: handlers.rates_read,
     events.LimitsResumed: handlers.limits_resumed,

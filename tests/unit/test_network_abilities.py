@@ -26,6 +26,11 @@ def test_who_has_all_that_it_takes_offers_to_execute() -> None:
     assert abilities(COMPLETE) == EXECUTES | Capability.ATTESTS_ALERTS
 
 
+def test_who_can_draw_and_executes_offers_capital_too() -> None:
+    assert abilities(replace(COMPLETE, draws=True)) == EXECUTES | Capability.FUNDS_ORDERS | Capability.ATTESTS_ALERTS
+    assert Capability.FUNDS_ORDERS not in abilities(replace(COMPLETE, draws=True, is_live=False))
+
+
 @pytest.mark.parametrize(
     "lack",
     [

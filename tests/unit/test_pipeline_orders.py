@@ -74,6 +74,7 @@ def view(account: Address, **changes: Any) -> NetworkView:
         pay_to=Address(b"\x5a" * 20),
         turns={TARGET: Turn(2, LEADER), BlockNumber(TARGET + 1): Turn(0, THIRD)},
         takes_orders=frozenset({LEADER, THIRD}),
+        funds_orders=frozenset(),
         value_limits={LEADER: Wei(10**20), THIRD: Wei(10**20)},
         is_paused=False,
         fee_bps=BasisPoints(100),

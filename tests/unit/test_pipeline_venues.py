@@ -15,6 +15,7 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.curve_stableswap import CurvePool
 from node.pipeline.amm.uniswap_v4 import V4Pool, pool_id
+from node.pipeline.events import HandOver, OrderVerdict
 from node.pipeline.market import Market
 from node.pipeline.plans import Bid, FlashLender, FlashLoan, LenderKind, SwapStep
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState
@@ -24,6 +25,7 @@ from node.pipeline.step import step
 from protocol.ethereum.abi import decode, selector
 from protocol.units import ZERO_ADDRESS, Address, BlockNumber, TokenAmount, Wei, address_to_hex
 from tests import pipeline_scene as scene
+from tests.unit import test_pipeline_orders as orders_between
 
 COIN, DOLLAR, OTHER = Address(b"\xc0" * 20), Address(b"\xd0" * 20), Address(b"\xd1" * 20)
 MANAGER, HOOK = Address(b"\x44" * 20), Address(b"\x01" * 20)
@@ -115,6 +117,28 @@ def test_finds_through_v4_tell_the_executor_the_pool_and_whether_it_holds_ether(
         held = (leg.token_in, leg.token_out) if leg.index_in == 0 else (leg.token_out, leg.token_in)
         currencies = (ZERO_ADDRESS if leg.in_ether else held[0], held[1])
         assert pool_id(*currencies, leg.fee_pips, leg.tick_spacing, ZERO_ADDRESS) == leg.pool_id
+
+
+def test_a_leader_takes_an_order_through_a_v4_pool_that_holds_ether() -> None:
+    """The route holds the wrapped coin there, and the pool's own name ether."""
+    market, orders = further(scene.small_market()), list[HandOver]()
+    for spec, pool in scene.pools_of_family(market, PoolFamily.UNISWAP_V2, PoolFamily.SUSHI_V2):
+        for into in (0, 1):
+            finder = orders_between.member(orders_between.FINDER, market)
+            effects = step(finder, scene.seen(scene.swap_of(spec, pool, into=into)))
+            orders += [effect for effect in effects if isinstance(effect, HandOver)]
+    through = [
+        order for order in orders if any(isinstance(leg, SwapStep) and leg.in_ether for leg in order.opportunity.steps)
+    ]
+    assert through
+    for order in through:
+        leader = orders_between.member(orders_between.LEADER, market)
+        effects = step(leader, orders_between.arriving(order))
+        assert orders_between.answer_in(effects) == (OrderVerdict.ACCEPT, None)
+        (plan,) = scene.plans(effects)
+        (execution,) = plan.executions
+        taken = [leg.in_ether for leg in execution.opportunity.steps if isinstance(leg, SwapStep)]
+        assert taken == [leg.in_ether for leg in order.opportunity.steps if isinstance(leg, SwapStep)]
 
 
 def test_no_find_goes_through_a_v4_pool_with_a_hook() -> None:

@@ -26,6 +26,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """Those that take something of us."""
     balance: Wei
     base_fee: Wei
+    draws: bool = False
+    """Whether the vault lets anything be drawn."""
 
 
 def abilities(means: Means) -> Capability:
@@ -36,4 +38,6 @@ def abilities(means: Means) -> Capability:
     can_pay = means.balance >= GAS_OF_AN_ORDER * means.base_fee and means.balance > 0
     if means.takes_orders and means.is_live and means.relays > 0 and can_pay:
         able |= EXECUTES
+        if means.draws:
+            able |= Capability.FUNDS_ORDERS
     return able

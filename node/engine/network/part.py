@@ -48,6 +48,7 @@ from node.pipeline.network_view import NetworkView
 from node.records import AlertRaised, AnyRecord, PaymentMade
 from protocol.codec import DirectMessage, decode_direct, decode_envelope, encode_envelope
 from protocol.errors import RemoteProtocolError
+from protocol.kinds import Capability
 from protocol.messages import (
     Envelope,
     Heartbeat,
@@ -133,6 +134,8 @@ class NetworkPart:
         """Steps the pipeline; set where both are wired, as `relays_usable` and the registered hot key's `balance`."""
         self.relays_usable: Callable[[], int] = lambda: terms.relays
         self.balance: Callable[[], Wei] = lambda: Wei(0)
+        self.draws: Callable[[], bool] = lambda: False
+        """Whether the registered hot key's vault funds executions; set where both are wired."""
         self.exchange: Exchange | None = None
         """In lockstep alone: where what is said is exchanged with the other operators."""
         self._is_live = self._is_clock_wrong = False
@@ -325,14 +328,16 @@ class NetworkPart:
         blocks = [BlockNumber(header.number + ahead) for ahead in range(1, TURNS_AHEAD + 1)]
         turns = {block: turn for block in blocks if (turn := registry.leader(block)) is not None}
         now = self._now_ms()
+        takes = frozenset(account for account in registry.operators if self.directory.offers(account, EXECUTES, now))
         self._stopped = {name: until for name, until in self._stopped.items() if until > header.timestamp}
         self._view = view = NetworkView(
             account=self.keys.account,
             hot_key=self.keys.hot_key,
             pay_to=terms.safe,
             turns=turns,
-            takes_orders=frozenset(
-                account for account in registry.operators if self.directory.offers(account, EXECUTES, now)
+            takes_orders=takes,
+            funds_orders=frozenset(
+                account for account in takes if self.directory.offers(account, Capability.FUNDS_ORDERS, now)
             ),
             value_limits=self.trust.limits(registry.operators),
             is_paused=registry.is_paused,
@@ -460,6 +465,7 @@ class NetworkPart:
             may_sign=self.keys.slashable is not None,
             takes_orders=self.terms.takes_orders,
             is_live=self._is_live,
+            draws=self.draws(),
             relays=self.relays_usable(),
             balance=self.balance(),
             base_fee=Wei(header.base_fee),

@@ -1,0 +1,75 @@
+"""What our Safes let be drawn: the owners' limit and what is there, told when it changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.engine.multicall import Multicall
+from node.engine.rpc import RpcError
+from node.engine.vault_limits import VaultLimits
+from node.pipeline.events import VaultRead
+from protocol.units import Address, Hash32
+from tests.fake_chain_node import endpoints_to, unplugged
+from tests.fake_contracts import MULTICALL3, FakeContracts
+from tests.vault_stand_in import MODULE, SENDER, TOKEN
+
+BLOCK = Hash32(b"\xbb" * 32)
+SAFE, BOB = Address(b"\x5a" * 20), Address(b"\xb0" * 20)
+
+
+def chain(*, pinned: bool = True, limit: int = 100, held: int = 1_000, enabled: bool = True) -> FakeContracts:
+    contracts = FakeContracts()
+    contracts.view(MODULE, "limitOf(address,address)", int(pinned), limit)
+    contracts.view(TOKEN, "balanceOf(address)", held)
+    contracts.view(SAFE, "isModuleEnabled(address)", int(enabled))
+    return contracts
+
+
+def limits(contracts: FakeContracts) -> VaultLimits:
+    return VaultLimits(Multicall(endpoints_to([contracts.node]), MULTICALL3), MODULE, {SENDER: SAFE}, [TOKEN])
+
+
+@pytest.mark.parametrize(
+    ("contracts", "drawable"),
+    [
+        (chain(), 100),
+        (chain(held=7), 7),
+        (chain(limit=0), 0),
+        (chain(enabled=False), 0),
+        (chain(pinned=False, limit=0), None),
+    ],
+)
+async def test_a_draw_is_bound_by_the_owners_the_balance_and_the_module(
+    contracts: FakeContracts, drawable: int | None
+) -> None:
+    assert await limits(contracts).read(BLOCK) == [VaultRead(SENDER, TOKEN, drawable)]
+    assert contracts.requests == [3], "in one request"
+
+
+async def test_what_has_not_changed_is_not_told_again_and_what_cannot_be_read_stays() -> None:
+    contracts = chain()
+    reader = limits(contracts)
+    assert len(await reader.read(BLOCK)) == 1
+    assert await reader.read(BLOCK) == []
+    contracts.view(TOKEN, "balanceOf(address)", 3)
+    assert await reader.read(BLOCK) == [VaultRead(SENDER, TOKEN, 3)]
+    contracts.answer(TOKEN, "balanceOf(address)", lambda _arguments: None)
+    assert await reader.read(BLOCK) == []
+
+
+async def test_a_vault_is_read_for_the_key_that_took_its_place() -> None:
+    reader = limits(chain())
+    await reader.read(BLOCK)
+    reader.replace(SENDER, BOB)
+    reader.replace(SENDER, Address(b"\x01" * 20))  # nobody's any more
+    assert await reader.read(BLOCK) == [VaultRead(BOB, TOKEN, 100)]
+
+
+async def test_without_a_vault_nothing_is_asked_and_a_chain_that_is_away_is_told() -> None:
+    contracts = chain()
+    endpoints = Multicall(endpoints_to([contracts.node]), MULTICALL3)
+    assert await VaultLimits(endpoints, MODULE, {}, [TOKEN]).read(BLOCK) == []
+    assert contracts.requests == []
+    contracts.node.misbehaviour = unplugged
+    with pytest.raises(RpcError):
+        await limits(contracts).read(BLOCK)
