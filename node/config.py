@@ -163,14 +163,15 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertAction(StrEnum):
-    """What follows from an alert of the network that our own look at the chain confirms."""
+    """What follows from an alert of the network that our own means confirm."""
 
     LOG = "log"
     NOTIFY = "notify"
     """It is an alert of this node, too."""
     STOP_SUBJECT = "stop_subject"
-    """Nothing goes through the pool or token that it is about while the alert stands; a restart forgets it. A price
-    feed is neither: for `oracle_deviates` it is refused.
+    """Nothing goes through the pool or token that it is about while the alert stands, nothing is sent to the relay, no
+    order goes to or comes from the peer; a restart forgets it. A price feed is none of these: for `oracle_deviates` it
+    is refused.
     """
     STOP_ALL = "stop_all"
     """Nothing is executed until `hftnode resume`, whatever is restarted."""
@@ -187,11 +188,17 @@ class BrakeSupport(StrEnum):
 
 
 class WatchedAlert(StrEnum):
-    """Kinds of alerts that a node recomputes itself."""
+    """Kinds of alerts that a node recomputes itself: the first three from the block; of the others by its own means."""
 
     SANDWICH_SEEN = "sandwich_seen"
     POOL_DRAINED = "pool_drained"
     ORACLE_DEVIATES = "oracle_deviates"
+    CONTRACT_FLAGGED = "contract_flagged"
+    """A token that lies when our own simulation sends it."""
+    RELAY_LIES = "relay_lies"
+    """A relay that lied to us, too."""
+    PEER_MISBEHAVES = "peer_misbehaves"
+    """An operator of whom two signed statements contradict each other."""
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _LISTEN: Final = re.compile(r"/ip([46])/([0-9a-fA-F.:]+)/tcp/([0-9]{1,5})\Z")
 _PEER: Final = re.compile(r"/(?:ip[46]|dns[46]?)/[^/\s]+/tcp/([0-9]{1,5})/p2p/[1-9A-HJ-NP-Za-km-z]{32,64}\Z")
 _ADDRESSED_LENDERS: Final = (LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
+_NOT_ON_CHAIN: Final = (WatchedAlert.RELAY_LIES, WatchedAlert.PEER_MISBEHAVES)
 
 Broken = tuple[str, str]
 
@@ -56,6 +57,8 @@ def _network(config: Config) -> Iterator[Broken]:
             yield f"network.policies[{place}].action", "nothing is traded through a price feed: stop_all, notify or log"
         if policy.kind is WatchedAlert.ORACLE_DEVIATES and policy.brake is BrakeSupport.SUBJECT:
             yield f"network.policies[{place}].brake", "nothing is traded through a price feed: all, or none"
+        if policy.kind in _NOT_ON_CHAIN and policy.brake is not BrakeSupport.NONE:
+            yield f"network.policies[{place}].brake", "the brake pauses contracts, not relays or peers: none"
     yield from _peers(network)
 
 

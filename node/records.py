@@ -215,7 +215,7 @@ class NetworkAlertTold(Record, frozen=True, kw_only=True, tag="network_alert_tol
     operator: Address
     """Who told it."""
     verdict: str
-    """`confirmed` or `refuted`."""
+    """`confirmed`, `refuted`, or `unjudged`: nothing here can tell."""
     at: UnixNanoseconds
 
 

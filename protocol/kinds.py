@@ -50,6 +50,19 @@ class AlertKind(IntEnum):
     PEER_MISBEHAVES = 6  # the peer id's hash
 
 
+class ContractFault(IntEnum):
+    """What a token does that no ERC-20 token may: what `CONTRACT_FLAGGED` is told of."""
+
+    HONEYPOT = 1  # a transfer out of a pool, or on from who got it, fails
+    TAKES_FEE = 2  # less arrives, or more leaves, than was sent
+
+
+class RelayFault(IntEnum):
+    """What a relay did: what `RELAY_LIES` is told of."""
+
+    NAMES_ANOTHER_BUNDLE = 1  # it answered a bundle by the hash of another, and had named bundles rightly before
+
+
 class Severity(IntEnum):
     """How much is at stake if the alert is true."""
 

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from node.engine.network.claims import claim_alert
 from protocol import codec, messages, peer_records, sealing, signing
+from protocol.claims import decode_claim
 from protocol.conflicts import best_set, leg_key, primary_leg, tie_rank
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
@@ -30,6 +32,7 @@ from protocol.units import (
 )
 from tests import block_alert_samples as alert_samples
 from tests import slashing_cases
+from tests.claim_samples import claim_samples, refused_claims
 from tests.gossip_factories import PEERS
 from tests.gossip_scenarios import scenarios, verdicts
 from tests.peer_record_samples import record_samples, refused_records
@@ -270,6 +273,32 @@ def alert_vectors() -> list[dict[str, Any]]:
     return vectors
 
 
+def claim_vectors() -> list[dict[str, Any]]:
+    """Return alerts that no block gives by itself, and bytes that are no evidence of one."""
+    vectors: list[dict[str, Any]] = []
+    header = alert_samples.header()
+    for name, subject, claim in claim_samples():
+        told = claim_alert(header, claim, subject)
+        vectors.append(
+            {
+                "name": name,
+                "block": {"hash": readable(header.hash), "timestamp": header.timestamp},
+                "claim": readable(claim),
+                "message": readable(told),
+                "alertId": readable(signing.alert_id(told)),
+            }
+        )
+    for name, kind, evidence in refused_claims():
+        try:
+            decode_claim(kind, evidence)
+        except RemoteProtocolError as error:
+            refused = {"name": name, "kind": int(kind), "evidence": readable(evidence)}
+            vectors.append({**refused, "error": type(error).__name__})
+        else:
+            raise AssertionError(name)
+    return vectors
+
+
 def reveal_vectors() -> list[dict[str, Any]]:
     """Return accepts as their finder reveals them."""
     vectors = []
@@ -448,6 +477,7 @@ def documents() -> dict[str, str]:
         "gossip.json": gossip_vectors(),
         "routes.json": route_vectors(),
         "alerts.json": alert_vectors(),
+        "claims.json": claim_vectors(),
         "records.json": record_vectors(),
         "reveals.json": reveal_vectors(),
         "offences.json": offence_vectors(),

@@ -30,6 +30,7 @@ from node.engine.keys import signers_of
 from node.engine.lending import own_vaults, read_lenders
 from node.engine.lockstep import PATIENCE_SECONDS, ChainTime, Lockstep
 from node.engine.multicall import Multicall
+from node.engine.network.claims import relay_subject
 from node.engine.network.part import NetworkPart
 from node.engine.network.wiring import network_part
 from node.engine.operator_stop import OperatorStop
@@ -48,7 +49,7 @@ from node.engine.status import StatusTeller
 from node.engine.strays import Strays
 from node.engine.treasury import Treasury
 from node.engine.vault_limits import VaultLimits
-from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed
+from node.pipeline.events import BlockRetracted, Event, LimitsResumed, TimePassed, TokenScreened
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.process import Process
@@ -195,6 +196,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         rotation.on_replaced = partial(_replace, core, relays, call_data, treasury, limits_of, strays)
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
+            if network.alerts.claims is not None:
+                network.alerts.claims.screen = feed.transfers_of
             _connect(network, core, relays, treasury, lockstep)
             network.draws = lambda: bool(vaults) and state.vaults.draws(network.keys.hot_key)
             network.feed = stop.feed
@@ -238,6 +241,9 @@ def _connect(
     network.tell = orders.tell = network.alerts.tell = network.membership.tell = network.brake.tell = core.tell
     network.feed = orders.feed = core.feed
     network.relays_usable = lambda: relays.usable
+    relays.is_stopped = lambda url: relay_subject(url) in network.policy.stopped
+    if network.alerts.claims is not None:
+        relays.on_lie = network.alerts.claims.lied
     network.shown.ours = lambda: treasury.balances
     network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
@@ -291,6 +297,8 @@ def _emit(core: EngineCore, event: Event, strays: Strays, network: NetworkPart |
             retracted = retracted or OutcomeRetracted(block_hash=event.hash)
         if retracted is not None:
             core.tell(retracted)
+    if isinstance(event, TokenScreened) and network is not None and network.alerts.claims is not None:
+        network.alerts.claims.flagged(event.token, event.verdict)
     core.feed(event)
 
 

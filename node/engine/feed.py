@@ -46,7 +46,7 @@ from node.engine.upkeep import Readers, Upkeep
 from node.link import LoadStatus
 from node.pipeline.events import ResyncLoans, ResyncPools, ScreenTokens, TokenVerdict
 from node.pipeline.plans import LenderKind
-from protocol.units import Address, UnixNanoseconds
+from protocol.units import Address, Hash32, UnixNanoseconds
 
 __all__ = ["ChainFeed", "ChainUnusable", "FeedHooks", "FeedStatus"]
 
@@ -177,6 +177,10 @@ class ChainFeed:
     def verdicts(self) -> Mapping[Address, TokenVerdict]:
         """What the token screen found, by token."""
         return self._upkeep.verdicts
+
+    async def transfers_of(self, token: Address, at: Hash32) -> tuple[Address, TokenVerdict] | None:
+        """See `Upkeep.transfers_of`. Raises RpcError."""
+        return await self._upkeep.transfers_of(token, at)
 
     def _phase(self) -> str:
         if not self.ready.is_set():

@@ -1,7 +1,8 @@
 """Bundles to all relays at once: one body, one signature, warm connections, a deadline; each answer is recorded.
 
 A relay's word is not believed further than this: whether a bundle landed is read from the chain. What it answers
-wrongly (another bundle's hash, no JSON, too much of it) counts as an error of its own.
+wrongly (another bundle's hash, no JSON, too much of it) counts as an error of its own. Another hash is told as a lie
+(`on_lie`) only of a relay that has named bundles of ours rightly: else it may count them by a rule of its own.
 
 What goes to one relay under one replacement key goes in the order in which it was asked for: a withdrawal must not
 overtake what it withdraws. It waits for no other relay, and what a later word has overtaken while it waited stays here.
@@ -10,6 +11,7 @@ overtake what it withdraws. It waits for no other relay, and what a later word h
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -36,6 +38,8 @@ ENOUGH_ANSWERS: Final = 6
 """A relay that took nothing of so many is of no use to us."""
 LATE_SECONDS: Final = 1.0
 OVERTAKEN: Final = "not sent: overtaken"
+NAMES_ANOTHER: Final = "lies: it names another bundle"
+_NAMED: Final = re.compile(NAMES_ANOTHER + r", 0x[0-9a-fA-F]{64}")
 _ERROR_CHARACTERS: Final = 300
 
 
@@ -51,6 +55,8 @@ class Turns(Protocol):
 
 _Key: TypeAlias = tuple[str, str, Hash32]
 """A relay, the account that signs the request, and what the request replaces."""
+_Judge: TypeAlias = Callable[[RelayConfig, Any], str]
+"""What is wrong with a relay's result; empty if nothing is."""
 
 
 class _Line:
@@ -82,6 +88,12 @@ class Relays:
         self.states: dict[str, str] = {relay.name: "not asked yet" for relay in relays}
         """By name: `ok`, or what was wrong at the last request."""
         self._lately: dict[str, deque[_Answered]] = {relay.name: deque(maxlen=REMEMBERED_ANSWERS) for relay in relays}
+        self.on_lie: Callable[[str, Hash32, BlockNumber], None] = lambda _url, _bundle, _target: None
+        """Called with a relay that answered a bundle for a block by another's hash, and could have known better."""
+        self.is_stopped: Callable[[str], bool] = lambda _url: False
+        """Whether a relay is offered nothing, by the operator's policy; what it was given is still withdrawn."""
+        self._names_rightly: set[str] = set()
+        """By address."""
         self._relays, self._clock, self._turns = tuple(relays), clock, turns
         self._seconds = answer_seconds
         self._in_turn = asyncio.Lock()
@@ -105,7 +117,8 @@ class Relays:
 
         None where the last that each was asked was refused by all of them: one may dislike a bundle, not every one.
         """
-        lately = [[answer.was_taken for answer in answers] for answers in self._lately.values()]
+        offered = [self._lately[relay.name] for relay in self._relays if not self.is_stopped(relay.url)]
+        lately = [[answer.was_taken for answer in answers] for answers in offered]
         if all(answers and not answers[-1] for answers in lately):
             return 0
         return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in lately)
@@ -129,8 +142,12 @@ class Relays:
         plan = bundle.plan
         body = bundle_body(bundle.transactions, plan.target_block, plan.replaces)
         expected = "0x" + bundle.hash.hex()
-        judge = partial(_bundle_error, expected=expected)
-        answers = await self._ask_all(body, identity, bundle.hash, plan.replaces, judge)
+        judge = partial(self._bundle_error, expected=expected)
+        offered = [relay for relay in self._relays if not self.is_stopped(relay.url)]
+        answers = await self._ask_all(offered, body, identity, bundle.hash, plan.replaces, judge)
+        for relay, answer in zip(offered, answers, strict=True):
+            if _NAMED.fullmatch(answer.error) and relay.url in self._names_rightly:
+                self.on_lie(relay.url, bundle.hash, plan.target_block)
         for answer in answers:  # of bundles alone: who takes nothing of ours still lets us withdraw
             if answer.error != OVERTAKEN:
                 told = _Answered(not answer.error, plan.target_block, self._clock.monotonic())
@@ -139,20 +156,27 @@ class Relays:
 
     async def cancel(self, replaces: Hash32, identity: SigningKey) -> list[RelayAnswered]:
         """Withdraw what was offered under `replaces`; return the answers."""
-        return await self._ask_all(cancel_body(replaces), identity, replaces, replaces, lambda _: "")
+        body = cancel_body(replaces)
+        return await self._ask_all(self._relays, body, identity, replaces, replaces, lambda _relay, _result: "")
 
     async def _ask_all(
-        self, body: bytes, identity: SigningKey, name: Hash32, replaces: Hash32, judge: Callable[[Any], str]
+        self,
+        relays: Sequence[RelayConfig],
+        body: bytes,
+        identity: SigningKey,
+        name: Hash32,
+        replaces: Hash32,
+        judge: _Judge,
     ) -> list[RelayAnswered]:
         headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature_header(body, identity)}
         if self._turns is None:
-            keys = [(relay.name, identity.address, replaces) for relay in self._relays]
-            asked = [self._ask(relay, body, headers, name, judge) for relay in self._relays]
+            keys = [(relay.name, identity.address, replaces) for relay in relays]
+            asked = [self._ask(relay, body, headers, name, judge) for relay in relays]
             return list(await asyncio.gather(*map(self._in_line, keys, asked, repeat(name))))
         await self._turns.turn()
-        numbered = [{**headers, **self._turns.headers()} for _ in self._relays]
+        numbered = [{**headers, **self._turns.headers()} for _ in relays]
         async with self._in_turn:  # `usable` goes by the order of the answers
-            pairs = zip(self._relays, numbered, strict=True)
+            pairs = zip(relays, numbered, strict=True)
             return [await self._ask(relay, body, own, name, judge) for relay, own in pairs]
 
     async def _in_line(self, key: _Key, asked: Coroutine[Any, Any, RelayAnswered], name: Hash32) -> RelayAnswered:
@@ -171,11 +195,13 @@ class Relays:
                 del self._lines[key]
 
     async def _ask(
-        self, relay: RelayConfig, body: bytes, headers: dict[str, str], name: Hash32, judge: Callable[[Any], str]
+        self, relay: RelayConfig, body: bytes, headers: dict[str, str], name: Hash32, judge: _Judge
     ) -> RelayAnswered:
         begun = self._clock.monotonic()
         try:
-            error = await within(self._clock, self._seconds, self._post(relay.url, body, headers, judge))
+            error = await within(
+                self._clock, self._seconds, self._post(relay.url, body, headers, partial(judge, relay))
+            )
         except TimeoutError:
             error = f"unreachable: no answer within {self._seconds:g} s"
         except (aiohttp.ClientError, OSError) as fault:
@@ -184,6 +210,15 @@ class Relays:
         took = int((self._clock.monotonic() - begun) * 1e9)
         self.states[relay.name] = error or "ok"
         return RelayAnswered(bundle_hash=name, relay=relay.name, error=error, took_ns=took)
+
+    def _bundle_error(self, relay: RelayConfig, result: Any, expected: str) -> str:
+        told = result.get("bundleHash") if isinstance(result, dict) else None
+        if told is None:
+            return ""
+        if str(told).lower() == expected:
+            self._names_rightly.add(relay.url)
+            return ""
+        return f"{NAMES_ANOTHER}, {str(told)[:80]}"
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:
         if self._http is None:
@@ -210,10 +245,3 @@ def _answer_error(raw: bytes, status: int, judge: Callable[[Any], str]) -> str:
         text = fault.get("message", fault) if isinstance(fault, dict) else fault
         return f"refused: {str(text)[:_ERROR_CHARACTERS]}"
     return judge(answer.get("result"))
-
-
-def _bundle_error(result: Any, expected: str) -> str:
-    told = result.get("bundleHash") if isinstance(result, dict) else None
-    if told is None or str(told).lower() == expected:
-        return ""
-    return f"lies: it names another bundle, {str(told)[:80]}"

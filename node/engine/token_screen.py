@@ -104,10 +104,7 @@ class TokenScreen:
 
     async def screen(self, holders: Mapping[Address, Sequence[Address]], at: Hash32) -> dict[Address, TokenVerdict]:
         """Return the verdict on each token, given who may hold it. Raises RpcError where a node does not answer."""
-        block = {"blockHash": "0x" + at.hex()}
-        if not self._sender_code:
-            code = await self._endpoints.call("eth_getCode", _hex(self._multicall3), block, shape=Data)
-            self._sender_code = "0x" + code.hex()
+        block = await self._ready(at)
         verdicts: dict[Address, TokenVerdict] = {}
         tokens = list(holders)
         for start in range(0, len(tokens), _CALLS_AT_ONCE):
@@ -118,6 +115,27 @@ class TokenScreen:
                 found = moved.get(token, TokenVerdict.UNKNOWN)
                 verdicts[token] = by_code[token] if found is TokenVerdict.PLAIN else found
         return verdicts
+
+    async def moved(
+        self, token: Address, holders: Sequence[Address], at: Hash32
+    ) -> tuple[Address, TokenVerdict] | None:
+        """Return what a token's transfers alone say, and who of its holders sent: the one with most of it.
+
+        None where none has any. Raises RpcError.
+        """
+        block = await self._ready(at)
+        richest = await self._richest({token: holders}, block)
+        if token not in richest:
+            return None
+        return richest[token][0], (await self._by_transfer(richest, block))[token]
+
+    async def _ready(self, at: Hash32) -> dict[str, str]:
+        """Return the block as requests name it, with the code at hand that sends."""
+        block = {"blockHash": "0x" + at.hex()}
+        if not self._sender_code:
+            code = await self._endpoints.call("eth_getCode", _hex(self._multicall3), block, shape=Data)
+            self._sender_code = "0x" + code.hex()
+        return block
 
     async def _moved(self, holders: Mapping[Address, Sequence[Address]], block: object) -> dict[Address, TokenVerdict]:
         """What tokens' transfers say, each by itself where they fail together; nothing of one that alone has no answer

@@ -45,7 +45,7 @@ from node.pipeline.events import (
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.pools import AT_BALANCER_V2, PoolId, PoolSpec, PoolState
-from protocol.units import ZERO_ADDRESS, Address
+from protocol.units import ZERO_ADDRESS, Address, Hash32
 
 _log = logging.getLogger(__name__)
 
@@ -354,6 +354,22 @@ class Upkeep:
         tokens = tuple(self._unscreened)
         if not tokens:
             return
+        verdicts = await self._readers.screen.screen(self._holders(tokens), head.hash)
+        for token, verdict in verdicts.items():
+            self._unscreened.pop(token, None)
+            self.verdicts[token] = verdict
+            self._emit(TokenScreened(token, verdict, self.is_trusted(token)))
+
+    async def transfers_of(self, token: Address, at: Hash32) -> tuple[Address, TokenVerdict] | None:
+        """Return which pool of ours sends a token after a block, and what its transfers say; None where none holds it.
+
+        Nothing follows from it here. Raises RpcError.
+        """
+        holders = self._holders((token,))[token]
+        return await self._readers.screen.moved(token, holders, at) if holders else None
+
+    def _holders(self, tokens: Sequence[Address]) -> dict[Address, list[Address]]:
+        """Who may hold each token, as far as we follow pools; few of each."""
         holders: dict[Address, list[Address]] = {token: [] for token in tokens}
         for spec in self._readers.logs.followed:
             is_vaults = spec.family in AT_BALANCER_V2 and self._vault is not None
@@ -362,11 +378,7 @@ class Upkeep:
                 several = holders.get(token)
                 if several is not None and holder not in several and len(several) < HOLDERS_ASKED:
                     several.append(holder)
-        verdicts = await self._readers.screen.screen(holders, head.hash)
-        for token, verdict in verdicts.items():
-            self._unscreened.pop(token, None)
-            self.verdicts[token] = verdict
-            self._emit(TokenScreened(token, verdict, self.is_trusted(token)))
+        return holders
 
     def is_trusted(self, token: Address) -> bool:
         """Whether a token may take part: by its verdict, or because the operator says so."""

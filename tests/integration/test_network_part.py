@@ -25,7 +25,8 @@ from node.config import AlertAction, Mode, RpcConfig
 from node.config_file import load_config
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
-from node.engine.network.part import MAX_STOPPED, NetworkPart
+from node.engine.network.part import NetworkPart
+from node.engine.network.policy import MAX_STOPPED
 from node.engine.network.wiring import network_part
 from node.engine.rpc import RpcError
 from node.errors import NodeError, SetupError
@@ -36,8 +37,8 @@ from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.records import AlertRaised, AnyRecord
 from node.sentry.__main__ import settings_of
 from protocol.codec import decode_direct, encode_direct, encode_envelope
-from protocol.kinds import Capability
-from protocol.messages import Have, SealingKeyRequest, SignedSealingKey
+from protocol.kinds import AlertKind, Capability
+from protocol.messages import Have, SealedOrder, SealingKeyRequest, SignedSealingKey
 from protocol.signing import verify
 from protocol.units import BlockNumber, PeerIdHash, UnixMilliseconds, address_from_hex
 from tests.chain import Chain
@@ -279,8 +280,47 @@ async def test_a_policy_stops_the_pool_that_an_alert_is_about_at_once_and_while_
         for number in range(MAX_STOPPED + 1):
             name = number.to_bytes(32, "big")
             part.alerts.on_confirmed(alert(subject=b"\x01" + name[1:], expiry=head.timestamp + 100 + number), head)
-        assert len(part._stopped) == MAX_STOPPED
-        assert b"\x01" + bytes(31) not in part._stopped, "the one that would have been free first"
+        assert len(part.policy.stopped) == MAX_STOPPED
+        assert b"\x01" + bytes(31) not in part.policy.stopped, "the one that would have been free first"
+
+
+async def test_a_policy_stops_dealing_with_a_peer_and_never_stops_a_token_that_the_operator_trusts(
+    world_anvil: Anvil, world: World, chain: Chain, tmp_path: Path
+) -> None:
+    node, _ = prepared(world_anvil, world, tmp_path)
+    async with opened(node) as part:
+        assert part is not None
+        trusted = bytes(range(1, 21))
+        policies = {"peer_misbehaves": AlertAction.STOP_SUBJECT, "contract_flagged": AlertAction.STOP_SUBJECT}
+        part.terms = msgspec.structs.replace(part.terms, policies=policies, trusted=frozenset([trusted]))
+        fed: list[Event] = []
+        part.feed = fed.append
+        await part.follow(head := await head_of(chain))
+        peer = part.registry.peer_of(part.keys.account)
+        assert peer is not None
+        part.directory.offers = lambda *_: True  # type: ignore[method-assign]
+
+        def deals() -> bool:
+            event = fed[-1]
+            assert isinstance(event, NetworkRead)
+            return part.keys.account in event.view.takes_orders
+
+        await part.follow(head)
+        assert deals()
+        flagged = alert(kind=AlertKind.CONTRACT_FLAGGED, subject=trusted.rjust(32, b"\0"), expiry=head.timestamp + 60)
+        part.alerts.on_confirmed(flagged, head)
+        assert part.policy.counts["trusted"] == 1
+        told = alert(kind=AlertKind.PEER_MISBEHAVES, subject=peer, expiry=head.timestamp + 60)
+        part.alerts.on_confirmed(told, head)
+        assert not deals(), "at once"
+        await part.follow(head)
+        assert not deals(), "and while the alert stands"
+        box = SealedOrder(target_block=BlockNumber(head.number + 1), ephemeral_key=hash_of("key"), box=b"box")
+        asked = await part.asked(PeerAsks(number=1, peer_id_hash=peer, question=encode_direct(box)))
+        assert asked is None
+        assert part.counts["orders of stopped peers"] == 1
+        await part.follow(msgspec.structs.replace(head, timestamp=head.timestamp + 60))
+        assert deals()
 
 
 async def test_a_node_whose_own_clock_is_wrong_tells_its_operator_once_until_it_was_right(

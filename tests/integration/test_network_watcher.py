@@ -23,14 +23,16 @@ from node.engine.anti_slashing import AntiSlashingStore, SlashableRefused, Slash
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header, header_from_json
 from node.engine.multicall import Multicall
+from node.engine.network.claims import Claims
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.network.registry import Registry
 from node.engine.network.watcher import Promised, Watcher
 from node.engine.signing_journal import Owner
 from node.identity import peer_id_hash
+from protocol.ethereum.keccak import keccak256
 from protocol.evidence import evidence_of
-from protocol.kinds import OpportunityKind
+from protocol.kinds import AlertKind, OpportunityKind, Verdict
 from protocol.messages import Envelope, Opportunity, Payload, SignedAccept
 from protocol.signing import Domain, sign_accept
 from protocol.slashing import HORIZON, offence_id
@@ -39,6 +41,7 @@ from protocol.units import (
     BlockNumber,
     BootId,
     ChainId,
+    Hash32,
     LegKey,
     ProfitBucket,
     UnixMilliseconds,
@@ -205,3 +208,30 @@ async def test_a_node_restored_from_yesterdays_backup_signs_no_second_answer(
         with pytest.raises(SlashableRefused, match="not known what was signed"):
             signer.accept(accept_of("another", head))
         assert store.history.floor == head.number + HORIZON
+
+
+async def test_who_saw_one_half_believes_the_alert_that_proves_both_and_goes_to_the_court_too(
+    nodes: tuple[Node, Node], chain: Chain
+) -> None:
+    east, south = nodes
+    head = await head_of(chain)
+    claims = [Claims(node.registry, node.keys.domain, node.keys.account) for node in nodes]
+    east.watcher.on_contradicted = claims[0].contradicted
+    claims[1].on_proven = south.watcher.proven
+    for node in nodes:
+        await node.follow(head)
+    for order in ("one", "another"):
+        east.watcher.got(promised(east, order, head))
+    await chain.mine()
+    head = await head_of(chain)
+    for node in nodes:
+        await node.registry.follow(head)
+
+    (alert,) = await claims[0].begin(head)
+    assert (alert.kind, alert.subject) == (AlertKind.PEER_MISBEHAVES, peer_id_hash(CHEAT.peer.secret))
+    assert await claims[1].judge(alert, head, east.keys.account) is Verdict.CONFIRMED
+    assert south.watcher.counts["found"] == 1
+    forged = bytearray(alert.evidence)
+    forged[-1] ^= 27 ^ 28  # the other of the two keys that can have signed
+    false = msgspec.structs.replace(alert, evidence=bytes(forged), evidence_hash=Hash32(keccak256(bytes(forged))))
+    assert await claims[1].judge(false, head, east.keys.account) is Verdict.REFUTED

@@ -20,6 +20,8 @@ from tests.config_factories import WETH, config_in, network_in, numbered
 
 STOP = PolicyConfig(kind=WatchedAlert.SANDWICH_SEEN, action=AlertAction.STOP_ALL)
 BRAKE_FEED = PolicyConfig(kind=WatchedAlert.ORACLE_DEVIATES, action=AlertAction.LOG, brake=BrakeSupport.SUBJECT)
+BRAKE_RELAY = PolicyConfig(kind=WatchedAlert.RELAY_LIES, action=AlertAction.LOG, brake=BrakeSupport.ALL)
+BRAKE_PEER = PolicyConfig(kind=WatchedAlert.PEER_MISBEHAVES, action=AlertAction.LOG, brake=BrakeSupport.SUBJECT)
 STOP_FEED = PolicyConfig(kind=WatchedAlert.ORACLE_DEVIATES, action=AlertAction.STOP_SUBJECT)
 
 
@@ -309,6 +311,8 @@ def test_the_lender_without_an_address_is_read(written: Path) -> None:
         ({"policies": (STOP, STOP)}, "network.policies"),
         ({"policies": (STOP_FEED,)}, "network.policies[0].action"),
         ({"policies": (BRAKE_FEED,)}, "network.policies[0].brake"),
+        ({"policies": (BRAKE_RELAY,)}, "network.policies[0].brake"),
+        ({"policies": (BRAKE_PEER,)}, "network.policies[0].brake"),
         ({"announce": ("/dns4/example.org/tcp/4711",)}, "network.announce[0]"),
         ({"announce": ("/ip4/203.0.113.7/tcp/4711",) * 5}, "network.announce"),
         ({"announce": ("/ip4/203.0.113.7/tcp/99999",)}, "network.announce[0]"),

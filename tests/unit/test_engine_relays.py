@@ -313,3 +313,34 @@ async def test_a_bundle_that_came_too_late_is_no_relays_refusal(
         await clock.advance(2 * LATE_SECONDS)
         relays.block_came(target)
         assert relays.usable == 0, "it was refused long before its block came"
+
+
+async def test_a_relay_that_can_name_bundles_and_names_another_is_told_of_and_no_other(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    relay, port = served
+    lies: list[tuple[str, Hash32, BlockNumber]] = []
+    async with Relays(configured(port), SystemClock()) as relays:
+        relays.on_lie = lambda *lie: lies.append(lie)
+        right, another = ({"result": {"bundleHash": "0x" + name.hex()}} for name in (bundle.hash, bytes(32)))
+        for answer in (another, right, {"result": {"bundleHash": "0x1234"}}, {"error": {"message": "no"}}):
+            relay.answer = answer
+            await relays.send(bundle, IDENTITY)
+        assert not lies, "it counted them by a rule of its own, was right, or named no bundle"
+        relay.answer = another
+        await relays.send(bundle, IDENTITY)
+        assert lies == [(f"http://127.0.0.1:{port}/", bundle.hash, bundle.plan.target_block)]
+
+
+async def test_a_relay_that_is_stopped_is_offered_nothing_and_still_hears_what_is_withdrawn(
+    served: tuple[Relay, str], bundle: SignedBundle
+) -> None:
+    relay, port = served
+    relay.answer = {"result": None}
+    async with Relays(configured(port), SystemClock()) as relays:
+        relays.is_stopped = lambda url: url.endswith(f":{port}/")
+        assert await relays.send(bundle, IDENTITY) == []
+        assert relays.usable == 0
+        assert not relay.bodies
+        await relays.cancel(bundle.hash, IDENTITY)
+        assert len(relay.bodies) == 1

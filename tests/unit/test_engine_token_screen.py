@@ -197,3 +197,12 @@ def test_constants_inside_longer_pushes_are_not_selectors() -> None:
     assert verdict_by_code(hidden) is TokenVerdict.PLAIN
     assert pushed_selectors(b"\x62\x01\x02\x03") == {b"\x00\x01\x02\x03"}
     assert pushed_selectors(b"\x63\x01") == {b"\x00\x00\x00\x01"}
+
+
+async def test_what_transfers_alone_say_is_told_with_who_sent() -> None:
+    token = Token(pushing("pause()"), fee=10)
+    screen = TokenScreen(endpoints_to([token.node()]), MULTICALL3)
+    assert await screen.moved(TOKEN, [POORER, POOL], BLOCK) == (POOL, TokenVerdict.TAKES_FEE)
+    token.fee = 0
+    assert await screen.moved(TOKEN, [POORER, POOL], BLOCK) == (POOL, TokenVerdict.PLAIN), "code is not looked at"
+    assert await screen.moved(TOKEN, [Address(b"\xee" * 20)], BLOCK) is None, "nobody has any"

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from node.engine.network.claims import Claims, claim_alert
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.trust import Trust
@@ -20,10 +21,12 @@ from protocol.kinds import AlertKind
 from protocol.signing import sign_attestation
 from protocol.units import BlockNumber, Hash32, UnixMilliseconds
 from tests import protocol_factories as make
+from tests.alerts_scene import Scene
 from tests.block_alert_samples import BACK, FRONT, VICTIM, header
+from tests.claim_samples import TOKEN_SUBJECT, double_accept, flagged
 from tests.mentioned import where_mentioned
-from tests.protocol_factories import BOB, DEVNET
-from tests.unit import test_network_alerts, test_network_watcher
+from tests.protocol_factories import BOB, CAROL, DEVNET
+from tests.unit import test_network_claims, test_network_watcher
 from tests.unit.test_network_orders import Desk, Known, Wire, accepting, alice, bob, effect, given
 
 __all__ = ["alice", "bob"]
@@ -39,11 +42,12 @@ BY_COUNT = {
     "watcher._promised",  # MAX_WAITING
     "alerts._waiting",  # MAX_WAITING
     "alerts._blocks",  # BLOCKS_KNOWN times MAX_SAID
+    "claims._offences",  # MAX_QUEUED
 }
 """Has a cap of its own, and who leaves when it is reached."""
-BY_BLOCK = {"alerts._refuted"}
+BY_BLOCK = {"alerts._refuted", "claims._screens"}
 """Begins anew with each block."""
-NOT_OURS = (Known, Wire, NetworkKeys, OrderTold, test_network_watcher.Court, test_network_alerts.Scene)
+NOT_OURS = (Known, Wire, NetworkKeys, OrderTold, test_network_watcher.Court, Scene, test_network_claims.Operators)
 
 
 async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goes_with_the_registry(
@@ -51,8 +55,11 @@ async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goe
 ) -> None:
     trust, known = Trust(), alice.desk._registry
     directory, (watcher, _court) = PeerDirectory(known), test_network_watcher.watching()
-    scene = test_network_alerts.Scene("carol", tmp_path, monkeypatch)
-    whole = SimpleNamespace(desk=alice.desk, trust=trust, directory=directory, watcher=watcher, alerts=scene.alerts)
+    scene = Scene("carol", tmp_path, monkeypatch)
+    claims = Claims(test_network_claims.Operators(), DEVNET, CAROL)
+    whole = SimpleNamespace(
+        desk=alice.desk, trust=trust, directory=directory, watcher=watcher, alerts=scene.alerts, claims=claims
+    )
     accepting(bob)
     alice.desk.on_given = lambda order, name, value, accepted: trust.given(
         order.executor, name, order.target_block, value, accepted=accepted
@@ -70,13 +77,18 @@ async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goe
         scene.alerts.heard(make.envelope(false, operator=BOB))
     await asyncio.gather(*scene.alerts._tasks)
 
+    claims.contradicted(double_accept())
+    await claims.judge(claim_alert(header(), flagged(), TOKEN_SUBJECT), header(), BOB)
+
     assert where_mentioned(whole, BOB, NOT_OURS) == BY_REGISTRY | BY_COUNT | BY_BLOCK
 
     known.operators.pop(BOB)
     directory.follow(BlockNumber(9))
     trust.limits(known.operators)
     await scene.sees(9, [])
-    assert where_mentioned(whole, BOB, NOT_OURS) == BY_COUNT - {"trust._known"}, "it broke nothing"
+    await claims.begin(header(9))
+    left = BY_COUNT - {"trust._known", "claims._offences"}
+    assert where_mentioned(whole, BOB, NOT_OURS) == left, "it broke nothing, and its offence was told"
 
 
 async def test_the_search_finds_an_account_wherever_it_hides(alice: Desk) -> None:

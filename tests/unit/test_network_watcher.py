@@ -12,6 +12,7 @@ from governance.network import NetworkContracts
 from node.engine.network import watcher as watcher_module
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.watcher import MAX_PAUSE, MAX_REPORTS, Promised, Watcher
+from protocol.evidence import Evidence
 from protocol.gossip import BLOCKS_BEHIND
 from protocol.kinds import OpportunityKind, Verdict
 from protocol.messages import Envelope
@@ -226,3 +227,17 @@ def test_a_verdict_is_remembered_as_long_as_gossip_may_tell_another_and_no_longe
 
     follow(watcher, 102 + BLOCKS_BEHIND)
     assert (len(watcher._verdicts), len(watcher._accepts)) == (0, 0)
+
+
+def test_evidence_is_told_once_and_what_anothers_alert_proves_goes_to_the_court_too() -> None:
+    found, heard = watching(), watching()
+    told: list[Evidence] = []
+    found[0].on_contradicted = told.append
+    promises(found[0], "leg", "one", "another", "a third")
+    (evidence,) = told
+
+    for _ in range(2):
+        heard[0].proven(evidence)
+    follow(heard[0], 101)
+
+    assert heard[0].counts["found"] == len(heard[1].sent) == 1

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from node.engine.network import alerts, block_alerts, directory, mined_answers
+from node.engine import token_screen
+from node.engine.network import alerts, block_alerts, claims, directory, mined_answers
 from node.pipeline.detectors import drain, oracle_jump, sandwich
 from protocol import codec, gossip, messages, signing, slashing, statements
+from protocol.claims import CLAIM_BYTES
 from protocol.evidence import EVIDENCE_HEAD
 from protocol.seen import KEPT_MS, SEQUENCES_KEPT
 from protocol.statements import Message
@@ -122,6 +124,9 @@ def test_the_numbers_of_alerts_are_written_down() -> None:
         f"{alerts.MAX_WAITING_OF_ONE} of one operator and {alerts.MAX_WAITING} in all",
         f"{alerts.MAX_REFUTED_OF_ONE} false ones of one operator and {alerts.MAX_REFUTED} of all",
         f"at most {directory.SILENT_MS // 1_000} s ago",
-        *(f"{size} bytes" for size in block_alerts.EVIDENCE_BYTES.values()),
+        f"{claims.MAX_SCREENS_OF_ONE} simulations of one operator's and {claims.MAX_SCREENS} of all",
+        f"at most {claims.LIES_REMEMBERED} from that of the alert",
+        f"by more than {token_screen.ROUNDING_UNITS} units",
+        *(f"{size} bytes" for size in (block_alerts.EVIDENCE_BYTES | CLAIM_BYTES).values()),
     ):
         assert said in WORDS, said

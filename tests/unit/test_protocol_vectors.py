@@ -12,17 +12,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.engine.network.block_alerts import block_alerts
+from node.engine.network.claims import claim_alert
 from node.engine.receipts import Receipt
 from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
 from node.engine.vault_logs import Log
 from protocol import codec, errors, gossip, peer_records, sealing, signing, statements
+from protocol.claims import decode_claim
 from protocol.conflicts import Candidate, Leg, Occasion, best_set, leg_key, primary_leg, tie_rank
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.ethereum.typed_data import typed_data_digest
 from protocol.evidence import Evidence
-from protocol.kinds import PayloadKind
+from protocol.kinds import AlertKind, PayloadKind
 from protocol.messages import Envelope, SecurityAlert
 from protocol.reveals import decode_revealed, encode_revealed
 from protocol.routes import decode_route, encode_route
@@ -104,6 +106,7 @@ def test_there_are_enough_vectors_of_every_file() -> None:
         "alerts",
         "anti_slashing",
         "choices",
+        "claims",
         "direct",
         "envelopes",
         "gossip",
@@ -329,6 +332,23 @@ def test_an_offence_has_this_id(vector: dict[str, Any]) -> None:
     assert answer_of(evidence.statement_a)[0].key == bytes_of(vector["slot"])
     words = bytes(12) + evidence.operator + evidence.kind.to_bytes(32, "big") + bytes_of(vector["slot"])
     assert keccak256(words) == offence_id(evidence) == bytes_of(vector["offenceId"])
+
+
+@cases("claims")
+def test_a_claim_is_told_in_these_bytes_and_what_is_none_is_refused(vector: dict[str, Any]) -> None:
+    if "error" in vector:
+        with pytest.raises(getattr(errors, vector["error"])):
+            decode_claim(AlertKind(vector["kind"]), bytes_of(vector["evidence"]))
+        return
+    block, message = vector["block"], vector["message"]
+    header = msgspec.structs.replace(
+        block_alert_samples.header(), hash=Hash32(bytes_of(block["hash"])), timestamp=block["timestamp"]
+    )
+    claim = decode_claim(AlertKind(message["kind"]), bytes_of(message["evidence"]))
+    assert gen_vectors.readable(claim) == vector["claim"]
+    told = claim_alert(header, claim, Hash32(bytes_of(message["subject"])))
+    assert gen_vectors.readable(told) == message
+    assert signing.alert_id(told) == bytes_of(vector["alertId"])
 
 
 @cases("alerts")

@@ -2,7 +2,8 @@
 
 What an alert claims has to be in its evidence (`block_alerts`), the hash of its block first. An alert that we come to
 ourselves is true, one of a block that we know and do not come to is false; both verdicts are signed by the store, once.
-Of a block that we do not know nothing is said.
+Of a block that we do not know nothing is said. What no block gives by itself (`claims`) is looked at by other means,
+with the next block that comes, and often cannot be judged: then nothing is signed, and nothing follows.
 
 A false alert costs who tells it nothing, and us a signature on disk, a place in the store and a message: from one block
 to the next only a few of one operator are answered, and of all together no more than leave room for accepts.
@@ -22,12 +23,14 @@ from node.engine.anti_slashing import SlashableRefused
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.network.block_alerts import EVIDENCE_BYTES, block_alerts
+from node.engine.network.claims import Claims
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.mined_answers import answers_at, mined_answers
 from node.engine.receipts import Receipt, block_receipts
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import JournalError
 from node.records import AnyRecord, NetworkAlertTold
+from protocol.claims import CLAIM_BYTES
 from protocol.kinds import Verdict
 from protocol.messages import Envelope, Payload, SecurityAlert
 from protocol.signing import alert_id
@@ -43,7 +46,12 @@ MAX_WAITING_OF_ONE: Final = 16
 """So that who tells of blocks that never come takes the place of its own alerts alone."""
 MAX_REFUTED_OF_ONE: Final = 4
 MAX_REFUTED: Final = 24
-"""From one block to the next: in the 1,088 blocks that the store remembers, less than half of its 65,536 slots."""
+"""From one block to the next, claims that are judged at all among them: in the 1,088 blocks that the store remembers,
+less than half of its 65,536 slots."""
+MAX_OF_BLOCK: Final = 96
+"""Alerts of one block that are ours or confirmed, claims among them."""
+UNJUDGED: Final = "unjudged"
+"""In the ledger, the verdict on a claim of which nothing here can tell whether it is true."""
 READ_SECONDS: Final = 10.0
 GIVEN_UP_AFTER: Final = 8
 """Blocks later, one that cannot be read is left out: it may not be on the chain any more."""
@@ -60,7 +68,8 @@ class _Block(msgspec.Struct, frozen=True):
 
 class Alerts:
     """See the module. `counts`: `found`, `confirmed`, `refuted`, `not answered` (false ones beyond the bounds),
-    `unknown block`, `left waiting` (given up for others), `attested`, `unread`, `said forgotten` (beyond MAX_SAID).
+    `unknown block`, `left waiting` (given up for others), `attested`, `unread`, `said forgotten` (beyond MAX_SAID),
+    `unjudged` (nothing here can tell), `claims put off` (to the next block: others are still looked at), `faults`.
     """
 
     def __init__(
@@ -68,7 +77,14 @@ class Alerts:
         endpoints: Endpoints,
         keys: NetworkKeys,
         now: Callable[[], UnixNanoseconds],
+        claims: Claims | None = None,
+        *,
+        in_order: bool = True,
     ) -> None:
+        """`in_order`: `work` ends when claims are judged, too; else they are beside it: simulations take their time."""
+        self.claims, self._in_order = claims, in_order
+        self._claiming: asyncio.Task[None] | None = None
+        self._sizes = EVIDENCE_BYTES if claims is None else EVIDENCE_BYTES | CLAIM_BYTES
         self.counts: Counter[str] = Counter()
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
@@ -94,7 +110,8 @@ class Alerts:
         self._unread.append(header)
 
     async def work(self) -> None:
-        """Look at all blocks that wait, the oldest first; one that cannot be read is tried again the next time."""
+        """Look at all blocks that wait, the oldest first, then at claims; what cannot be read is tried again later."""
+        looked_at: Header | None = None
         while self._unread:
             header = self._unread[0]
             try:
@@ -105,12 +122,32 @@ class Alerts:
                 self.counts["unread"] += 1
                 _LOG.info("block %d cannot be looked at: %s", header.number, error)
                 if self._unread[-1].number - header.number < GIVEN_UP_AFTER:
-                    return
+                    break
                 self._unread.popleft()
                 continue
             self._unread.popleft()
             self.on_block(header, tuple(receipts.values()))
             await self._look(header, block_alerts(header, tuple(receipts.values()), before))
+            looked_at = header
+        if looked_at is None or self.claims is None:
+            return
+        if self._in_order:
+            await self._work_at_claims(self.claims, looked_at)
+        elif self._claiming is not None:
+            self.counts["claims put off"] += 1
+        else:
+            self._claiming = asyncio.create_task(self._work_at_claims(self.claims, looked_at))
+            self._claiming.add_done_callback(self._claimed)
+
+    async def _work_at_claims(self, claims: Claims, header: Header) -> None:
+        await self._claim(claims, header)
+        await self._judge_claims(claims)
+
+    def _claimed(self, done: asyncio.Task[None]) -> None:
+        self._claiming = None
+        if not done.cancelled() and (fault := done.exception()) is not None:
+            self.counts["faults"] += 1
+            _LOG.error("claims could not be judged", exc_info=fault)
 
     async def _look(self, header: Header, found: Sequence[SecurityAlert]) -> None:
         """Tell what is in a block, and judge what others said of it before it was here."""
@@ -121,26 +158,95 @@ class Alerts:
         while len(self._blocks) > BLOCKS_KNOWN:
             self._blocks.popitem(last=False)
         for name, alert in block.alerts.items():
-            self.counts["found"] += 1
-            self.on_confirmed(alert, header)
-            self._told(name, alert, block, self._keys.account, Verdict.CONFIRMED)
-            await self.publish(alert)
-            await self._attest(name, header, Verdict.CONFIRMED)
-        here = [envelope for envelope in self._waiting if _block_of(envelope) == header.hash]
-        self._waiting = [envelope for envelope in self._waiting if _block_of(envelope) != header.hash]
+            await self._find(name, alert, block)
+        here = self._take_waiting(lambda one: _block_of(one) == header.hash and not _is_claim(one))
         for envelope in here:
             await self._judge(envelope, block)
+
+    async def _find(self, name: Hash32, alert: SecurityAlert, block: _Block) -> None:
+        """We came to an alert ourselves, before anybody told us."""
+        self.counts["found"] += 1
+        self.on_confirmed(alert, block.header)
+        self._told(name, alert, block, self._keys.account, Verdict.CONFIRMED)
+        await self.publish(alert)
+        await self._attest(name, block.header, Verdict.CONFIRMED)
+
+    async def _claim(self, claims: Claims, header: Header) -> None:
+        """Tell what no block says by itself and we came to; it takes part in the bounds of what is answered."""
+        for alert in await claims.begin(header):
+            block = self._blocks.get(Hash32(alert.evidence[:HASH_BYTES]))
+            name = alert_id(alert)
+            if block is None or name in block.alerts or not self._has_room(block, self._keys.account):
+                self.counts["not told"] += 1
+                continue
+            block.alerts[name] = alert
+            await self._find(name, alert, block)
+
+    async def _judge_claims(self, claims: Claims) -> None:
+        """Judge the claims that wait and whose block is here; after a failure of the chain's node the rest waits on."""
+        ready = self._take_waiting(lambda one: _is_claim(one) and _block_of(one) in self._blocks)
+        while ready:
+            envelope = ready.pop(0)
+            try:
+                block = self._blocks.get(_block_of(envelope))
+                if block is not None:  # it may be too old by now
+                    await self._judge_claim(claims, envelope, block)
+            except RpcError as error:
+                self.counts["unread"] += 1
+                _LOG.info("an alert of 0x%s cannot be looked at: %s", envelope.operator.hex(), error)
+                self._waiting += ready
+                return
+
+    async def _judge_claim(self, claims: Claims, envelope: Envelope, block: _Block) -> None:
+        alert = envelope.payload
+        if not isinstance(alert, SecurityAlert) or (alert_id(alert), envelope.operator) in block.said:
+            return
+        name = alert_id(alert)
+        if name in block.alerts:
+            self.counts["confirmed"] += 1
+            self._told(name, alert, block, envelope.operator, Verdict.CONFIRMED)
+            return
+        if not self._has_room(block, envelope.operator):
+            self.counts["not answered"] += 1
+            return
+        verdict = await claims.judge(alert, block.header, envelope.operator)
+        self._told(name, alert, block, envelope.operator, verdict)
+        if verdict is None:
+            self.counts[UNJUDGED] += 1
+            _LOG.info("of an alert of 0x%s we cannot tell: %s", envelope.operator.hex(), name.hex())
+            return
+        if verdict is Verdict.CONFIRMED:
+            self.counts["confirmed"] += 1
+            block.alerts[name] = alert
+            self.on_confirmed(alert, block.header)
+        else:
+            self.counts["refuted"] += 1
+            _LOG.warning("an alert of 0x%s is false: %s", envelope.operator.hex(), name.hex())
+        await self._attest(name, block.header, verdict)
+
+    def _has_room(self, block: _Block, operator: Address) -> bool:
+        """Whether one more claim of this operator may be judged, before the next block and of its own."""
+        return len(block.alerts) < MAX_OF_BLOCK and self._may_refute(operator)
+
+    def _take_waiting(self, is_due: Callable[[Envelope], bool]) -> list[Envelope]:
+        """Take out of those that wait what is due, in the order in which it came."""
+        due = [envelope for envelope in self._waiting if is_due(envelope)]
+        self._waiting = [envelope for envelope in self._waiting if not is_due(envelope)]
+        return due
 
     def heard(self, envelope: Envelope) -> None:
         """Somebody tells an alert; it is judged now, or with its block if that is not here yet."""
         alert = envelope.payload
-        if not isinstance(alert, SecurityAlert) or alert.kind not in EVIDENCE_BYTES:
+        if not isinstance(alert, SecurityAlert) or alert.kind not in self._sizes:
             self.counts["not recomputable"] += 1
             return
-        if len(alert.evidence) != EVIDENCE_BYTES[alert.kind]:
+        if len(alert.evidence) != self._sizes[alert.kind]:
             self.counts["without evidence"] += 1
             return
         block = self._blocks.get(_block_of(envelope))
+        if block is not None and _is_claim(envelope):
+            self._wait(envelope)
+            return
         if block is not None and len(self._tasks) >= MAX_WAITING:
             self.counts["not answered"] += 1
             return
@@ -149,12 +255,16 @@ class Alerts:
             task.add_done_callback(self._tasks.discard)
             return
         self.counts["unknown block"] += 1
-        self._waiting.append(envelope)
-        self._make_room(envelope.operator)
+        self._wait(envelope)
 
-    def _make_room(self, operator: Address) -> None:
-        """Leave out who waits beyond the bounds: the oldest of who is over its own, else of who has most waiting."""
-        waiting = Counter(envelope.operator for envelope in self._waiting)
+    def _wait(self, envelope: Envelope) -> None:
+        """Keep an alert for later.
+
+        Beyond the bounds one is left out: the oldest of who is over its own, else of who has most waiting.
+        """
+        operator = envelope.operator
+        self._waiting.append(envelope)
+        waiting = Counter(one.operator for one in self._waiting)
         if waiting[operator] > MAX_WAITING_OF_ONE:
             leaves = operator
         elif len(self._waiting) > MAX_WAITING:
@@ -166,9 +276,10 @@ class Alerts:
 
     async def close(self) -> None:
         """Give up what is being judged."""
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *([] if self._claiming is None else [self._claiming])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _judge(self, envelope: Envelope, block: _Block) -> None:
         alert = envelope.payload
@@ -213,7 +324,7 @@ class Alerts:
         self.counts["attested"] += 1
         await self.publish(signed)
 
-    def _told(self, name: Hash32, alert: SecurityAlert, block: _Block, by: Address, verdict: Verdict) -> None:
+    def _told(self, name: Hash32, alert: SecurityAlert, block: _Block, by: Address, verdict: Verdict | None) -> None:
         """Put it into the ledger, once for each who says it while its block is known."""
         said = name, by
         if said in block.said:
@@ -232,7 +343,7 @@ class Alerts:
                 block=block.header.number,
                 block_hash=block.header.hash,
                 operator=by,
-                verdict=verdict.name.lower(),
+                verdict=UNJUDGED if verdict is None else verdict.name.lower(),
                 at=self._now(),
             )
         )
@@ -242,6 +353,11 @@ def _block_of(envelope: Envelope) -> Hash32:
     """The block that an alert with evidence is about."""
     alert = envelope.payload
     return Hash32(alert.evidence[:HASH_BYTES] if isinstance(alert, SecurityAlert) else b"")
+
+
+def _is_claim(envelope: Envelope) -> bool:
+    alert = envelope.payload
+    return isinstance(alert, SecurityAlert) and alert.kind in CLAIM_BYTES
 
 
 async def _nowhere(_: Payload) -> None:

@@ -53,20 +53,21 @@ def block_alerts(
 
 
 def _drain(header: Header, found: Drain) -> SecurityAlert:
-    return _alert(header, AlertKind.POOL_DRAINED, found.pool, Severity.HIGH, found.transaction)
+    return alert_of(header, AlertKind.POOL_DRAINED, found.pool, Severity.HIGH, found.transaction)
 
 
 def _jump(header: Header, found: OracleJump) -> SecurityAlert:
     answers = found.before.to_bytes(WORD_BYTES, "big") + found.after.to_bytes(WORD_BYTES, "big")
-    return _alert(header, AlertKind.ORACLE_DEVIATES, found.feed, Severity.HIGH, answers)
+    return alert_of(header, AlertKind.ORACLE_DEVIATES, found.feed, Severity.HIGH, answers)
 
 
 def _sandwich(header: Header, found: Sandwich) -> SecurityAlert:
     named = found.front + found.victims[0] + found.back
-    return _alert(header, AlertKind.SANDWICH_SEEN, found.pool_id, Severity.MEDIUM, named)
+    return alert_of(header, AlertKind.SANDWICH_SEEN, found.pool_id, Severity.MEDIUM, named)
 
 
-def _alert(header: Header, kind: AlertKind, subject: bytes, severity: Severity, what: bytes) -> SecurityAlert:
+def alert_of(header: Header, kind: AlertKind, subject: bytes, severity: Severity, what: bytes) -> SecurityAlert:
+    """Return the alert of a block: evidence is the block's hash and `what`; a shorter subject is padded on the left."""
     evidence = header.hash + what
     return SecurityAlert(
         kind=kind,

@@ -20,7 +20,6 @@ from typing import Final
 import msgspec
 
 from governance.network import vault_query
-from node.config import AlertAction
 from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
 from node.engine.network.abilities import EXECUTES, Means, abilities
@@ -31,7 +30,8 @@ from node.engine.network.exchange import Exchange
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
-from node.engine.network.registry import Registry, subject_name
+from node.engine.network.policy import Policy
+from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.shown import Shown
 from node.engine.network.successor import Successor
@@ -67,7 +67,6 @@ from protocol.units import (
     PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
-    UnixSeconds,
     Wei,
 )
 
@@ -75,8 +74,6 @@ JOURNAL: Final = "signed.journal"
 FINDER_PAID: Final = "finder_paid"
 TURNS_AHEAD: Final = 4
 RETRACTED_REMEMBERED: Final = 64
-MAX_STOPPED: Final = 4_096
-"""Pools and tokens stopped by policy; beyond it the one that would be free first is."""
 RETRY_SECONDS: Final = 0.5
 """Until a head that could not be read is read again, if no newer one comes before."""
 _LOG: Final = logging.getLogger("hftnode.engine.network")
@@ -119,6 +116,12 @@ class NetworkPart:
         self.watcher.on_attested = self.brake.attested
         self.watcher.publish = alerts.publish = self.publish
         alerts.on_confirmed = self._confirmed
+        self.policy = Policy(lambda: self.terms)
+        self.policy.notify, self.policy.on_stopped = self._notify, self._stopped
+        self.policy.stop_all = lambda why: self.feed(KillSwitchSet(True, why))
+        if alerts.claims is not None:
+            self.watcher.on_contradicted = alerts.claims.contradicted
+            alerts.claims.on_proven = self.watcher.proven
         orders.on_promise = self.watcher.got
         self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
@@ -143,8 +146,6 @@ class NetworkPart:
         self._successor: Successor | None = None
         self._latest: Header | None = None
         self._view: NetworkView | None = None
-        self._stopped: dict[bytes, UnixSeconds] = {}
-        """What the operator's policy has stopped, and until when."""
         self._retracted: dict[Hash32, None] = {}
         self._news = asyncio.Event()
 
@@ -271,6 +272,9 @@ class NetworkPart:
         if isinstance(message, SealingKeyRequest):
             return self._sealing_key(message.target_block)
         if isinstance(message, SealedOrder) and self.terms.takes_orders:
+            if question.peer_id_hash in self.policy.stopped:
+                self.counts["orders of stopped peers"] += 1
+                return None
             return await self.orders.asked(PeerIdHash(Hash32(question.peer_id_hash)), message)
         return None
 
@@ -285,6 +289,8 @@ class NetworkPart:
             ("membership", self.membership.counts),
             ("orders", self.orders.counts),
             ("alerts", self.alerts.counts),
+            ("claims", {} if self.alerts.claims is None else self.alerts.claims.counts),
+            ("policy", self.policy.counts),
             ("accepts", self.watcher.counts),
             ("brake", self.brake.counts),
             ("finds", self.shown.counts),
@@ -328,8 +334,12 @@ class NetworkPart:
         blocks = [BlockNumber(header.number + ahead) for ahead in range(1, TURNS_AHEAD + 1)]
         turns = {block: turn for block in blocks if (turn := registry.leader(block)) is not None}
         now = self._now_ms()
-        takes = frozenset(account for account in registry.operators if self.directory.offers(account, EXECUTES, now))
-        self._stopped = {name: until for name, until in self._stopped.items() if until > header.timestamp}
+        self.policy.forget(header.timestamp)
+        takes = frozenset(
+            account
+            for account in registry.operators
+            if self.directory.offers(account, EXECUTES, now) and self._may_deal(account)
+        )
         self._view = view = NetworkView(
             account=self.keys.account,
             hot_key=self.keys.hot_key,
@@ -348,7 +358,7 @@ class NetworkPart:
             relays_usable=self.relays_usable(),
             executor_live=vault.is_live,
             resting=self.membership.resting(header.number, self.keys.account),
-            removed=registry.removed | self._stopped.keys(),
+            removed=registry.removed | self.policy.stopped.keys(),
             removed_families=frozenset(terms.venues[one] for one in registry.removed if one in terms.venues),
         )
         self.feed(NetworkRead(view))
@@ -358,8 +368,7 @@ class NetworkPart:
         said = None if self.sentry.status is None else clock_words(self.sentry.status)
         if said is not None and not self._is_clock_wrong:
             _LOG.error("%s", said)
-            at = UnixNanoseconds(self._now_ms() * 1_000_000)
-            self.tell(AlertRaised(kind="clock_wrong", detail=said, at=at))
+            self._notify("clock_wrong", said)
         self._is_clock_wrong = said is not None
 
     def _coming_leaders(self, head: BlockNumber) -> list[Address]:
@@ -433,28 +442,28 @@ class NetworkPart:
         ]
 
     def _confirmed(self, alert: SecurityAlert, header: Header) -> None:
-        """Do what the operator's policy says: our own look at the chain has come to this alert."""
+        """Do what the operator's policy says: our own means have come to this alert."""
         self.brake.confirmed(alert, header)
-        kind = alert.kind.name.lower()
-        action = self.terms.policies.get(kind, AlertAction.LOG)
-        what = f"{kind} in block {header.number}: 0x{alert.subject.hex()}"
-        _LOG.info("%s", what)
-        if action is AlertAction.NOTIFY:
-            at = UnixNanoseconds(self._now_ms() * 1_000_000)
-            self.tell(AlertRaised(kind=kind, detail=what, at=at))
-        elif action is AlertAction.STOP_SUBJECT:
-            self._stop(subject_name(alert.subject), alert.expiry)
-        elif action is AlertAction.STOP_ALL:
-            self.feed(KillSwitchSet(True, f"by policy: {what}"))
+        self.policy.confirmed(alert, header)
 
-    def _stop(self, name: bytes, until: UnixSeconds) -> None:
+    def _notify(self, kind: str, what: str) -> None:
+        self.tell(AlertRaised(kind=kind, detail=what, at=UnixNanoseconds(self._now_ms() * 1_000_000)))
+
+    def _stopped(self) -> None:
         """Let nothing go through a pool or token any more: at once, not with the next block."""
-        self._stopped[name] = max(until, self._stopped.get(name, until))
-        while len(self._stopped) > MAX_STOPPED:
-            del self._stopped[min(self._stopped, key=self._stopped.__getitem__)]
         if self._view is not None:
-            self._view = msgspec.structs.replace(self._view, removed=self._view.removed | self._stopped.keys())
+            stopped = self.policy.stopped
+            takes, funds = (
+                frozenset(who for who in several if self._may_deal(who))
+                for several in (self._view.takes_orders, self._view.funds_orders)
+            )
+            removed = self._view.removed | stopped.keys()
+            self._view = msgspec.structs.replace(self._view, removed=removed, takes_orders=takes, funds_orders=funds)
             self.feed(NetworkRead(self._view))
+
+    def _may_deal(self, account: Address) -> bool:
+        """Whether the operator's policy lets us give orders to an operator and take its."""
+        return self.registry.peer_of(account) not in self.policy.stopped
 
     def _hear_ourselves(self, envelope: Envelope) -> None:
         if self._store is not None:

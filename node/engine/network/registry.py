@@ -193,6 +193,11 @@ class Registry:
         """The seed of a block's epoch."""
         return None if self.leaders is None else self.leaders.seed(block)
 
+    def peer_of(self, account: Address) -> PeerIdHash | None:
+        """Return the hash of the peer id that an operator with enough stake names."""
+        record = self.operators.get(account)
+        return None if record is None else record.peer_id_hash
+
     def key_of(self, account: Address, block: BlockNumber, time: UnixSeconds) -> Address | None:
         """Return the hot key of an operator that was in force at a block and time."""
         for key, record in self._accounts.keys.items():

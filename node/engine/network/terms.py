@@ -27,5 +27,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Kind of alert to what follows from one that is confirmed."""
     supports: Mapping[str, BrakeSupport] = {}
     """Kind of alert to what our stake supports beside that, at the network's brake."""
+    trusted: frozenset[bytes] = frozenset()
+    """Tokens that take part whatever is found of them."""
     routers: frozenset[Address] = frozenset()
     """Whose calls are anybody's trades."""

@@ -83,6 +83,8 @@ class Watcher:
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
         self.on_attested: Callable[[Address, Attestation], None] = lambda _operator, _attestation: None
         """Called for each verdict whose signature is the operator's."""
+        self.on_contradicted: Callable[[Evidence], None] = lambda _: None
+        """Called with evidence that is new here, once."""
         self._keys, self._registry, self._membership, self._draw = keys, registry, membership, draw
         self._accepts, self._verdicts = Watch(MAX_WATCHED), Watch(MAX_WATCHED)  # neither can crowd the other out
         self._promised: list[Promised] = []
@@ -122,6 +124,10 @@ class Watcher:
             return
         self.on_attested(envelope.operator, signed.attestation)
         self._see(envelope.operator, signed)
+
+    def proven(self, evidence: Evidence) -> None:
+        """Somebody's alert held evidence, whose signatures were checked."""
+        self._take(evidence)
 
     async def follow(self, header: Header) -> None:
         """Reveal what is over, and report what is not with the court yet; forget what no gossip tells of any more."""
@@ -172,7 +178,12 @@ class Watcher:
     def _see(self, operator: Address, signed: SignedStatement) -> None:
         self.counts["seen"] += 1
         evidence = (self._accepts if isinstance(signed, SignedAccept) else self._verdicts).see(operator, signed)
-        if evidence is None or offence_id(evidence) in self._cases or operator == self._keys.account:
+        if evidence is not None:
+            self._take(evidence)
+
+    def _take(self, evidence: Evidence) -> None:
+        operator = evidence.operator
+        if offence_id(evidence) in self._cases or operator == self._keys.account:
             return
         if not self._registry.has_stake(operator):
             self.counts["without stake"] += 1
@@ -183,6 +194,7 @@ class Watcher:
         self.counts["found"] += 1
         _LOG.error("0x%s has signed what contradicts itself: %s", operator.hex(), _kind_of(evidence))
         self._cases[offence_id(evidence)] = _Case(evidence)
+        self.on_contradicted(evidence)
 
     def _require_bound(self, operator: Address, said: Slashable, signature: SignatureBytes) -> None:
         key = self._registry.key_of(operator, said.block_number, said.timestamp)

@@ -17,6 +17,7 @@ from node.engine.endpoints import Endpoints
 from node.engine.lockstep import PATIENCE_SECONDS
 from node.engine.multicall import Multicall
 from node.engine.network.alerts import Alerts
+from node.engine.network.claims import Claims
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.exchange import Exchange, SteppedLink
 from node.engine.network.keys import NetworkKeys, Repeated
@@ -91,7 +92,8 @@ async def network_part(
         (SentryLink(clock), DECIDE_SECONDS) if chain_time is None else (SteppedLink(clock), PATIENCE_SECONDS)
     )
     orders = OrderDesk(keys, registry, sentry, clock, now_ns, draw=draw, decide_seconds=decide)
-    alerts = Alerts(endpoints, keys, now_ns)
+    claims = Claims(registry, domain, record.account, [relay.url for relay in config.relays])
+    alerts = Alerts(endpoints, keys, now_ns, claims, in_order=chain_time is not None)
     owner = Owner(domain.separator, keys.hot_key, machine_name())
     part = NetworkPart(
         registry,
@@ -193,6 +195,7 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
             for address in (factory.address, *factory.pool_factories)
         },
         policies={policy.kind.value: policy.action for policy in network.policies},
+        trusted=frozenset(config.tokens.trusted),
         routers=frozenset(router.address for router in config.protocols.routers),
         supports={policy.kind.value: policy.brake for policy in network.policies},
     )
