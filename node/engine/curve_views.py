@@ -11,7 +11,7 @@ from node.engine.multicall import View, number_at
 from node.engine.view_answers import Contracts, Kind, Times, call, number_of, present
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
-from node.pipeline.amm.curve_stableswap import FEE_SCALE, CurvePool, ramped_amplification
+from node.pipeline.amm.curve_stableswap import FEE_SCALE, CurvePool, get_dy, ramped_amplification
 from node.pipeline.pools import PoolFamily, PoolSpec, PoolState, held_amounts, quote_exact_in
 from protocol.ethereum.abi import selector
 from protocol.units import Address
@@ -138,18 +138,20 @@ def _crypto(spec: PoolSpec, answers: Sequence[bytes | None], _times: Times) -> P
 
 
 def curve_checks(spec: PoolSpec, state: PoolState) -> list[tuple[View, int]]:
-    """A quote each way between the first two coins. From the first pools' get_dy an exchange is up to a unit away: only
-    their exchanges' own logs can tell (`changes`).
+    """A quote each way between the first two coins. From what an exchange pays the first pools' get_dy is up to a unit
+    away: they are compared with the get_dy of theirs.
     """
-    if isinstance(state, CurvePool) and state.fee_after_rate:
-        return []
     function = _GET_DY_CRYPTO if isinstance(state, CryptoPool) else _GET_DY
     held = held_amounts(state)
     checks = []
     for one, other in ((0, 1), (1, 0)):
         amount = held[one] // _PART
         if amount:
-            checks.append((call(spec.address, function, one, other, amount), quote_exact_in(state, one, other, amount)))
+            view = call(spec.address, function, one, other, amount)
+            ours = quote_exact_in(state, one, other, amount)
+            if isinstance(state, CurvePool) and state.fee_after_rate:
+                ours = get_dy(state, one, other, amount)
+            checks.append((view, ours))
     return checks
 
 

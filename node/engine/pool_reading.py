@@ -80,20 +80,18 @@ class PoolReader:
             [clock, *(self._views(spec, chosen[spec.id]) for spec in specs)], at
         )
         read_at = number_of(time, "getCurrentBlockTimestamp()")
-        ticks = {
-            spec.id: tick_reading.initialised(chosen[spec.id], answer[HEAD_VIEWS:], spec.tick_spacing)
-            for spec, answer in zip(specs, answers, strict=True)
-            if spec.tick_spacing
-        }
+        ticks: dict[PoolId, list[int]] = {}
         states: dict[PoolId, PoolState | Unreadable] = {}
         found: dict[PoolId, _Found] = {}
         second: list[list[View]] = []
         for spec, answer in zip(specs, answers, strict=True):
             try:
-                is_deep = bool(spec.tick_spacing)
-                second.append(
-                    tick_reading.tick_views(spec, ticks[spec.id]) if is_deep else further_views_of(spec, answer)
-                )
+                if spec.tick_spacing:
+                    bitmap = answer[HEAD_VIEWS:]
+                    ticks[spec.id] = tick_reading.initialised(chosen[spec.id], bitmap, spec.tick_spacing)
+                    second.append(tick_reading.tick_views(spec, ticks[spec.id]))
+                else:
+                    second.append(further_views_of(spec, answer))
             except _UNREADABLE as error:
                 states[spec.id] = _unreadable(error)
                 second.append([])

@@ -235,6 +235,7 @@ _POOL_READERS: Final[tuple[tuple[str, Collection[Family], Reader], ...]] = (
     ("Burn(address,int24,int24,uint128,uint256,uint256)", CONCENTRATED, _burn),
     ("Initialize(uint160,int24)", CONCENTRATED, _doubt("it was initialised")),
     ("SetFeeProtocol(uint8,uint8,uint8,uint8)", CONCENTRATED, _doubt("the protocol's fee was changed")),
+    ("SetStableSwap(bool,bool)", (Family.CAMELOT,), _doubt("its curve was changed")),
     ("SwapFeePercentageChanged(uint256)", AT_BALANCER_V2, _FEE_CHANGED),
     ("AmpUpdateStarted(uint256,uint256,uint256,uint256)", (Family.BALANCER_V2_STABLE,), _outdated),
     ("AmpUpdateStopped(uint256)", (Family.BALANCER_V2_STABLE,), _outdated),

@@ -31,6 +31,9 @@ _WORD: Final = 32
 _V4_POOLS: Final = 6
 """Slot of the manager's mapping of pools; within a pool's state: slot0, fee growths, then …"""
 _V4_LIQUIDITY, _V4_TICKS, _V4_BITMAP = 3, 4, 5
+MOST_TICKS: Final = 20_000
+"""Initialised ticks of a pool that are read; the deepest known have a few thousand. A contract of a stranger's can say
+more for nothing, and every one would be asked for."""
 HEAD_VIEWS: Final = 3
 """Before the bitmap's words."""
 
@@ -75,10 +78,15 @@ def tick_views(spec: PoolSpec, ticks: Sequence[int]) -> list[View]:
 
 
 def initialised(words: Sequence[int], answers: Sequence[bytes | None], spacing: int) -> list[int]:
-    """Return the ticks whose bits are set and that exist; words that are not there have none (`pool_of` tells)."""
+    """Return the ticks whose bits are set and that exist; words that are not there have none (`pool_of` tells).
+
+    Raises ValueError for more than `MOST_TICKS`.
+    """
     ticks: list[int] = []
     for word, answer in zip(words, answers, strict=True):
         bits = int.from_bytes(answer[:_WORD], "big") if answer else 0
+        if len(ticks) + bits.bit_count() > MOST_TICKS:
+            raise ValueError(f"more than {MOST_TICKS} initialised ticks")
         while bits:
             low = bits & -bits
             ticks.append(((word << 8) + low.bit_length() - 1) * spacing)

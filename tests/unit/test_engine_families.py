@@ -30,7 +30,7 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.amm.curve_crypto import CryptoPool
 from node.pipeline.amm.curve_meta import CurveMetaPool
-from node.pipeline.amm.curve_stableswap import CurvePool, ProductRule
+from node.pipeline.amm.curve_stableswap import CurvePool, ProductRule, get_dy
 from node.pipeline.amm.erc4626 import ONE_FOR_ONE, ShareVault
 from node.pipeline.amm.solidly import SolidlyPool
 from node.pipeline.amm.tick_math import sqrt_ratio_at_tick
@@ -123,16 +123,29 @@ async def test_a_curve_pool_is_read_and_its_quotes_compared() -> None:
     assert "where we compute" in state.why
 
 
-async def test_a_curve_pool_of_the_first_generation_is_told_by_what_it_does_not_know() -> None:
-    contracts = curve(TWO_COINS)
+def first_curve() -> tuple[FakeContracts, CurvePool]:
+    """A pool as 3pool: no A_precise, balances by int128, and a get_dy that takes the fee after the conversion."""
+    first = msgspec.structs.replace(TWO_COINS, amplification=200, a_precision=1, fee_after_rate=True)
+    contracts = curve(first)
     del contracts.views[POOL, selector("A_precise()")]
-    of_uint = contracts.views.pop((POOL, selector("balances(uint256)")))
-    contracts.answer(POOL, "balances(int128)", of_uint)
+    contracts.answer(POOL, "balances(int128)", contracts.views.pop((POOL, selector("balances(uint256)"))))
     contracts.view(POOL, "A()", 200)
+    quoting(contracts, "get_dy(int128,int128,uint256)", lambda asked: get_dy(first, *asked))
+    return contracts, first
+
+
+async def test_a_curve_pool_of_the_first_generation_is_told_by_what_it_does_not_know() -> None:
+    contracts, first = first_curve()
+    assert await read(contracts, spec_of(PoolFamily.CURVE_PLAIN)) == first
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+async def test_a_curve_pool_of_the_first_generation_is_not_believed_unasked(off: int) -> None:
+    contracts, first = first_curve()
+    quoting(contracts, "get_dy(int128,int128,uint256)", lambda asked: get_dy(first, *asked) + off)
     state = await read(contracts, spec_of(PoolFamily.CURVE_PLAIN))
-    assert isinstance(state, CurvePool)
-    assert (state.amplification, state.a_precision, state.fee_after_rate) == (200, 1, True)
-    assert state.balances == TWO_COINS.balances
+    assert isinstance(state, Unreadable)
+    assert "where we compute" in state.why
 
 
 @pytest.mark.parametrize(
@@ -674,6 +687,21 @@ def test_a_log_that_its_contract_cannot_have_written_makes_the_pool_doubtful(
 ) -> None:
     with pytest.raises(AssertionError, match="malformed"):
         told(family, signature, topics, *values)
+
+
+@pytest.mark.parametrize(
+    ("signature", "values", "why"),
+    [
+        ("SetStableSwap(bool,bool)", (0, 1), "its curve was changed"),
+        ("FeePercentUpdated(uint16,uint16)", (300, 400), "its swap fee was changed"),
+    ],
+)
+def test_a_camelot_pair_that_its_owner_set_otherwise_is_read_anew(
+    signature: str, values: tuple[int, ...], why: str
+) -> None:
+    logs = PoolLogs((), [PoolFamily.CAMELOT])
+    logs.follow(spec_of(PoolFamily.CAMELOT))
+    assert logs.read([log(POOL, "0x" + keccak256(signature.encode()).hex(), [], *values)]).doubtful == {POOL: why}
 
 
 def test_a_pool_with_an_altering_hook_is_counted_and_not_announced() -> None:

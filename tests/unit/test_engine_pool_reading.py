@@ -7,7 +7,7 @@ import pytest
 from node.engine.multicall import Multicall
 from node.engine.pool_reading import PoolReader, Unreadable
 from node.engine.pool_views import pair_fee
-from node.engine.tick_reading import all_words
+from node.engine.tick_reading import MOST_TICKS, all_words, initialised
 from node.pipeline.amm.balancer_fixed_point import PowVersion
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.constant_product import ConstantProductPool
@@ -145,6 +145,27 @@ async def test_only_the_words_asked_for_are_read() -> None:
     state = (await pools.read([DEEP], BLOCK, {DEEP.id: [0]}))[DEEP.id]
     assert isinstance(state, ConcentratedPool)
     assert state.ticks.net == {60: -900}
+
+
+async def test_a_contract_that_says_every_tick_is_initialised_is_not_asked_for_them() -> None:
+    contracts = world()
+    wide = PoolSpec(b"\x04" * 20, PoolFamily.UNISWAP_V3, Address(b"\x04" * 20), (WETH, USDC), 100, 1)
+    contracts.view(wide.address, "slot0()", sqrt_ratio_at_tick(5), 5, 0, 0, 0, 0, 1)
+    contracts.view(wide.address, "liquidity()", 900)
+    contracts.view(wide.address, "tickBitmap(int16)", -1)
+    deep, refused = await read(contracts, DEEP, wide)
+    assert isinstance(deep, ConcentratedPool)
+    assert refused == Unreadable(f"more than {MOST_TICKS} initialised ticks")
+    most = len(all_words(wide)) + len(all_words(DEEP)) + 100
+    assert sum(contracts.requests) < most, "every word of the bitmap, and no tick of it"
+
+
+def test_as_many_ticks_as_are_read_are_found_and_one_more_is_refused() -> None:
+    full, rest = divmod(MOST_TICKS, 256)
+    words = [word(-1)] * full + [word((1 << rest) - 1)]
+    assert len(initialised(range(full + 1), words, 1)) == MOST_TICKS
+    with pytest.raises(ValueError, match="more than"):
+        initialised(range(full + 2), [*words, word(1)], 1)
 
 
 def test_words_span_the_whole_range_of_ticks() -> None:

@@ -38,6 +38,14 @@ def written(folder: Path) -> Path:
     return path
 
 
+def forged(folder: Path, number: int, block: str, body: bytes) -> Path:
+    """A file with a true checksum over whatever it says."""
+    path, header = folder / "forged", ["hftnode market 2", CHAIN, number, block, len(body)]
+    digest = hashlib.sha256(json.dumps(header).encode() + b"\n" + body).hexdigest()
+    path.write_bytes(json.dumps([*header, digest]).encode() + b"\n" + body)
+    return path
+
+
 def test_what_was_written_is_read_back_equal_in_every_integer(tmp_path: Path) -> None:
     snapshot = market_snapshot.read(written(tmp_path), CHAIN)
     assert snapshot is not None
@@ -69,8 +77,18 @@ def test_states_of_families_that_are_only_quoted_are_left_out(tmp_path: Path) ->
         (lambda raw: b"", "no header"),
         (lambda raw: raw + b"x", "was cut short"),
         (lambda raw: raw[:-3] + b"9" + raw[-2:], "was altered"),
-        (lambda raw: raw.replace(b"hftnode market 1", b"hftnode market 0", 1), "another version"),
+        (lambda raw: raw.replace(b"hftnode market 2", b"hftnode market 1", 1), "another version"),
         (lambda raw: raw.replace(b", 1, 77", b", 5, 77", 1), "of chain 5, not 1"),
+        (lambda raw: raw.replace(b", 77,", b", 78,", 1), "was altered"),
+        (lambda raw: raw.replace(b", 77,", b", 7e9,", 1), "no header"),
+        (lambda raw: raw.replace(b", 77,", b", 7e999,", 1), "no header"),
+        (lambda raw: raw.replace(b", 77,", b",  77,", 1), "was altered"),
+        (lambda raw: b"5\n", "no header"),
+        (lambda raw: b"null\n", "no header"),
+        (lambda raw: b"[]\n", "no header"),
+        (lambda raw: b'["hftnode market 2"]\n', "no header"),
+        (lambda raw: b'[["hftnode market 2"]]\n', "another version"),
+        (lambda raw: b"[" * 400 + b"\n", "no header"),
     ],
 )
 def test_a_snapshot_that_was_cut_short_or_altered_is_refused_with_a_clear_word(
@@ -92,6 +110,26 @@ def test_no_byte_of_the_states_can_change_unseen(tmp_path: Path) -> None:
             market_snapshot.read(path, CHAIN)
 
 
+def test_no_byte_of_the_header_can_change_unseen_or_end_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    market_snapshot.write(path, CHAIN, BLOCK, HASH, dict([next(iter(everything().items()))]))
+    raw = path.read_bytes()
+    for place in range(raw.index(b"\n") + 1):
+        for byte in {*b'0e-.,"[]{}n \n\xff', raw[place] ^ 1} - {raw[place]}:
+            path.write_bytes(raw[:place] + bytes([byte]) + raw[place + 1 :])
+            with pytest.raises(SnapshotRefused):
+                market_snapshot.read(path, CHAIN)
+
+
+def test_a_snapshot_of_the_version_before_is_refused_as_such(tmp_path: Path) -> None:
+    """Its digest did not cover its header."""
+    path, body = tmp_path / "before", b"{}"
+    header = ["hftnode market 1", CHAIN, BLOCK, HASH.hex(), len(body), hashlib.sha256(body).hexdigest()]
+    path.write_bytes(json.dumps(header).encode() + b"\n" + body)
+    with pytest.raises(SnapshotRefused, match="another version, 'hftnode market 1'"):
+        market_snapshot.read(path, CHAIN)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -102,14 +140,19 @@ def test_no_byte_of_the_states_can_change_unseen(tmp_path: Path) -> None:
         b'{"01":["TickTable",1,["{}",[],[]],["{}",[],[]],["{}",[],[]]]}',
         b'{"01":["{}",["a"],[1]]}',
         b'{"01":7}',
+        b"[" * 100_000,
+        b'{"01":' + b'["()",' * 500 + b"1" + b"]" * 500 + b"}",
     ],
 )
 def test_a_true_checksum_over_what_is_no_market_helps_nobody(tmp_path: Path, body: bytes) -> None:
-    header = ["hftnode market 1", CHAIN, BLOCK, HASH.hex(), len(body), hashlib.sha256(body).hexdigest()]
-    path = tmp_path / "forged"
-    path.write_bytes(json.dumps(header).encode() + b"\n" + body)
     with pytest.raises(SnapshotRefused, match="no market"):
-        market_snapshot.read(path, CHAIN)
+        market_snapshot.read(forged(tmp_path, BLOCK, HASH.hex(), body), CHAIN)
+
+
+@pytest.mark.parametrize(("number", "block"), [(-1, HASH.hex()), (BLOCK, "07"), (BLOCK, "no hash")])
+def test_a_true_checksum_over_what_is_no_block_helps_nobody_either(tmp_path: Path, number: int, block: str) -> None:
+    with pytest.raises(SnapshotRefused, match="names no block"):
+        market_snapshot.read(forged(tmp_path, number, block, b"{}"), CHAIN)
 
 
 def test_a_file_that_cannot_be_read_is_refused_too(tmp_path: Path) -> None:
