@@ -8,6 +8,7 @@ tuple. What else the routers' functions are called is in `router_functions`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -17,8 +18,10 @@ from node.pipeline.decoders_core import (
     WORD,
     Context,
     Malformed,
+    PlanReader,
     Reader,
     RoutedSwap,
+    Step,
     address_at,
     addresses_at,
     byte_strings_at,
@@ -34,7 +37,7 @@ from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import selector
 from protocol.units import Address
 
-__all__ = ["RoutedSwap", "decode_swaps"]
+__all__ = ["RoutedSwap", "Step", "decode_steps", "decode_swaps"]
 
 MAX_DEPTH: Final = 4
 """How deep multicalls are followed into each other."""
@@ -42,12 +45,27 @@ MAX_DEPTH: Final = 4
 
 def decode_swaps(kind: RouterKind, data: bytes, value: int, wrapped_coin: Address) -> tuple[RoutedSwap, ...]:
     """The swaps that a call of a router makes, in order; empty for anything else. `value` in wei."""
+    return tuple([step for step in decode_steps(kind, data, value, wrapped_coin) if isinstance(step, RoutedSwap)])
+
+
+def decode_steps(
+    kind: RouterKind,
+    data: bytes,
+    value: int,
+    wrapped_coin: Address,
+    router: Address | None = None,
+    sender: Address | None = None,
+) -> tuple[Step, ...]:
+    """The same swaps, and among them the payments on which they depend; empty where there is no swap.
+
+    `router` and `sender`: the contract that is called and who calls it, as a plan may name them by their addresses.
+    """
     reader = _READERS[kind].get(data[:4])
     if reader is None:
         return ()
     family = PoolFamily.SUSHI_V2 if kind is RouterKind.SUSHI_V2 else PoolFamily.UNISWAP_V2
     try:
-        return reader(data, value, Context(wrapped_coin, family))
+        return reader(data, value, Context(wrapped_coin, family, router, sender))
     except Malformed:
         return ()
 
@@ -179,7 +197,7 @@ _MULTICALLS: Final[dict[RouterKind, dict[bytes, tuple[int, bool]]]] = {
         selector("multicall(bytes32,bytes[])"): (1, False),
     },
 }
-_READERS: Final[dict[RouterKind, dict[bytes, Reader]]] = {
+_READERS: Final[dict[RouterKind, Mapping[bytes, PlanReader]]] = {
     RouterKind.UNISWAP_V2: _V2_READERS,
     RouterKind.SUSHI_V2: _V2_READERS,
     RouterKind.BALANCER_V2: VAULT_READERS,

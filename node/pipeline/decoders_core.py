@@ -6,6 +6,7 @@ A reader raises `Malformed` where the bytes are not laid out as their function's
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from typing import Final, TypeAlias
 
 import msgspec
@@ -17,6 +18,20 @@ MAX_HOPS: Final = 8
 MAX_INNER_CALLS: Final = 16
 WORD: Final = 32
 PATH_STEP: Final = 23
+
+SENDER: Final = Address(bytes(19) + b"\x01")
+ROUTER: Final = Address(bytes(19) + b"\x02")
+"""How a plan of the Universal Router names whoever calls it, and itself (v4-periphery, ActionConstants)."""
+MANAGER: Final = Address(b"v4")
+"""The router's account with Uniswap V4's manager. No address has this form."""
+ROUTERS_ALL: Final = 1 << 255
+"""As an amount: all that the router holds of the token (CONTRACT_BALANCE)."""
+OPEN: Final = -1
+"""As an amount: all that is due to the router from Uniswap V4's manager, or that it owes there (OPEN_DELTA)."""
+OWED: Final = -2
+"""As a payment's amount: what the router owes to Uniswap V4's manager."""
+UNLIMITED: Final = (1 << 256) - 1
+WHOLE: Final = 10_000
 
 
 class RoutedSwap(msgspec.Struct, frozen=True, gc=False):
@@ -37,14 +52,60 @@ class RoutedSwap(msgspec.Struct, frozen=True, gc=False):
     deadline: int = 0
 
 
+class Venue(IntEnum):
+    """By whose rules a planned swap is paid for, and what comes out is handed on."""
+
+    V2 = 2
+    V3 = 3
+    V4 = 4
+
+
+class PlannedSwap(RoutedSwap, frozen=True, gc=False):
+    """A swap in a plan of the Universal Router, which keeps accounts from step to step (`router_accounts`).
+
+    `amount` may be one of the amounts that those tell. `payer` and `recipient`: whose accounts.
+    """
+
+    venue: Venue = Venue.V3
+    payer: Address = SENDER
+    recipient: Address = SENDER
+
+
+class Payment(msgspec.Struct, frozen=True, gc=False):
+    """What a plan of the Universal Router moves from one account to another, between swaps.
+
+    `amount` in the token's smallest unit, or one of those that the accounts tell; outside `least` … `most` the whole
+    reverts. `portion`, in hundredths of a per cent, of it moves. `becomes`: what the token is afterwards, where ether
+    is wrapped or unwrapped. `settles`: nothing may be owed to Uniswap V4's manager then, or be due from it.
+    """
+
+    token: Address
+    source: Address
+    target: Address
+    amount: int
+    least: int = 0
+    most: int = UNLIMITED
+    portion: int = WHOLE
+    becomes: Address | None = None
+    settles: bool = False
+    keys: tuple[bytes, ...] = ()
+    deadline: int = 0
+
+
 class Context(msgspec.Struct, frozen=True, gc=False):
-    """What call data does not say: the wrapped coin for ether, and the family of a V2 router's pairs."""
+    """What call data does not say: the wrapped coin for ether, the family of a V2 router's pairs, and where it is known
+    which router is called, and by whom.
+    """
 
     wrapped_coin: Address
     family: PoolFamily
+    router: Address | None = None
+    sender: Address | None = None
 
 
+Step: TypeAlias = RoutedSwap | Payment
 Reader: TypeAlias = Callable[[bytes, int, Context], tuple[RoutedSwap, ...]]
+PlanReader: TypeAlias = Callable[[bytes, int, Context], tuple[Step, ...]]
 
 
 class Malformed(Exception):

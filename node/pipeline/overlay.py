@@ -9,12 +9,13 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.errors import AmmError, StateUnpredictable
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.changes import changed
-from node.pipeline.decoders import RoutedSwap
+from node.pipeline.decoders import RoutedSwap, Step
 from node.pipeline.kernels import RATE
 from node.pipeline.market import Market
 from node.pipeline.pending import PendingSwap
 from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
 from node.pipeline.reasons import Reason
+from node.pipeline.router_accounts import PlanReverts, RouterAccounts
 from node.pipeline.rows import rows_of
 from protocol.units import UnixSeconds
 
@@ -68,14 +69,19 @@ class Overlay:
         """
         return self._change(pending) if pending.is_simulated else self.apply(pending.swaps, next_timestamp)
 
-    def apply(self, swaps: Sequence[tuple[RoutedSwap, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
+    def apply(self, swaps: Sequence[tuple[Step, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
         """Lay one transaction's swaps over, all or none; returns why it would revert, or None."""
         states = dict(self.states)
         held = 0
+        accounts: RouterAccounts | None = None
         try:
             for swap, edges in swaps:
                 late = 0 < swap.deadline < next_timestamp
-                moved = None if late else self._moved(swap, edges, held)
+                if type(swap) is RoutedSwap:
+                    moved = None if late else self._moved(swap, edges, held)
+                else:
+                    accounts = accounts or RouterAccounts(self._market, self.states, self._known)
+                    moved = None if late else accounts.perform(swap, edges)
                 if moved is None:
                     self.states = states
                     return Reason.VICTIM_WOULD_REVERT
@@ -83,7 +89,7 @@ class Overlay:
         except (StateUnpredictable, _StateUnknown):
             self.states = states
             return Reason.POOL_UNKNOWN
-        except AmmError:
+        except (AmmError, PlanReverts):
             self.states = states
             return Reason.VICTIM_WOULD_REVERT
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.decoders import Step, decode_steps
 from node.pipeline.events import PoolChange
 from node.pipeline.market import Market
 from node.pipeline.reasons import Reason
@@ -15,7 +15,8 @@ from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds
 
 MAX_PREDECESSORS = 8
-RoutedSwaps = tuple[tuple[RoutedSwap, tuple[int, ...]], ...]
+RoutedSwaps = tuple[tuple[Step, tuple[int, ...]], ...]
+"""What a transaction does step by step: swaps with the edges of their legs, and payments, which have none."""
 
 
 class PendingSwap(msgspec.Struct, frozen=True, gc=False):
@@ -46,10 +47,11 @@ def routed_swaps(
     market: Market, kind: RouterKind, transaction: SignedTransaction, coin: Address
 ) -> RoutedSwaps | Reason:
     """The swaps of a transaction to a router of `kind`, with the edges of their legs."""
-    swaps = decode_swaps(kind, transaction.data, transaction.value, coin)
+    ends = [Address(bytes.fromhex(one[2:])) if one else None for one in (transaction.to, transaction.sender)]
+    swaps = decode_steps(kind, transaction.data, transaction.value, coin, *ends)
     if not swaps:
         return Reason.NOT_A_SWAP
-    routed: list[tuple[RoutedSwap, tuple[int, ...]]] = []
+    routed: list[tuple[Step, tuple[int, ...]]] = []
     for swap in swaps:
         edges: list[int] = []
         for key in swap.keys:

@@ -111,6 +111,8 @@ wrapETH(uint256 value)
 _UNIVERSAL: Final = """
 execute(bytes commands, bytes[] inputs)
 execute(bytes commands, bytes[] inputs, uint256 deadline)
+executeSigned(bytes commands, bytes[] inputs, bytes32 intent, bytes32 data, bool verifySender, bytes32 nonce, bytes
+  signature, uint256 deadline)
 """
 _VAULT: Final = """
 batchSwap(uint8 kind, (bytes32 poolId, uint256 assetInIndex, uint256 assetOutIndex, uint256 amount, bytes userData)[]

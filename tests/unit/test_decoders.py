@@ -8,7 +8,19 @@ import msgspec
 import pytest
 
 from node.pipeline.amm.uniswap_v4 import pool_id
-from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.decoders import RoutedSwap, Step, decode_steps, decode_swaps
+from node.pipeline.decoders_core import (
+    MANAGER,
+    OPEN,
+    OWED,
+    ROUTER,
+    ROUTERS_ALL,
+    SENDER,
+    UNLIMITED,
+    Payment,
+    PlannedSwap,
+    Venue,
+)
 from node.pipeline.pools import CURVE_KEY, V2_KEYS, V3_KEY, V4_KEY, PoolFamily
 from node.pipeline.router_functions import describe_call
 from node.pipeline.settings import RouterKind
@@ -22,6 +34,7 @@ from tests.ethereum_samples import TARGET, signed
 COIN = Address(b"\xee" * 20)
 NONE = Address(bytes(20))
 ONE, TWO, THREE = (Address(bytes((number,)) * 20) for number in (1, 2, 3))
+THIS, WHO = Address(b"\x77" * 20), Address(b"\x88" * 20)
 A, B, C, E, Z = (address_to_hex(token) for token in (ONE, TWO, THREE, COIN, NONE))
 FEE = (3000).to_bytes(3, "big")
 V2 = V2_KEYS[PoolFamily.UNISWAP_V2]
@@ -37,8 +50,21 @@ P, Q = b"\x0a" * 32, b"\x0b" * 32
 
 
 def universal(*commands: tuple[int, bytes], value: int = 0, deadline: int = 99) -> tuple[RoutedSwap, ...]:
+    return tuple([step for step in planned(*commands, value=value, deadline=deadline) if isinstance(step, RoutedSwap)])
+
+
+def planned(*commands: tuple[int, bytes], value: int = 0, deadline: int = 99) -> tuple[Step, ...]:
     data = encode_call(EXECUTE, bytes(kind for kind, _ in commands), [given for _, given in commands], deadline)
-    return decode_swaps(RouterKind.UNIVERSAL, data, value, COIN)
+    steps = decode_steps(RouterKind.UNIVERSAL, data, value, COIN, THIS, WHO)
+    assert all(step.deadline == deadline for step in steps)
+    return tuple([msgspec.structs.replace(step, deadline=0) for step in steps])
+
+
+def at_v4(
+    keys: tuple[bytes, ...], token_in: Address, token_out: Address, exact_in: bool, amount: int, limit: int
+) -> PlannedSwap:
+    ends = token_in, token_out, exact_in
+    return PlannedSwap(keys, *ends, amount, limit, venue=Venue.V4, payer=MANAGER, recipient=MANAGER)
 
 
 def v3_input(amount: int, limit: int, *path: bytes) -> bytes:
@@ -58,32 +84,96 @@ def test_v3_and_v2_swaps_of_the_universal_router_are_read_with_their_deadline() 
     )
 
     assert swaps == (
-        RoutedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
-        RoutedSwap((V3_KEY + ONE + FEE + TWO, V3_KEY + TWO + FEE + THREE), ONE, THREE, False, 7, 8, 0, 99),
-        RoutedSwap((V2 + ONE + TWO,), ONE, TWO, True, 0, 3, 0, 99),
-        RoutedSwap((V2 + ONE + TWO, V2 + TWO + THREE), ONE, THREE, False, 6, 9, 0, 99),
+        PlannedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, recipient=ONE),
+        PlannedSwap((V3_KEY + ONE + FEE + TWO, V3_KEY + TWO + FEE + THREE), ONE, THREE, False, 7, 8, recipient=ONE),
+        PlannedSwap((V2 + ONE + TWO,), ONE, TWO, True, 0, 3, venue=Venue.V2, payer=ROUTER, recipient=ONE),
+        PlannedSwap((V2 + ONE + TWO, V2 + TWO + THREE), ONE, THREE, False, 6, 9, venue=Venue.V2, recipient=ONE),
     )
     untimed = encode_call("execute(bytes,bytes[])", b"\x00", [v3_input(5, 4, ONE, FEE, TWO)])
     assert decode_swaps(RouterKind.UNIVERSAL, untimed, 0, COIN)[0].deadline == 0
 
 
-def test_all_of_the_routers_wrapped_ether_is_what_was_wrapped() -> None:
-    wrap = encode(("address", "uint256"), (A, ALL))
-    half = encode(("address", "uint256"), (A, 40))
-    swap = v3_input(ALL, 1, COIN, FEE, ONE)
+def test_a_deadline_of_nothing_has_passed_and_no_deadline_has_not() -> None:
+    data = encode_call(EXECUTE, b"\x00", [v3_input(5, 4, ONE, FEE, TWO)], 0)
 
-    assert [one.amount for one in universal((0x0B, wrap), (0x00, swap), (0x00, swap), value=100)] == [100, 0]
-    assert universal((0x0B, half), (0x00, swap), value=100)[0].amount == 40
-    assert universal((0x00, v3_input(ALL, 1, ONE, FEE, TWO)))[0].amount == 0
+    assert [swap.deadline for swap in decode_swaps(RouterKind.UNIVERSAL, data, 0, COIN)] == [1]
 
 
-def test_commands_that_move_no_pool_are_passed_over_and_plans_inside_are_not() -> None:
+def test_a_signed_call_is_read_as_one_that_is_not() -> None:
+    plan = b"\x00", [v3_input(5, 4, ONE, FEE, TWO)]
+    signed_call = "executeSigned(bytes,bytes[],bytes32,bytes32,bool,bytes32,bytes,uint256)"
+    data = encode_call(signed_call, *plan, P, Q, True, P, b"s" * 65, 99)
+
+    assert decode_swaps(RouterKind.UNIVERSAL, data, 0, COIN) == decode_swaps(
+        RouterKind.UNIVERSAL, encode_call(EXECUTE, *plan, 99), 0, COIN
+    )
+
+
+def pay(token: Address, to: Address, amount: int) -> bytes:
+    return encode(("address", "address", "uint256"), (address_to_hex(token), address_to_hex(to), amount))
+
+
+def test_payments_between_swaps_say_from_whom_and_to_whom() -> None:
+    swap = v3_input(5, 4, ONE, FEE, TWO)
+    of_ether = [
+        encode(("address", "uint256"), (address_to_hex(to), amount)) for to, amount in ((ROUTER, ALL), (WHO, 3))
+    ]
+    batch_types = ("(address,address,uint160,address)[]",)
+    batch = encode(batch_types, ([(address_to_hex(WHO), address_to_hex(THIS), 7, A)],))
+
+    steps = planned(
+        (0x0B, of_ether[0]),
+        (0x02, pay(ONE, THREE, 5)),
+        (0x0D, batch),
+        (0x00, swap),
+        (0x05, pay(ONE, THREE, ALL)),
+        (0x06, pay(ONE, THREE, 25)),
+        (0x04, pay(TWO, SENDER, 9)),
+        (0x0C, of_ether[1]),
+        value=100,
+    )
+
+    assert steps == (
+        Payment(NONE, SENDER, ROUTER, 100),
+        Payment(NONE, ROUTER, ROUTER, ROUTERS_ALL, becomes=COIN),
+        Payment(ONE, SENDER, THREE, 5),
+        Payment(ONE, SENDER, ROUTER, 7),
+        PlannedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, recipient=ONE),
+        Payment(ONE, ROUTER, THREE, ROUTERS_ALL),
+        Payment(ONE, ROUTER, THREE, ROUTERS_ALL, portion=25),
+        Payment(TWO, ROUTER, SENDER, ROUTERS_ALL, 9),
+        Payment(COIN, ROUTER, SENDER, ROUTERS_ALL, 3, becomes=NONE),
+    )
+
+
+def test_payments_without_a_swap_are_no_swap() -> None:
+    assert planned((0x05, pay(ONE, THREE, 5))) == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (0x40, v3_input(5, 4, ONE, FEE, TWO)),
+        (0x0E, b""),
+        (0x14, b""),
+        (0x05, pay(NONE, THREE, ALL)),
+        (0x06, pay(ONE, THREE, 10_001)),
+        (0x04, pay(ONE, THREE, 1 << 160)),
+        (0x0D, encode(("(address,address,uint160,address)[]",), ([(A, B, 7, A)],))),
+        (0xA1, encode(("bytes", "bytes[]"), (b"", []))),
+    ],
+)
+def test_a_plan_with_what_may_end_otherwise_is_left_unread(command: tuple[int, bytes]) -> None:
+    assert planned((0x00, v3_input(5, 4, ONE, FEE, TWO)), command) == ()
+
+
+def test_permits_and_checks_that_may_fail_are_passed_over_and_plans_inside_are_not() -> None:
     inside = encode(("bytes", "bytes[]"), (b"\x00", [v3_input(5, 4, ONE, FEE, TWO)]))
 
-    assert len(universal((0x0A, b""), (0x04, b"\x01"), (0x21, inside))) == 1
+    assert len(planned((0x0A, b""), (0x8E, b""), (0x21, inside))) == 1
     for _ in range(3):
         inside = encode(("bytes", "bytes[]"), (b"\x21", [inside]))
-    assert universal((0x21, inside)) == ()
+    assert planned((0x21, inside)) == ()
 
 
 @pytest.mark.parametrize("newer", [False, True])
@@ -105,28 +195,60 @@ def test_v4_swaps_name_the_pool_by_the_hash_of_its_key(newer: bool) -> None:
             (0x08, encode((single,), ((key, False, 7, 8, *word, b"hook"),))),
             (0x07, encode((path,), ((A, steps, *empty, 9, 1),))),
             (0x09, encode((path,), ((C, back, *empty, 6, 2),))),
-            (0x0B, b""),
         )
     )
 
     assert swaps == (
-        RoutedSwap((first + ONE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
-        RoutedSwap((first + TWO + ONE,), TWO, ONE, False, 7, 8, 0, 99),
-        RoutedSwap((first + ONE + TWO, second + TWO + THREE), ONE, THREE, True, 9, 1, 0, 99),
-        RoutedSwap((first + ONE + TWO, second + TWO + THREE), ONE, THREE, False, 6, 2, 0, 99),
+        at_v4((first + ONE + TWO,), ONE, TWO, True, 5, 4),
+        at_v4((first + TWO + ONE,), TWO, ONE, False, 7, 8),
+        at_v4((first + ONE + TWO, second + TWO + THREE), ONE, THREE, True, 9, 1),
+        at_v4((first + ONE + TWO, second + TWO + THREE), ONE, THREE, False, 6, 2),
     )
+
+
+def test_v4s_payments_go_by_the_routers_account_with_its_manager() -> None:
+    single = "((address,address,uint24,int24,address),bool,uint128,uint128,bytes)"
+    of_user, of_router = (encode(("address", "uint256", "bool"), given) for given in ((A, 0, True), (Z, ALL, True)))
+
+    steps = planned(
+        v4_swap(
+            (0x06, encode((single,), (((A, B, 500, 10, Z), True, 0, 4, b""),))),
+            (0x0B, of_user),
+            (0x0B, of_router),
+            (0x0C, encode(("address", "uint256"), (A, 8))),
+            (0x0E, pay(TWO, THIS, 0)),
+            (0x0F, encode(("address", "uint256"), (B, 9))),
+            (0x10, pay(TWO, THREE, 25)),
+        )
+    )
+
+    assert steps[1:] == (
+        Payment(ONE, SENDER, MANAGER, OWED),
+        Payment(NONE, ROUTER, MANAGER, ROUTERS_ALL),
+        Payment(ONE, SENDER, MANAGER, OWED, 0, 8),
+        Payment(TWO, MANAGER, ROUTER, OPEN),
+        Payment(TWO, MANAGER, SENDER, OPEN, 9),
+        Payment(TWO, MANAGER, THREE, OPEN, 0, UNLIMITED, 25),
+        Payment(NONE, MANAGER, MANAGER, 0, settles=True),
+    )
+    (swap,) = [step for step in steps if isinstance(step, RoutedSwap)]
+    assert swap.amount == OPEN
 
 
 def test_what_is_not_laid_out_as_the_universal_router_reads_it_is_no_swap() -> None:
     key = (A, B, 500, 10, Z)
     single = "((address,address,uint24,int24,address),bool,uint256,uint128,bytes)"
     path = f"(address,{PATH_KEY},uint128,uint128)"
+    limited, limited_single = f"(address,{PATH_KEY},uint256[],uint128,uint128)", f"{single[:-6]}uint256,bytes)"
     negative = "((address,address,uint24,int24,address),bool,uint128,uint128,bytes)"
     for action in (
         (0x06, encode((single,), ((key, True, 1 << 128, 4, b""),))),
         (0x06, encode((negative,), (((A, B, 500, -10, Z), True, 1, 4, b""),))),
         (0x07, encode((path,), ((A, [], 9, 1),))),
         (0x07, encode((path,), ((A, [(B, 1, 1, Z, b"")] * 9, 9, 1),))),
+        (0x07, encode((limited,), ((A, [(B, 1, 1, Z, b"")], [1], 9, 1),))),
+        (0x06, encode((limited_single,), ((key, True, 1, 4, 1, b""),))),
+        (0x0D, b""),
     ):
         assert universal(v4_swap(action)) == ()
     assert universal((0x00, v3_input(5, 4, ONE))) == ()
@@ -222,5 +344,5 @@ def test_a_swap_is_read_out_of_every_envelope(kind: TransactionType) -> None:
     assert pending is not None
     assert (pending.type, pending.hash, pending.sender) == (kind, transaction.hash, transaction.sender)
     assert decode_swaps(RouterKind.UNIVERSAL, pending.data, pending.value, COIN) == (
-        RoutedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, 0, 99),
+        PlannedSwap((V3_KEY + ONE + FEE + TWO,), ONE, TWO, True, 5, 4, 0, 99, recipient=ONE),
     )
