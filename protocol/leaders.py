@@ -124,6 +124,6 @@ class Leaders:
         return self.leader(BlockNumber(block + 1))
 
     def seed(self, block: BlockNumber) -> Hash32 | None:
-        """Return the seed of a block's epoch, which also breaks ties between its orders."""
+        """Return the seed of a block's epoch."""
         table = self._tables.get(self.rules.epoch_of(block))
         return None if table is None else table.seed

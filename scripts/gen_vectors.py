@@ -17,7 +17,7 @@ import msgspec
 from node.engine.network.claims import claim_alert
 from protocol import codec, messages, peer_records, sealing, signing
 from protocol.claims import decode_claim
-from protocol.conflicts import best_set, leg_key, primary_leg, tie_rank
+from protocol.conflicts import leg_key, primary_leg
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
 from protocol.gossip import topic
@@ -54,7 +54,7 @@ from tests.protocol_factories import (
     sealing_secret,
 )
 from tests.protocol_refusals import refused_direct, refused_envelopes, refused_signatures
-from tests.protocol_rules import SEED, choices, draws, epoch_table, routes
+from tests.protocol_rules import draws, epoch_table, routes
 from tests.protocol_samples import (
     direct_messages,
     evidence_samples,
@@ -190,24 +190,6 @@ def leg_vectors() -> list[dict[str, Any]]:
                 "primaryKey": readable(leg_key(occasion, primary_leg(route, trigger_pool))),
             }
         )
-    return vectors
-
-
-def choice_vectors() -> list[dict[str, Any]]:
-    """Return candidates, some of which conflict, and those that the leader keeps."""
-    vectors = []
-    for name, candidates in choices():
-        given = [
-            {
-                "orderHash": readable(one.order_hash),
-                "legs": sorted(readable(leg) for leg in one.legs),
-                "net": one.net,
-                "rank": readable(tie_rank(SEED, one.order_hash)),
-            }
-            for one in candidates
-        ]
-        kept = [readable(one.order_hash) for one in best_set(candidates, SEED)]
-        vectors.append({"name": name, "seed": readable(SEED), "candidates": given, "kept": kept})
     return vectors
 
 
@@ -473,7 +455,6 @@ def documents() -> dict[str, str]:
         "sealing.json": sealing_vectors(),
         "leaders.json": leader_vectors(),
         "legs.json": leg_vectors(),
-        "choices.json": choice_vectors(),
         "gossip.json": gossip_vectors(),
         "routes.json": route_vectors(),
         "alerts.json": alert_vectors(),

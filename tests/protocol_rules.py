@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from protocol.conflicts import Candidate, Leg, Occasion
+from protocol.conflicts import Leg, Occasion
 from protocol.leaders import Entry, EpochTable
 from protocol.units import (
     BlockNumber,
     ChainId,
     EpochNumber,
     Hash32,
-    LegKey,
     StakeUnits,
-    Wei,
     max_uint,
 )
 from tests.protocol_factories import ALICE, BOB, CAROL, WETH, hash_of
@@ -56,21 +54,3 @@ def routes() -> Iterator[tuple[str, Occasion, list[Leg], bytes | None]]:
     yield "the other way round", untriggered, [Leg(leg.pool_id, 1 - leg.direction) for leg in route], None
     yield "twice through the pool of the trigger: its first leg", occasion, [*route, Leg(WETH, 1)], WETH
     yield "one leg", untriggered, [Leg(CAROL, 1)], None
-
-
-def choices() -> Iterator[tuple[str, list[Candidate]]]:
-    """Yield name and candidates, by the letters of their legs."""
-
-    def candidate(name: str, legs: str, net: int) -> Candidate:
-        return Candidate(hash_of(name), frozenset(LegKey(hash_of(leg)) for leg in legs), Wei(net))
-
-    yield "no conflict", [candidate("p", "a", 5), candidate("q", "b", 3)]
-    yield "the higher net", [candidate("p", "a", 5), candidate("q", "a", 6)]
-    yield "a tie", [candidate(name, "a", 5) for name in "pqrs"]
-    yield "two beat one", [candidate("p", "a", 6), candidate("q", "ab", 10), candidate("r", "b", 6)]
-    yield "one beats two", [candidate("p", "a", 4), candidate("q", "ab", 10), candidate("r", "b", 5)]
-    chain = [candidate(str(n), "abcdefghi"[n : n + 2], net) for n, net in enumerate((4, 5, 3, 5, 4, 5, 3, 5))]
-    yield "a chain", chain
-    yield "what earns nothing", [candidate("p", "a", 0), candidate("q", "a", 1), candidate("r", "b", 0)]
-    yield "more than are searched: best first", [candidate(str(n), "x" + "abc"[n % 3], 100 + n) for n in range(20)]
-    yield "nothing", []

@@ -13,9 +13,13 @@ from protocol.units import Address, BasisPoints, BlockNumber, Wei
 MAX_GIVEN = 32
 """Orders that we give for one block, whatever their answers; further finds go their own way: leaders blame floods."""
 MAX_TAKEN = 64
-"""Others' orders that are looked at for one block; more are declined as too many."""
+"""Others' orders that are looked at for one block, by simulation; more are declined as too many."""
 MAX_TAKEN_OF_ONE = 16
 """Of these from one finder: who sends junk leaves room for the others."""
+MAX_FAILED = 16
+"""Who was wrong so often in a row is looked at once a block, until it is right."""
+MAX_FAILING = 1_024
+"""Finders of whom that is remembered."""
 
 
 class NetworkView(msgspec.Struct, frozen=True):

@@ -13,17 +13,17 @@ def accepted(state: PipelineState, opportunity_id: Hash32) -> list[Effect]:
     event = state.orders_waiting.pop(opportunity_id, None)
     if event is None:
         return []
+    state.taken_keys.add(event.order.primary_key)
     return [AnswerOrder(event.number, event.order, event.order_hash, OrderVerdict.ACCEPT)]
 
 
 def given_up(
     state: PipelineState, opportunity_id: Hash32, reason: DeclineReason = DeclineReason.UNPROFITABLE
 ) -> list[Effect]:
-    """The answer to an order that was taken off before it was accepted; its leg is free again."""
+    """The answer to an order that was taken off before it was accepted."""
     event = state.orders_waiting.pop(opportunity_id, None)
     if event is None:
         return []
-    state.taken_keys.discard(event.order.primary_key)
     return [declined(event, reason)]
 
 
@@ -33,6 +33,7 @@ def begin_block(state: PipelineState, head: BlockNumber) -> list[Effect]:
     state.orders_waiting.clear()
     state.trials.clear()
     state.taken_keys.clear()
+    state.orders_tried.clear()
     return [declined(event, DeclineReason.TOO_LATE) for event in late]
 
 

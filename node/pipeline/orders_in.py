@@ -1,14 +1,17 @@
 """Orders that others send us for a block of ours: judged by their profit for us, beside our own finds.
 
 An order becomes a find whose route is given; it takes the place of what it conflicts with only where it brings more.
-What it brings is its finder's word until its own simulation was clean: before that it has no place and moves no bid,
-after that it is accepted: the accept binds, by our stake. Its transaction is the registered key's.
+What it brings is its finder's word until its own simulation was clean: before that it has no place, moves no bid and
+keeps nobody else's order of its leg out; after that it is accepted: the accept binds, by our stake. A simulation costs
+us and not the finder: so many of one finder are looked at in a block, and fewer of one who is wrong all the time.
+Its transaction is the registered key's.
 One for the block after the next waits for that block's turn to come: its finder has seen a head that we have not.
 Who else has the find bids by all that it is worth. So do we, and from the bucket above, up to most of what is our part.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -30,7 +33,7 @@ from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
 from node.pipeline.market import Market
-from node.pipeline.network_view import MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
+from node.pipeline.network_view import MAX_FAILED, MAX_FAILING, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.order_answers import accepted, declined, given_up
 from node.pipeline.placed import Placed, Trial
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
@@ -99,13 +102,15 @@ def _is_early(state: PipelineState, view: NetworkView, event: OrderArrived) -> b
     head, block = state.blocks.head, event.order.target_block
     turn = view.turns.get(block)
     is_ours = turn is not None and turn.operator == view.account
-    return head is not None and block == head.number + 2 and is_ours and _has_room(state.orders_early, event)
+    waiting = Counter(one.order.finder for one in state.orders_early)
+    return head is not None and block == head.number + 2 and is_ours and _has_room(state, waiting, event)
 
 
-def _has_room(waiting: Collection[OrderArrived], event: OrderArrived) -> bool:
-    """Whether one more order may wait, and one more of this finder."""
-    of_one = [one for one in waiting if one.order.finder == event.order.finder]
-    return len(waiting) < MAX_TAKEN and len(of_one) < MAX_TAKEN_OF_ONE
+def _has_room(state: PipelineState, taken: Counter[Address], event: OrderArrived) -> bool:
+    """Whether one more order may be taken beside those that were, and one more of this finder."""
+    finder = event.order.finder
+    most = 1 if state.orders_failed.get(finder, 0) >= MAX_FAILED else MAX_TAKEN_OF_ONE
+    return taken.total() < MAX_TAKEN and taken[finder] < most
 
 
 def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived) -> DeclineReason | None:
@@ -121,9 +126,9 @@ def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived
         return DeclineReason.NOT_LEADER
     if order.executor != view.account:
         return DeclineReason.INVALID
-    if order.primary_key in state.taken_keys:
+    if order.primary_key in state.taken_keys or event.order_hash in state.orders_waiting:
         return DeclineReason.CONFLICT
-    return None if _has_room(state.orders_waiting.values(), event) else DeclineReason.BUSY
+    return None if _has_room(state, state.orders_tried, event) else DeclineReason.BUSY
 
 
 def _names_its_leg(
@@ -280,9 +285,13 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     if name not in state.orders_waiting or view is None:
         return []
     reason = coordination.shortfall(state, trial.plan, event, [trial.placed.price])
+    finder, key = state.orders_waiting[name].order.finder, state.orders_waiting[name].order.primary_key
+    _remember(state, finder, reason)
     if reason is not None:
         return [*given_up(state, name), *coordination.drop(state, trial.placed.find, reason)]
     judged = _judged(state, view, trial.placed.find, trial.whole)
+    if key in state.taken_keys:  # another of its leg was accepted in the meantime
+        judged = DeclineReason.CONFLICT
     if isinstance(judged, DeclineReason):
         return given_up(state, name, judged)
     placed, leaving = judged
@@ -294,6 +303,19 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
         else:
             effects.append(effect)
     return effects
+
+
+def _remember(state: PipelineState, finder: Address, reason: Reason | None) -> None:
+    """Count what was not as its finder said, until something is; what our own simulator failed at says nothing."""
+    failed = state.orders_failed.pop(finder, 0)  # who is counted last is forgotten last
+    if reason in (Reason.SIMULATION_REVERTED, Reason.SIMULATION_DIFFERS):
+        failed += 1
+    elif reason is None:
+        failed = 0
+    if failed:
+        state.orders_failed[finder] = failed
+        if len(state.orders_failed) > MAX_FAILING:
+            del state.orders_failed[next(iter(state.orders_failed))]
 
 
 def victim_gone(state: PipelineState, transaction_hash: Hash32) -> list[Effect]:
@@ -340,7 +362,7 @@ def _place(state: PipelineState, view: NetworkView, event: OrderArrived, find: F
         plan = state.schedule.alone(placed, state.treasury[placed.sender].nonce)
     except LocalProtocolError:  # nothing of the route is ours: what cannot be encoded must not get into the schedule
         return [declined(event, DeclineReason.INVALID)]
-    state.taken_keys.add(event.order.primary_key)
+    state.orders_tried[event.order.finder] += 1
     state.orders_waiting[placed.id] = msgspec.structs.replace(event, route=b"")
     if state.settings.simulate:
         state.trials[plan.id] = Trial(placed, whole, plan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from node.pipeline.bids import BidPolicy
 from node.pipeline.blocks import Blocks
 from node.pipeline.bundle import BundleBuilder
@@ -80,7 +82,11 @@ class PipelineState:
         self.orders_early: list[OrderArrived] = []
         """Others' orders for a block of ours whose head has not come yet."""
         self.taken_keys: set[LegKey] = set()
-        """Primary keys of orders that were taken for the next block."""
+        """Primary keys of orders that were accepted for the next block."""
+        self.orders_tried: Counter[Address] = Counter()
+        """How many of each finder's orders were looked at for the next block, by simulation."""
+        self.orders_failed: dict[Address, int] = {}
+        """How many of a finder's simulations in a row were not as it said, of those that ended with one."""
         self.dropped: dict[Reason, int] = {}
         """How often each reason occurred, also where there was no opportunity yet to record."""
         self.cycles_capped = 0

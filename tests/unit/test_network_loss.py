@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from benchmarks.market_generator import GeneratedMarket
 from node.engine.network.shown import CONTROL_PARTS, MAX_WAITING, WAITS_BLOCKS, Shown
-from node.engine.network.trust import FIRST_LIMIT, LEAST_LIMIT, LEAST_SHOWN, MAX_KNOWN, OF_LATE, Known, Trust
+from node.engine.network.trust import (
+    FIRST_LIMIT,
+    LEAST_LIMIT,
+    LEAST_SHOWN,
+    MAX_KNOWN,
+    MOST_LIMIT,
+    OF_LATE,
+    Known,
+    Trust,
+)
 from node.engine.network.trust_file import FILE_NAME, TrustFile
 from node.engine.receipts import Receipt
 from node.engine.rpc_types import HashHex
@@ -120,7 +129,10 @@ def test_a_leader_that_paid_for_long_and_then_declines_and_steals_is_found(find:
     market, drawn, stolen = Market(), random.Random(7), 0
     for number in range(OF_LATE):
         market.goes(None, find, is_taken=drawn.random() < 0.3)
-        market.trust.paid(CAROL, hash_of(f"order {number}"))
+        order_hash, limit = hash_of(f"order {number}"), market.trust.of(CAROL).limit
+        market.trust.given(CAROL, order_hash, BlockNumber(1), limit, accepted=True)
+        market.trust.paid(CAROL, order_hash)
+    assert market.trust.of(CAROL).limit == MOST_LIMIT
     while not market.trust.is_beyond_chance(market.trust.of(CAROL)):
         market.goes(CAROL, find, is_taken=True)
         stolen += 1

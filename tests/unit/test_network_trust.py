@@ -16,6 +16,7 @@ from node.engine.network.trust import (
     MAX_KNOWN,
     MAX_OPEN,
     MOST_LIMIT,
+    PAID_TIMES,
     SETTLED_AFTER,
     Trust,
 )
@@ -26,17 +27,34 @@ from tests.protocol_factories import ALICE, BOB, hash_of
 TARGET, VALUE = BlockNumber(100), Wei(10**17)
 
 
+def paid(trust: Trust, value: Wei, name: str = "paid") -> None:
+    """One order of this value, accepted, executed and paid for."""
+    trust.given(BOB, hash_of(name), TARGET, value, accepted=True)
+    trust.paid(BOB, hash_of(name))
+
+
 def test_a_leader_that_pays_is_given_more_up_to_a_bound() -> None:
     trust = Trust()
-    trust.given(BOB, hash_of("order"), TARGET, VALUE, accepted=True)
-    trust.paid(BOB, hash_of("order"))
+    paid(trust, FIRST_LIMIT)
 
     assert trust.of(BOB).limit == 2 * FIRST_LIMIT
-    for place in range(20):
-        trust.paid(BOB, hash_of(f"order {place}"))
+    for _ in range(20):
+        paid(trust, trust.of(BOB).limit)
     assert trust.of(BOB).limit == MOST_LIMIT
     trust.begin(BlockNumber(TARGET + 10))
     assert trust.of(BOB).broken == 0
+
+
+def test_who_pays_for_dust_has_shown_nothing() -> None:
+    trust = Trust()
+    for _ in range(20):
+        paid(trust, Wei(10**9))
+    assert trust.of(BOB).limit == FIRST_LIMIT
+    for _ in range(20):
+        paid(trust, VALUE)
+    assert trust.of(BOB).limit == PAID_TIMES * VALUE
+    trust.paid(BOB, hash_of("what we do not know"))
+    assert trust.of(BOB).limit == PAID_TIMES * VALUE
 
 
 def broken(trust: Trust, orders: int) -> None:
@@ -59,10 +77,11 @@ def test_a_leader_that_accepts_and_does_not_execute_is_given_less_down_to_a_boun
 
 
 def test_a_leader_that_is_often_outbid_and_pays_now_and_then_keeps_its_limit() -> None:
+    """Of six, one is executed; each as large as it may be."""
     trust = Trust()
     for _ in range(20):
-        trust.paid(BOB, hash_of("order"))
         broken(trust, 5)
+        paid(trust, trust.of(BOB).limit)
     assert trust.of(BOB).limit >= FIRST_LIMIT
 
 

@@ -29,7 +29,7 @@ from node.pipeline.events import (
     SimulateBundle,
     TreasuryRead,
 )
-from node.pipeline.network_view import MAX_GIVEN, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
+from node.pipeline.network_view import MAX_FAILED, MAX_GIVEN, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.orders_in import EARLY_NS
 from node.pipeline.plans import BundlePlan, SwapStep
 from node.pipeline.pools import PoolFamily
@@ -374,6 +374,82 @@ def test_an_order_moves_nothing_of_ours_before_its_own_simulation_was_clean(mark
             assert list(state.outstanding) == [own.executions[0].opportunity.id]
         assert (state.trials, state.orders_waiting) == ({}, {})
         assert (boast.order.primary_key in state.taken_keys) == (failure is None)
+
+
+def _junk(order: HandOver, number: int, finder: Address = THIRD) -> OrderArrived:
+    """An order of the same leg that promises more than its route gives."""
+    route = decode_route(order.route)
+    last = route.swaps[-1]
+    lie = encode_route(replace(route, swaps=(*route.swaps[:-1], replace(last, amount_out=last.amount_out + number))))
+    changed = replace(order.order, finder=finder, pay_to=finder, route_commit=Hash32(keccak256(lie)))
+    return arriving(order, number, order=changed, order_hash=digest(DEVNET, changed), route=lie)
+
+
+def _asked(effects: tuple[Effect, ...]) -> BundlePlan:
+    (effect,) = effects
+    assert isinstance(effect, SimulateBundle)
+    return effect.plan
+
+
+def test_an_order_keeps_no_other_of_its_leg_out_before_it_is_accepted(market: GeneratedMarket, order: HandOver) -> None:
+    """Else whoever promises enough, and lies, has every honest order of that leg declined."""
+    state = member(LEADER, market, simulate=True)
+    lie, honest = _asked(step(state, _junk(order, 1))), _asked(step(state, arriving(order, 2)))
+
+    assert answer_in(step(state, _simulation(honest))) == (OrderVerdict.ACCEPT, None)
+    late = step(state, _simulation(lie))
+
+    assert answer_in(late) == (OrderVerdict.DECLINE, DeclineReason.CONFLICT), "however clean: the leg is promised"
+    assert not any(isinstance(one, SignAndSubmit) for one in late)
+
+
+def test_an_order_that_comes_twice_is_looked_at_once(market: GeneratedMarket, order: HandOver) -> None:
+    state = member(LEADER, market, simulate=True)
+    _asked(step(state, arriving(order)))
+    assert answer_in(step(state, arriving(order, 8))) == (OrderVerdict.DECLINE, DeclineReason.CONFLICT)
+
+
+def test_so_many_of_a_finder_are_looked_at_in_a_block_however_fast_they_fail(
+    market: GeneratedMarket, order: HandOver
+) -> None:
+    state = member(LEADER, market, simulate=True)
+    for number in range(MAX_TAKEN_OF_ONE):
+        step(state, _simulation(_asked(step(state, _junk(order, number))), Reason.SIMULATION_UNAVAILABLE))
+    busy = (OrderVerdict.DECLINE, DeclineReason.BUSY)
+    assert answer_in(step(state, _junk(order, MAX_TAKEN_OF_ONE))) == busy
+    for place in range(1, MAX_TAKEN // MAX_TAKEN_OF_ONE):
+        for number in range(MAX_TAKEN_OF_ONE):
+            finder = Address(bytes([0x20 + place]) * 20)
+            step(state, _simulation(_asked(step(state, _junk(order, number, finder))), Reason.SIMULATION_UNAVAILABLE))
+    assert answer_in(step(state, arriving(order))) == busy, "of all finders together"
+    step(state, scene.block())
+    assert not state.orders_tried
+
+
+def test_a_finder_that_was_wrong_every_time_is_looked_at_once_a_block_until_it_is_right(
+    market: GeneratedMarket, order: HandOver
+) -> None:
+    state = member(LEADER, market, simulate=True)
+    for number in range(MAX_FAILED):
+        step(state, _simulation(_asked(step(state, _junk(order, number))), Reason.SIMULATION_REVERTED))
+    state.orders_tried.clear()  # as the next block does
+    plan = _asked(step(state, _junk(order, MAX_FAILED)))
+    assert answer_in(step(state, _junk(order, MAX_FAILED + 1)))[1] is DeclineReason.BUSY
+    assert _asked(step(state, arriving(order))), "another finder"
+    assert answer_in(step(state, _simulation(plan)))[0] is OrderVerdict.ACCEPT
+    assert not state.orders_failed
+
+
+def test_of_so_many_finders_it_is_remembered_that_they_were_wrong(
+    market: GeneratedMarket, order: HandOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.pipeline.orders_in.MAX_FAILING", 2)
+    state = member(LEADER, market, simulate=True)
+    finders = [Address(bytes([place]) * 20) for place in (1, 2, 1, 3)]
+    for number, finder in enumerate(finders):
+        plan = _asked(step(state, _junk(order, number, finder)))
+        step(state, _simulation(plan, Reason.SIMULATION_DIFFERS))
+    assert state.orders_failed == {finders[0]: 2, finders[3]: 1}
 
 
 def test_what_came_while_an_order_was_simulated_and_brings_more_stays(market: GeneratedMarket, order: HandOver) -> None:

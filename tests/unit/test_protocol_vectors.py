@@ -18,7 +18,7 @@ from node.engine.rpc_types import AddressHex, Data, HashHex, Quantity
 from node.engine.vault_logs import Log
 from protocol import codec, errors, gossip, peer_records, sealing, signing, statements
 from protocol.claims import decode_claim
-from protocol.conflicts import Candidate, Leg, Occasion, best_set, leg_key, primary_leg, tie_rank
+from protocol.conflicts import Leg, Occasion, leg_key, primary_leg
 from protocol.ethereum.abi import decode
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
@@ -29,7 +29,7 @@ from protocol.messages import Envelope, SecurityAlert
 from protocol.reveals import decode_revealed, encode_revealed
 from protocol.routes import decode_route, encode_route
 from protocol.slashing import answer_of, offence_id
-from protocol.units import BlockNumber, ChainId, Hash32, LegKey, PeerIdHash, StakeUnits, address_from_hex
+from protocol.units import BlockNumber, ChainId, Hash32, PeerIdHash, StakeUnits, address_from_hex
 from scripts import gen_vectors
 from tests import block_alert_samples
 from tests.protocol_factories import BOB
@@ -105,7 +105,6 @@ def test_there_are_enough_vectors_of_every_file() -> None:
     assert sorted(counts) == [
         "alerts",
         "anti_slashing",
-        "choices",
         "claims",
         "direct",
         "envelopes",
@@ -228,23 +227,6 @@ def test_a_route_has_these_keys(vector: dict[str, Any]) -> None:
     assert [leg_key(occasion, leg) for leg in route] == [bytes_of(leg["key"]) for leg in vector["legs"]]
     primary = primary_leg(route, bytes_of(vector["triggerPool"]) if vector["triggerPool"] else None)
     assert leg_key(occasion, primary) == bytes_of(vector["primaryKey"])
-
-
-@cases("choices")
-def test_a_leader_keeps_these_orders(vector: dict[str, Any]) -> None:
-    candidates = [
-        Candidate(
-            Hash32(bytes_of(one["orderHash"])),
-            frozenset(LegKey(Hash32(bytes_of(leg))) for leg in one["legs"]),
-            one["net"],
-        )
-        for one in vector["candidates"]
-    ]
-    seed = Hash32(bytes_of(vector["seed"]))
-    assert [tie_rank(seed, one.order_hash) for one in candidates] == [
-        bytes_of(one["rank"]) for one in vector["candidates"]
-    ]
-    assert [one.order_hash for one in best_set(candidates, seed)] == [bytes_of(kept) for kept in vector["kept"]]
 
 
 @cases("gossip")

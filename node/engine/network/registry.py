@@ -189,10 +189,6 @@ class Registry:
         """Whose turn a block is, if that is known."""
         return None if self.leaders is None else self.leaders.leader(block)
 
-    def seed(self, block: BlockNumber) -> Hash32 | None:
-        """The seed of a block's epoch."""
-        return None if self.leaders is None else self.leaders.seed(block)
-
     def peer_of(self, account: Address) -> PeerIdHash | None:
         """Return the hash of the peer id that an operator with enough stake names."""
         record = self.operators.get(account)

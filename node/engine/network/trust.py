@@ -1,7 +1,8 @@
 """How much is handed to whom at once: learned from what leaders did with what they were given. Pure.
 
-A limit doubles with each order that was executed and paid for, and falls by an eighth with each that was accepted and
-not executed: one failure says little, as whoever executes is outbid more often than not, or misses its victim. A leader
+A limit rises with each order that was executed and paid for, to PAID_TIMES what that was worth and at most to its
+double: who pays for dust has shown nothing. It falls by an eighth with each that was accepted and not executed: one
+failure says little, as whoever executes is outbid more often than not, or misses its victim. A leader
 can copy what is revealed to it and trade from an address that nobody links with it; so nobody is given more than the
 loss of it would be worth finding that out: who never pays is given eight times the first limit in all, whatever is
 restarted (`trust_file`).
@@ -27,6 +28,7 @@ from protocol.units import Address, BlockNumber, Hash32, Wei
 FIRST_LIMIT: Final = Wei(10**18 // 4)
 LEAST_LIMIT: Final = Wei(10**15)
 MOST_LIMIT: Final = Wei(100 * 10**18)
+PAID_TIMES: Final = 4
 _PART_LOST: Final = 8
 MAX_OPEN: Final = 1_024
 MAX_KNOWN: Final = 4_096
@@ -153,12 +155,14 @@ class Trust:
 
     def paid(self, leader: Address, order_hash: Hash32) -> None:
         """An order of ours was executed and its finder paid."""
-        self._open.pop(order_hash, None)
+        order = self._open.pop(order_hash, None)
         known = self._known.setdefault(leader, Known())
         known.paid += 1
         known.executed += 1
         _forget(known)
-        known.limit = Wei(min(MOST_LIMIT, known.limit * 2))
+        if order is not None:
+            shown = min(PAID_TIMES * order.value, 2 * known.limit, MOST_LIMIT)
+            known.limit = Wei(max(known.limit, shown))
 
     def begin(self, head: BlockNumber) -> None:
         """Count what was accepted and not executed while there was time."""
