@@ -16,7 +16,7 @@ contract SlashingCourt is ISlashingCourt {
     /// @inheritdoc ISlashingCourt
     uint48 public constant ESCROW = 12 days;
     /// @inheritdoc ISlashingCourt
-    uint256 public constant MAX_EVIDENCE_AGE = 14 days;
+    uint256 public constant MAX_EVIDENCE_AGE = Statements.MAX_AGE;
 
     uint256 private constant REACTION = 7 days;
     uint48 private constant LOSS_WINDOW = 30 days;

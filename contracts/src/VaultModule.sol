@@ -70,6 +70,8 @@ contract VaultModule is VaultSettings {
         byOperator(safe)
         returns (uint256 received)
     {
+        // no bid comes out of a trade: the cap holds the priority fee alone, judged while the least gas is spent
+        _bidCapLeft(_vaults[safe].bidCap);
         if (amount == 0 || sold == bought) revert NothingToTrade();
         _requireDrawable(safe, sold, amount);
         if (!_limits[safe][bought].pinned) revert TokenNotPinned(bought);
@@ -77,8 +79,6 @@ contract VaultModule is VaultSettings {
         if (inventory.unit == address(0)) revert InventoryOff();
         uint256 worth = _priceOf(safe, sold, inventory).worthUp(amount);
         MarketPrice.Price memory price = _priceOf(safe, bought, inventory);
-        // no bid comes out of a trade: the cap holds the priority fee alone
-        _bidCapLeft(_vaults[safe].bidCap);
         received = _swap(safe, sold, amount, bought, plan);
         uint256 loss = Math.saturatingSub(worth, price.worthDown(received));
         _account(safe, inventory, worth, loss);
@@ -128,6 +128,7 @@ contract VaultModule is VaultSettings {
 
     /// @inheritdoc IVaultModule
     function deposit(address safe, address token, address exchange, uint256 amount) external byOperator(safe) {
+        if (amount == 0) revert NothingToDeposit();
         if (!_limits[safe][token].pinned) revert TokenNotPinned(token);
         Deposits storage deposits = _deposits[safe][exchange][token];
         uint256 today = block.timestamp / 1 days;
@@ -180,8 +181,9 @@ contract VaultModule is VaultSettings {
         if (!ISafe(safe).execTransactionFromModule(token, 0, transfer, CALL)) revert DrawRefused();
     }
 
-    /// @dev The cap less the priority fee, which is judged by the transaction's gas limit: the most it can come to.
-    /// Only simulations have a gas price below the base fee.
+    /// @dev The cap less the priority fee, judged by the transaction's gas limit as far as a contract sees it: what is left,
+    /// and what call data costs. Not the few thousand that the module has spent by now, nor an access list (2,400 gas an
+    /// address, 1,900 a slot) or authorisations of EIP-7702 (25,000 each). Only simulations have a gas price below the base fee.
     function _bidCapLeft(uint256 bidCap) private view returns (uint256) {
         if (tx.gasprice <= block.basefee) return bidCap;
         uint256 gasLimit = gasleft() + INTRINSIC_GAS + msg.data.length * GAS_PER_CALLDATA_BYTE;

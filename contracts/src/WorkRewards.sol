@@ -56,6 +56,7 @@ contract WorkRewards is IWorkRewards {
         if (Blockhash.blockHash(attestation.blockNumber) != attestation.blockHash) {
             revert NotCanonical(attestation.blockHash);
         }
+        _requireTimely(attestation);
         bytes32 settledAs = keccak256(abi.encode(currentWeek(), structHash));
         bytes32 before = _settledAs[attestation.alertId];
         if (before != 0 && before != settledAs) revert SettledOtherwise(attestation.alertId);
@@ -66,6 +67,13 @@ contract WorkRewards is IWorkRewards {
         uint256 needed = Math.mulDiv(stake, PARAMETERS.valueOf(Parameter.AlertQuorumBps), FULL_BPS, Math.Rounding.Ceil);
         if (weight < needed) revert QuorumMissed(weight, needed);
         emit Settled(attestation.alertId, attestation.verdict, weight);
+    }
+
+    /// @dev What is paid for can be punished: the court takes no evidence that is older, or of the future.
+    function _requireTimely(Attestation calldata attestation) private view {
+        (uint256 blockNumber, uint256 timestamp) = (attestation.blockNumber, attestation.timestamp);
+        if (timestamp > block.timestamp) revert FromTheFuture(blockNumber, timestamp);
+        if (block.timestamp - timestamp > Statements.MAX_AGE) revert EvidenceTooOld(timestamp);
     }
 
     /// @dev Credit every attester its stake; return their stake.

@@ -63,7 +63,8 @@ interface ISlashingCourt {
     error AlreadyReported(bytes32 offenceId);
     /// @notice The operator has nothing that could be taken.
     error NothingToSlash();
-    /// @notice P7: the operator has lost all that it may lose in 30 days. Report again later.
+    /// @notice P7: the operator has lost all that it may lose in 30 days. There may be room again while the
+    /// evidence still counts (14 days), or not.
     error LossLimitReached();
     /// @notice The offence is not in escrow.
     error NotInEscrow(bytes32 offenceId);

@@ -105,7 +105,8 @@ struct Market {
 /// P16  The Safe's owners, threshold, modules, guard and fallback handler never change: all that this module ever makes a
 ///      Safe do is to transfer a pinned token, by CALL, to where its pinned executor takes it (the executor itself, or the
 ///      first pair of the plan), or to a pinned account on an exchange.
-/// P19  Bids (priority fee by the transaction's gas limit, and the payment to the builder) are at most the vault's cap.
+/// P19  Bids (priority fee by the transaction's gas limit, as far as a contract sees it, and the payment to the builder) are
+///      at most the vault's cap. Not seen: gas of access lists and authorisations, and the few thousand spent before the look.
 /// P20  A pause stops executions and nothing else: the owners move funds through the Safe, which asks nobody.
 ///
 /// Tightening holds at once and is open to each owner, the hot key and the Safe. Loosening takes the Safe (its
@@ -117,8 +118,10 @@ struct Market {
 /// y of another. Each of them other than the unit has a feed, which must be fresh, and a Uniswap V3 pool, whose
 /// mean over 30 minutes must agree with the feed; of the two prices the worse counts: the higher for what is sold, the
 /// lower for what is bought. So a price of which somebody lies can refuse a trade, never excuse one.
-/// What leaves in a burst is at most `MaxLoss`, plus what both prices are off by on at most `MaxTurnover`, plus gas;
-/// each further day adds as much again. What is deposited on an exchange is outside of all this.
+/// If what counts is off a token's true price by at most a share e, what leaves in a burst is at most `MaxLoss`, plus a
+/// part of `MaxTurnover`, plus gas: e / (1 - e) where the unit is sold or bought, 2e / (1 - e^2) between two other tokens,
+/// of which one may count too little and the other too much. Each further day adds as much again. What is deposited on an
+/// exchange is outside of all this.
 interface IVaultModule {
     /// @notice The caller is not the vault's hot key.
     error NotOperator();
@@ -145,6 +148,8 @@ interface IVaultModule {
     error InventoryOff();
     /// @notice A trade sells something, and buys something else.
     error NothingToTrade();
+    /// @notice A deposit sends something.
+    error NothingToDeposit();
     /// @notice The owners have not named a price feed for this token.
     error NoFeed(address token);
     /// @notice The feed's answer is not above zero, or is absurd, or is dated into the future.

@@ -5,10 +5,10 @@ import {Attestation} from "../libraries/Statements.sol";
 
 /// @title Pays for alerts that a machine can check
 /// @notice An alert settles when operators with enough active stake (`AlertQuorumBps`) have attested the same verdict at
-/// one canonical block: anybody hands in the attestation and their signatures. Each attester is credited its active
-/// stake, so that splitting it gains nothing; who was left out is added by anybody within the same week. When the week is
-/// over each operator's share of its pot is its share of the week's credits. There is no root to trust and nothing to
-/// challenge: credits are computed here, from signatures.
+/// one canonical block: anybody hands in the attestation and their signatures, while it is young enough to be evidence
+/// (`ISlashingCourt.MAX_EVIDENCE_AGE`). Each attester is credited its active stake, so that splitting it gains nothing; who
+/// was left out is added by anybody within the same week. When the week is over each operator's share of its pot is its
+/// share of the week's credits. There is no root to trust and nothing to challenge: credits are computed here, from signatures.
 ///
 /// P12  What is claimed from a week's pot never exceeds the pot.
 interface IWorkRewards {
@@ -22,6 +22,10 @@ interface IWorkRewards {
     error NotAscending(address operator);
     /// @notice The attestation's block is not on this chain, or too far back to tell (8,191 blocks).
     error NotCanonical(bytes32 blockHash);
+    /// @notice The attestation is older than evidence may be: the court could not punish what it contradicts.
+    error EvidenceTooOld(uint256 timestamp);
+    /// @notice The attestation is of a time that has not come yet.
+    error FromTheFuture(uint256 blockNumber, uint256 timestamp);
     /// @notice The attesters' stake is below the quorum.
     error QuorumMissed(uint256 weight, uint256 needed);
     /// @notice The alert has settled in another week, at another block or with another verdict.

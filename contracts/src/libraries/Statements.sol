@@ -58,6 +58,9 @@ library Statements {
     /// @dev What a hot key signs once to belong to an operator.
     bytes32 internal constant BINDING_TYPE = keccak256("HotKeyBinding(address operator)");
 
+    /// @dev Seconds for which a statement is evidence, and earns.
+    uint256 internal constant MAX_AGE = 14 days;
+
     uint8 private constant REFUTED = 2;
     uint256 private constant FULL_BPS = 10_000;
     uint256 private constant WORDS = 5;

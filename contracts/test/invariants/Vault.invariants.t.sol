@@ -13,7 +13,7 @@ contract VaultInvariants is Test {
         handler = new VaultHandler();
         handler.setUp();
         fingerprint = handler.safeFingerprint();
-        bytes4[] memory selectors = new bytes4[](11);
+        bytes4[] memory selectors = new bytes4[](12);
         selectors[0] = VaultHandler.trade.selector;
         selectors[1] = VaultHandler.execute.selector;
         selectors[2] = VaultHandler.executeModestly.selector;
@@ -25,6 +25,7 @@ contract VaultInvariants is Test {
         selectors[8] = VaultHandler.withdraw.selector;
         selectors[9] = VaultHandler.executeGreedily.selector;
         selectors[10] = VaultHandler.offer.selector;
+        selectors[11] = VaultHandler.deposit.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -37,6 +38,7 @@ contract VaultInvariants is Test {
     function invariant_P16_the_safe_is_governed_as_before() public view {
         assertEq(handler.safeFingerprint(), fingerprint, "P16: owners, threshold, modules, guard, handler");
         assertEq(handler.intrusions(), 0, "P16: somebody did what they may not");
+        assertEq(handler.strayDeposits(), 0, "P16: deposits of nothing, or elsewhere, or above the cap");
     }
 
     function invariant_P17_nothing_is_left_behind() public view {
@@ -67,10 +69,17 @@ contract VaultInvariants is Test {
         handler.offer(10_001);
         handler.execute(1 ether, 0, 0, 0, 0, 1);
         assertEq(handler.refusals(), 3, "refusals of a priority fee above the cap");
+        handler.deposit(1 ether, 0, 1);
+        assertEq(handler.deposits(), 1, "deposits");
+        handler.deposit(1 ether, 2, 1); // elsewhere
+        handler.deposit(1 ether, 0, 3); // nothing
+        assertEq(handler.deposits(), 1, "deposits that may not be");
+        assertEq(handler.refusals(), 5, "refusals of them");
     }
 
     function afterInvariant() public {
         emit log_named_uint("executions", handler.executions());
+        emit log_named_uint("deposits", handler.deposits());
         emit log_named_uint("refusals", handler.refusals());
     }
 }

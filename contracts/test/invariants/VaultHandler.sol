@@ -14,6 +14,8 @@ contract VaultHandler is WorldTest {
     /// The gas limit of every execution.
     uint256 private constant GAS = 3_000_000;
     uint256 private constant BASE_FEE = 10 gwei;
+    uint96 private constant DEPOSIT_CAP = 3 ether;
+    address private immutable exchange = makeAddr("the Safe's account on an exchange");
 
     uint256 public profits;
     uint256 public withdrawn;
@@ -30,6 +32,16 @@ contract VaultHandler is WorldTest {
     uint256 public offeredBps;
     /// P14, P16: how often someone who may not executed, drew or changed something.
     uint256 public intrusions;
+    uint256 public deposits;
+    uint256 public deposited;
+    /// P16: how often a deposit went elsewhere than to the pinned account, moved nothing, or came to more than a day's cap.
+    uint256 public strayDeposits;
+    mapping(uint256 day => uint256) private _depositedOn;
+
+    function setUp() public virtual override {
+        super.setUp();
+        _loosen(Change(ChangeKind.Deposit, exchange, (uint256(DEPOSIT_CAP) << 160) | uint160(weth)));
+    }
 
     modifier nextBlock() {
         vm.roll(block.number + 1);
@@ -135,6 +147,25 @@ contract VaultHandler is WorldTest {
         _loosen(Change(ChangeKind.Executor, address(executor), 0));
     }
 
+    /// To the pinned account or elsewhere, of a token that the account is for or another, of nothing too.
+    function deposit(uint256 amount, uint256 where, uint256 what) external {
+        address[4] memory places = [exchange, exchange, mallory, address(executor)];
+        address to = places[where % 4];
+        address deposited_ = what % 4 == 0 ? usdc : weth;
+        amount = what % 3 == 0 ? 0 : bound(amount, 1, 2 ether);
+        bool paused = module.vaultOf(address(safe)).paused;
+        vm.prank(alice);
+        try module.deposit(address(safe), deposited_, to, amount) {
+            ++deposits;
+            deposited += amount;
+            uint256 sent = _depositedOn[block.timestamp / 1 days] += amount;
+            if (to != exchange || deposited_ != weth || amount == 0 || sent > DEPOSIT_CAP) ++strayDeposits;
+            if (paused) ++intrusions;
+        } catch {
+            ++refusals;
+        }
+    }
+
     // Mallory and other strangers
 
     function intrude(uint256 drawn, uint256 who) external nextBlock {
@@ -196,7 +227,7 @@ contract VaultHandler is WorldTest {
     // What the invariants look at
 
     function expectedBalance() external view returns (uint256) {
-        return PRINCIPAL + profits - withdrawn;
+        return PRINCIPAL + profits - withdrawn - deposited;
     }
 
     function safeBalance() external view returns (uint256) {

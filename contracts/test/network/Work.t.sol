@@ -199,6 +199,32 @@ contract WorkTest is NetworkTest {
         work.settle(attestation, operators, signatures);
     }
 
+    /// As in the court: what is paid for can be punished.
+    function test_an_attestation_is_as_young_as_evidence_must_be(uint256 age) public {
+        vm.warp(block.timestamp + 30 days); // the keys' periods began before it
+        age = bound(age, 0, 15 days);
+        Attestation memory attestation = _attestation(ALERT);
+        attestation.timestamp = uint64(block.timestamp - age);
+        (address[] memory operators, bytes[] memory signatures) = _by(attestation, 0, 3);
+        if (age > court.MAX_EVIDENCE_AGE()) {
+            vm.expectRevert(abi.encodeWithSelector(IWorkRewards.EvidenceTooOld.selector, attestation.timestamp));
+        }
+        work.settle(attestation, operators, signatures);
+    }
+
+    function test_an_attestation_is_not_of_the_future(uint256 ahead) public {
+        ahead = bound(ahead, 1, 365 days);
+        Attestation memory attestation = _attestation(ALERT);
+        attestation.timestamp = uint64(block.timestamp + ahead);
+        (address[] memory operators, bytes[] memory signatures) = _by(attestation, 0, 3);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IWorkRewards.FromTheFuture.selector, attestation.blockNumber, block.timestamp + ahead
+            )
+        );
+        work.settle(attestation, operators, signatures);
+    }
+
     function test_malformed_attestations_do_not_count() public {
         uint256[5] memory whole = abi.decode(abi.encode(_attestation(ALERT)), (uint256[5]));
         for (uint256 i = 0; i < 6; ++i) {
