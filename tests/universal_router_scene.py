@@ -48,8 +48,9 @@ class Sent(NamedTuple):
 class Stage:
     """The router, the pools, and somebody who calls it. Every call begins on the same chain: what it did is undone."""
 
-    def __init__(self, chain: Chain, world: World, follower: Follower, router: str, market: Market) -> None:
-        self.chain, self.world, self.follower, self.router, self.market = chain, world, follower, router, market
+    def __init__(self, chain: Chain, world: World, follower: Follower, market: Market) -> None:
+        self.chain, self.world, self.follower, self.market = chain, world, follower, market
+        self.router, self.kind = "", RouterKind.UNIVERSAL
         self.weth, self.usdc, self.usdt, self.wbtc, self.dai = (
             world.manifest.token(symbol).address for symbol in SYMBOLS
         )
@@ -64,6 +65,10 @@ class Stage:
         specs = [spec for spec in self.market.specs if spec.family is PoolFamily.UNISWAP_V2]
         return address_to_hex(next(spec for spec in specs if set(spec.tokens) == tokens).address)
 
+    def goes_to(self, router: str, kind: RouterKind) -> None:
+        """From now on calls are of this router."""
+        self.router, self.kind = router, kind
+
     async def does_as_foretold(self, *commands: Given, value: int = 0, deadline: int | None = FAR_FUTURE) -> int:
         """A plan that must succeed, and do to the unit what we say; how many pools it moves."""
         return await self.call_does_as_foretold(execute(*commands, deadline=deadline), value)
@@ -76,7 +81,11 @@ class Stage:
 
     async def is_refused_as_foretold(self, *commands: Given, value: int = 0, deadline: int | None = FAR_FUTURE) -> None:
         """A plan that must revert: we must say so."""
-        sent = await self._sent(execute(*commands, deadline=deadline), value)
+        await self.call_is_refused_as_foretold(execute(*commands, deadline=deadline), value)
+
+    async def call_is_refused_as_foretold(self, data: bytes, value: int = 0) -> None:
+        """The same, of a call."""
+        sent = await self._sent(data, value)
         assert (sent.foretold, sent.succeeded) == (Reason.VICTIM_WOULD_REVERT, False)
 
     async def ends_as_foretold(self, *commands: Given) -> bool:
@@ -94,12 +103,21 @@ class Stage:
         """The call mined, its effect held against what the node says of it as a pending transaction, and undone."""
         snapshot = await self.chain.rpc.call("evm_snapshot")
         before, states = await self._balances(), dict(self.follower.states)
+        try:
+            return await self._judged(data, value, before, states)
+        finally:
+            self.follower.states = states
+            assert await self.chain.rpc.call("evm_revert", snapshot)
+
+    async def _judged(
+        self, data: bytes, value: int, before: dict[tuple[Address, str], int], states: dict[PoolId, PoolState]
+    ) -> Sent:
         receipt = await self.chain.send_data(WHALE, self.router, data, value)
         body = await self.chain.rpc.call("eth_getTransactionByHash", receipt["transactionHash"])
         block = await self.chain.rpc.call("eth_getBlockByHash", receipt["blockHash"], False)
         transaction = pending_from_json(msgspec.json.encode(body), {self.router})
         assert transaction is not None
-        steps = routed_swaps(self.market, RouterKind.UNIVERSAL, transaction, address_from_hex(self.weth))
+        steps = routed_swaps(self.market, self.kind, transaction, address_from_hex(self.weth))
         overlay = Overlay(self.market)
         if isinstance(steps, Reason):
             foretold: Reason | None = steps
@@ -111,11 +129,10 @@ class Stage:
             self.follower.states = {pool: states[pool] for pool in said}
             assert await self.follower.follow() >= len(said) > 0
             assert said == self.follower.states
+        if foretold is None and receipt["status"] == "0x1" and self.kind is RouterKind.UNIVERSAL:
             assert not isinstance(steps, Reason)
             moved = {key: after - before[key] for key, after in (await self._balances()).items()}
             assert self._accounts(steps) == moved
-        self.follower.states = states
-        assert await self.chain.rpc.call("evm_revert", snapshot)
         return Sent(foretold, receipt["status"] == "0x1", len(overlay.states))
 
     def _overlaid(self, overlay: Overlay) -> dict[PoolId, PoolState]:
@@ -158,28 +175,33 @@ def _unknown() -> PoolState:
     raise AssertionError("a pool without a state")
 
 
-async def set_stage(chain: Chain, world: World, endpoints: Endpoints, packages: Packages) -> Stage:
-    """Deploy the router, and let it take the tokens of somebody who has plenty."""
+async def set_stage(chain: Chain, world: World, endpoints: Endpoints) -> Stage:
+    """Look at the pools of a few tokens; the router of which calls are is yet to be said."""
     follower = Follower(chain, endpoints, world)
     tokens = {address_from_hex(world.manifest.token(symbol).address) for symbol in SYMBOLS} | {ZERO_ADDRESS}
     specs = [spec for spec in await follower.begin(*FAMILIES) if tokens.issuperset(spec.tokens)]
-    found = world.manifest.contracts
+    market = Market([address_from_hex(world.manifest.contracts["weth"])], 1_000, 1)
+    for token in tokens:
+        market.trust(token, True)
+    for number, spec in enumerate(specs):
+        market.discover(spec)
+        market.set_state(number, follower.states[spec.id])
+    stage = Stage(chain, world, follower, market)
+    await chain.rpc.call("anvil_dealERC20", WHALE.address, stage.usdc, hex(1 << 127))
+    return stage
+
+
+async def deploy_router(stage: Stage, packages: Packages) -> None:
+    """Deploy the Universal Router, let it take the sender's tokens, and call it from now on."""
+    chain, found = stage.chain, stage.world.manifest.contracts
     parameters = (
         *(PERMIT2, found["weth"], found["uniswap_v2_factory"], found["uniswap_v3_factory"]),
         *(UNISWAP_V2_PAIR, UNISWAP_V3_POOL, found["uniswap_v4_pool_manager"]),
         *(found["uniswap_v3_position_manager"], found["uniswap_v4_position_manager"], _NOBODY),
     )
     router = await chain.create(WHALE, load(packages, _ARTIFACT).creation, (_PARAMETERS,), (parameters,))
-    market = Market([address_from_hex(found["weth"])], 1_000, 1)
-    for token in tokens:
-        market.trust(token, True)
-    for number, spec in enumerate(specs):
-        market.discover(spec)
-        market.set_state(number, follower.states[spec.id])
-    stage = Stage(chain, world, follower, router, market)
-    await chain.rpc.call("anvil_dealERC20", WHALE.address, stage.usdc, hex(1 << 127))
     for held in stage.tokens():
         await chain.send(WHALE, held, "approve(address,uint256)", PERMIT2, (1 << 256) - 1)
         permit = "approve(address,address,uint160,uint48)"
         await chain.send(WHALE, PERMIT2, permit, held, router, (1 << 160) - 1, (1 << 48) - 1)
-    return stage
+    stage.goes_to(router, RouterKind.UNIVERSAL)

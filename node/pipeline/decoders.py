@@ -1,6 +1,6 @@
 """Call data of routers -> swaps, by byte slices: this runs for every pending transaction to a router.
 
-Read: Uniswap V2 Router02 and Sushi (v2-periphery), SwapRouter (v3-periphery), SwapRouter02 (swap-router-contracts),
+Read: Uniswap V2 Router02 and Sushi (v2-periphery), SwapRouter (v3-periphery) and SwapRouter02 (`decoders_router02`),
 each with its multicalls; the Universal Router (`decoders_universal`), Balancer's V2 Vault (`decoders_vault`), Curve's
 routers (`decoders_curve`). Whatever is none of these, or is not laid out as its ABI says, is no swap to us: an empty
 tuple. What else the routers' functions are called is in `router_functions`.
@@ -30,6 +30,7 @@ from node.pipeline.decoders_core import (
     v3_swap,
 )
 from node.pipeline.decoders_curve import CURVE_READERS
+from node.pipeline.decoders_router02 import ROUTER_02_READERS
 from node.pipeline.decoders_universal import UNIVERSAL_READERS
 from node.pipeline.decoders_vault import VAULT_READERS
 from node.pipeline.pools import V2_KEYS, V3_KEY, PoolFamily
@@ -65,9 +66,15 @@ def decode_steps(
         return ()
     family = PoolFamily.SUSHI_V2 if kind is RouterKind.SUSHI_V2 else PoolFamily.UNISWAP_V2
     try:
-        return reader(data, value, Context(wrapped_coin, family, router, sender))
+        steps = reader(data, value, Context(wrapped_coin, family, router, sender))
     except Malformed:
         return ()
+    return steps if any(isinstance(step, RoutedSwap) for step in steps) else ()
+
+
+def _deadline_at(data: bytes, place: int) -> int:
+    """The deadline in a word. One of 0 has passed, as one of 1 has; 0 is none to us."""
+    return number_at(data, place) or 1
 
 
 # Uniswap V2: arguments are words, the path is an array of addresses.
@@ -83,7 +90,7 @@ def _v2(words: tuple[int, int, int, int], exact_in: bool) -> Reader:
         place = 4 + number_at(data, 4 + WORD * path_word)
         path = addresses_at(data, place)
         length = len(path)
-        deadline = 0 if deadline_word < 0 else number_at(data, 4 + WORD * deadline_word)
+        deadline = 0 if deadline_word < 0 else _deadline_at(data, 4 + WORD * deadline_word)
         tag = V2_KEYS[context.family]
         keys = tuple([tag + path[i] + path[i + 1] for i in range(length - 1)])
         return (RoutedSwap(keys, path[0], path[-1], exact_in, amount, limit, 0, deadline),)
@@ -94,14 +101,14 @@ def _v2(words: tuple[int, int, int, int], exact_in: bool) -> Reader:
 # Uniswap V3: one static tuple, or a tuple with a packed path, which runs backwards for an exact output.
 
 
-def _v3_single(exact_in: bool, has_deadline: bool) -> Reader:
+def _v3_single(exact_in: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
         token_in, token_out = address_at(data, 4), address_at(data, 36)
         fee = number_at(data, 68)
         if fee >> 24:
             raise Malformed
-        place = 164 if has_deadline else 132
-        deadline = number_at(data, 132) if has_deadline else 0
+        place = 164
+        deadline = _deadline_at(data, 132)
         amount, limit, price_limit = number_at(data, place), number_at(data, place + 32), number_at(data, place + 64)
         key = V3_KEY + token_in + fee.to_bytes(3, "big") + token_out
         return (RoutedSwap((key,), token_in, token_out, exact_in, amount, limit, price_limit, deadline),)
@@ -109,22 +116,22 @@ def _v3_single(exact_in: bool, has_deadline: bool) -> Reader:
     return read
 
 
-def _v3_path(exact_in: bool, has_deadline: bool) -> Reader:
+def _v3_path(exact_in: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
         start = 4 + number_at(data, 4)
         packed = bytes_at(data, start + number_at(data, start))
-        place = start + (96 if has_deadline else 64)
-        deadline = number_at(data, place - 32) if has_deadline else 0
+        place = start + 96
+        deadline = _deadline_at(data, place - 32)
         amount, limit = number_at(data, place), number_at(data, place + 32)
         return (v3_swap(packed, exact_in, amount, limit, deadline),)
 
     return read
 
 
-def _multicall(array_word: int, kind: RouterKind, has_deadline: bool = False) -> Reader:
+def _multicall(array_word: int, kind: RouterKind, has_deadline: bool = False) -> PlanReader:
     """`multicall(bytes[])`, with or without a word in front; one inside another counts, up to a depth and in all."""
 
-    def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
+    def read(data: bytes, value: int, context: Context) -> tuple[Step, ...]:
         return tuple(_inner_swaps(data, value, context, (array_word, has_deadline), kind, [MAX_INNER_CALLS], 1))
 
     return read
@@ -132,11 +139,11 @@ def _multicall(array_word: int, kind: RouterKind, has_deadline: bool = False) ->
 
 def _inner_swaps(
     data: bytes, value: int, context: Context, layout: tuple[int, bool], kind: RouterKind, left: list[int], depth: int
-) -> list[RoutedSwap]:
+) -> list[Step]:
     """The swaps inside a multicall; `left` counts down the calls that may still be looked at."""
     array_word, has_deadline = layout
-    deadline = number_at(data, 4) if has_deadline else 0
-    swaps: list[RoutedSwap] = []
+    deadline = _deadline_at(data, 4) if has_deadline else 0
+    swaps: list[Step] = []
     for call in byte_strings_at(data, 4 + number_at(data, 4 + WORD * array_word), left[0]):
         left[0] -= 1
         reader = _INNER[kind].get(call[:4])
@@ -168,26 +175,14 @@ _V2_READERS: Final[dict[bytes, Reader]] = {
     )
 }
 _V3_READERS: Final[dict[bytes, Reader]] = {
-    selector("exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"): _v3_single(
-        True, True
-    ),
-    selector("exactOutputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"): _v3_single(
-        False, True
-    ),
-    selector("exactInput((bytes,address,uint256,uint256,uint256))"): _v3_path(True, True),
-    selector("exactOutput((bytes,address,uint256,uint256,uint256))"): _v3_path(False, True),
+    selector("exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"): _v3_single(True),
+    selector("exactOutputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"): _v3_single(False),
+    selector("exactInput((bytes,address,uint256,uint256,uint256))"): _v3_path(True),
+    selector("exactOutput((bytes,address,uint256,uint256,uint256))"): _v3_path(False),
 }
-_ROUTER_02_READERS: Final[dict[bytes, Reader]] = {
-    selector("exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"): _v3_single(True, False),
-    selector("exactOutputSingle((address,address,uint24,address,uint256,uint256,uint160))"): _v3_single(False, False),
-    selector("exactInput((bytes,address,uint256,uint256))"): _v3_path(True, False),
-    selector("exactOutput((bytes,address,uint256,uint256))"): _v3_path(False, False),
-    selector("swapExactTokensForTokens(uint256,uint256,address[],address)"): _v2((0, 1, 2, -1), True),
-    selector("swapTokensForExactTokens(uint256,uint256,address[],address)"): _v2((0, 1, 2, -1), False),
-}
-_INNER: Final[dict[RouterKind, dict[bytes, Reader]]] = {
+_INNER: Final[dict[RouterKind, Mapping[bytes, PlanReader]]] = {
     RouterKind.UNISWAP_V3: _V3_READERS,
-    RouterKind.SWAP_ROUTER_02: _ROUTER_02_READERS,
+    RouterKind.SWAP_ROUTER_02: ROUTER_02_READERS,
 }
 _MULTICALLS: Final[dict[RouterKind, dict[bytes, tuple[int, bool]]]] = {
     RouterKind.UNISWAP_V3: {selector("multicall(bytes[])"): (0, False)},
@@ -204,7 +199,7 @@ _READERS: Final[dict[RouterKind, Mapping[bytes, PlanReader]]] = {
     RouterKind.UNIVERSAL: UNIVERSAL_READERS,
     RouterKind.CURVE: CURVE_READERS,
     **{
-        kind: readers | {called: _multicall(word, kind, timed) for called, (word, timed) in _MULTICALLS[kind].items()}
+        kind: {**readers, **{one: _multicall(word, kind, timed) for one, (word, timed) in _MULTICALLS[kind].items()}}
         for kind, readers in _INNER.items()
     },
 }

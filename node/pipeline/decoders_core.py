@@ -21,7 +21,7 @@ PATH_STEP: Final = 23
 
 SENDER: Final = Address(bytes(19) + b"\x01")
 ROUTER: Final = Address(bytes(19) + b"\x02")
-"""How a plan of the Universal Router names whoever calls it, and itself (v4-periphery, ActionConstants)."""
+"""How both name whoever calls them, and themselves (v4-periphery, ActionConstants; SwapRouter02, Constants)."""
 MANAGER: Final = Address(b"v4")
 """The router's account with Uniswap V4's manager. No address has this form."""
 ROUTERS_ALL: Final = 1 << 255
@@ -37,9 +37,8 @@ WHOLE: Final = 10_000
 class RoutedSwap(msgspec.Struct, frozen=True, gc=False):
     """One swap along a path. `keys` name its legs in the order of the path, as `pools.edge_key` does.
 
-    `amount`: the input (`exact_in`) or the output wanted; `limit`: the least output or the most input. 0 as an input
-    means whatever the router holds by then (SwapRouter02's CONTRACT_BALANCE). `price_limit_x96` 0: none; `deadline`
-    (Unix seconds) 0: none.
+    `amount`: the input (`exact_in`) or the output wanted; `limit`: the least output or the most input.
+    `price_limit_x96` 0: none; `deadline` (Unix seconds) 0: none.
     """
 
     keys: tuple[bytes, ...]
@@ -61,7 +60,8 @@ class Venue(IntEnum):
 
 
 class PlannedSwap(RoutedSwap, frozen=True, gc=False):
-    """A swap in a plan of the Universal Router, which keeps accounts from step to step (`router_accounts`).
+    """A swap in a plan of the Universal Router or a call of SwapRouter02, which keep
+    accounts from step to step (`router_accounts`).
 
     `amount` may be one of the amounts that those tell. `payer` and `recipient`: whose accounts.
     """
@@ -72,7 +72,7 @@ class PlannedSwap(RoutedSwap, frozen=True, gc=False):
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False):
-    """What a plan of the Universal Router moves from one account to another, between swaps.
+    """What such a plan or call moves from one account to another, between swaps.
 
     `amount` in the token's smallest unit, or one of those that the accounts tell; outside `least` … `most` the whole
     reverts. `portion`, in hundredths of a per cent, of it moves. `becomes`: what the token is afterwards, where ether

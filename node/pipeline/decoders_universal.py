@@ -88,8 +88,6 @@ def _execute(deadline_word: int | None) -> PlanReader:
 
     def read(data: bytes, value: int, context: Context) -> tuple[Step, ...]:
         steps = list(_plan(data, 4, _Run(context), 1))
-        if not any(isinstance(step, RoutedSwap) for step in steps):
-            return ()
         if value:
             steps.insert(0, Payment(ZERO_ADDRESS, SENDER, ROUTER, value))
         if deadline_word is None:

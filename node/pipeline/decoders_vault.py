@@ -38,7 +38,7 @@ class _Step(NamedTuple):
 def _single_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
     """swap(SingleSwap, FundManagement, limit, deadline); kind 0 is given in, 1 is given out."""
     start = 4 + number_at(data, 4)
-    limit, deadline = number_at(data, 164), number_at(data, 196)
+    limit, deadline = number_at(data, 164), number_at(data, 196) or 1
     pool_id, kind = data[start : start + WORD], number_at(data, start + 32)
     token_in, token_out = _asset(data, start + 64, context), _asset(data, start + 96, context)
     amount = number_at(data, start + 128)
@@ -53,7 +53,7 @@ def _batch_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, 
     A step with an amount begins a path, steps without one go on with it: forwards for an exact input, backwards for an
     exact output. Limits bind the sums of a batch; they are told where the batch is one path.
     """
-    kind, deadline = number_at(data, 4), number_at(data, 4 + 8 * WORD)
+    kind, deadline = number_at(data, 4), number_at(data, 4 + 8 * WORD) or 1
     if kind > 1:
         raise Malformed
     exact_in = kind == 0

@@ -72,20 +72,18 @@ class Overlay:
     def apply(self, swaps: Sequence[tuple[Step, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
         """Lay one transaction's swaps over, all or none; returns why it would revert, or None."""
         states = dict(self.states)
-        held = 0
         accounts: RouterAccounts | None = None
         try:
             for swap, edges in swaps:
                 late = 0 < swap.deadline < next_timestamp
                 if type(swap) is RoutedSwap:
-                    moved = None if late else self._moved(swap, edges, held)
+                    moved = None if late else self._moved(swap, edges)
                 else:
                     accounts = accounts or RouterAccounts(self._market, self.states, self._known)
                     moved = None if late else accounts.perform(swap, edges)
                 if moved is None:
                     self.states = states
                     return Reason.VICTIM_WOULD_REVERT
-                held = moved
         except (StateUnpredictable, _StateUnknown):
             self.states = states
             return Reason.POOL_UNKNOWN
@@ -125,12 +123,12 @@ class Overlay:
             return False
         return True
 
-    def _moved(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
-        return self._forward(swap, edges, held) if swap.exact_in else self._backward(swap, edges)
+    def _moved(self, swap: RoutedSwap, edges: tuple[int, ...]) -> int | None:
+        return self._forward(swap, edges) if swap.exact_in else self._backward(swap, edges)
 
-    def _forward(self, swap: RoutedSwap, edges: tuple[int, ...], held: int) -> int | None:
+    def _forward(self, swap: RoutedSwap, edges: tuple[int, ...]) -> int | None:
         """An exact input along the path: the output, or None below the swap's limit."""
-        amount = swap.amount or held
+        amount = swap.amount
         for number in edges:
             edge = self._market.edges[number]
             state = self._known(edge.pool)

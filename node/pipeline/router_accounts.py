@@ -1,4 +1,4 @@
-"""What the Universal Router holds from step to step of one plan, and what its swaps make of it.
+"""What the Universal Router or SwapRouter02 holds from step to step of one plan, and what its swaps make of it.
 
 Its accounts begin empty but for the ether sent along: what somebody left there before is not known here. Whoever sends
 is taken to be able to pay. Sources: Uniswap/universal-router, contracts/modules (Payments, V2SwapRouter, V3SwapRouter);
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from node.pipeline.amm import uniswap_v4
+from node.pipeline.amm import concentrated, uniswap_v4
+from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.decoders_core import (
     MANAGER,
@@ -105,10 +106,15 @@ class RouterAccounts:
         tokens = self._market.specs[way.pool].tokens
         return tokens[way.index_in], tokens[way.index_out]
 
-    def _leg(self, way: Edge, amount: int, *, exact_in: bool) -> tuple[int, int]:
-        """Swap through one pool: (amount in, amount out)."""
+    def _leg(self, way: Edge, amount: int, *, exact_in: bool, price_limit: int = 0) -> tuple[int, int]:
+        """Swap through one pool, up to a price where one is given: (amount in, amount out)."""
+        state = self._known(way.pool)
+        if price_limit and isinstance(state, ConcentratedPool):
+            done = concentrated.swap(state, way.index_in == 0, amount if exact_in else -amount, price_limit)
+            self._states[way.pool] = done.after
+            return (done.amount0, -done.amount1) if way.index_in == 0 else (done.amount1, -done.amount0)
         move = swap_exact_in if exact_in else swap_exact_out
-        self._states[way.pool], moved = move(self._known(way.pool), way.index_in, way.index_out, amount)
+        self._states[way.pool], moved = move(state, way.index_in, way.index_out, amount)
         return moved.amount_in, moved.amount_out
 
     def _v3_in(self, step: PlannedSwap, ways: Sequence[Edge]) -> int:
@@ -117,7 +123,7 @@ class RouterAccounts:
         if amount == ROUTERS_ALL:
             amount = self.held(ROUTER, step.token_in)
         for place, way in enumerate(ways):
-            taken, amount = self._leg(way, amount, exact_in=True)
+            taken, amount = self._leg(way, amount, exact_in=True, price_limit=step.price_limit_x96)
             token_in, token_out = self._tokens(way)
             self._move(token_out, _POOLS, step.recipient if place == len(ways) - 1 else ROUTER, amount, None)
             self._move(token_in, payer, _POOLS, taken, None)
@@ -130,12 +136,13 @@ class RouterAccounts:
         """A pool is locked until the hops before it have paid it: none can be there twice."""
         if len({way.pool for way in ways}) < len(ways):
             raise PlanReverts
-        amount = step.amount
+        amount, given = step.amount, 0
         for way in reversed(ways):
-            amount, _ = self._leg(way, amount, exact_in=False)
+            amount, out = self._leg(way, amount, exact_in=False, price_limit=step.price_limit_x96)
+            given = given or out
         if amount > step.limit:
             raise PlanReverts
-        self._move(step.token_out, _POOLS, step.recipient, step.amount, None)
+        self._move(step.token_out, _POOLS, step.recipient, given, None)
         self._move(step.token_in, step.payer, _POOLS, amount, None)
         return amount
 

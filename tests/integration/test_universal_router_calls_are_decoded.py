@@ -47,7 +47,7 @@ from tests.universal_router import (
     transfers,
     v4,
 )
-from tests.universal_router_scene import FAR_FUTURE, WHALE, Stage, set_stage
+from tests.universal_router_scene import FAR_FUTURE, WHALE, Stage, deploy_router, set_stage
 
 pytestmark = pytest.mark.anvil
 
@@ -67,7 +67,9 @@ async def stage(shared_world_anvil: Anvil, world: World, router_packages: Packag
         rpcs = [RpcConfig(http=shared_world_anvil.url, websocket=shared_world_anvil.url)]
         endpoints = Endpoints.open(rpcs, SystemClock())
         try:
-            yield await set_stage(Chain(rpc), world, endpoints, router_packages)
+            made = await set_stage(Chain(rpc), world, endpoints)
+            await deploy_router(made, router_packages)
+            yield made
         finally:
             await endpoints.close()
 

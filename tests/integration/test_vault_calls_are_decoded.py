@@ -179,6 +179,20 @@ async def test_a_swap_of_either_kind_moves_what_is_read_in_it(stage: Stage) -> N
     assert stage.reached == 4 * len(stage.specs) >= 8
 
 
+async def test_a_deadline_of_zero_has_passed_to_the_decoder_as_to_the_vault(stage: Stage) -> None:
+    spec = next(iter(stage.specs.values()))
+    assets = address_to_hex(_tokens(spec)[0]), address_to_hex(_tokens(spec)[1])
+    part, data = stage.part(spec, _tokens(spec)[0], Random(3)), (_funds(), 0)
+    late = encode_call(SWAP, (spec.id, 0, *assets, part, b""), *data, 0)
+    steps = [(spec.id, 0, 1, part, b"")]
+    late_batch = encode_call(BATCH, 0, steps, list(assets), _funds(), [MOST, MOST], 0)
+    for call in (late, late_batch):
+        (swap,) = decode_swaps(RouterKind.BALANCER_V2, call, 0, address_from_hex(stage.weth))
+        assert swap.deadline == 1
+        receipt = await stage.chain.send_data(WHALE, stage.vault, call)
+        assert receipt["status"] == "0x0"
+
+
 async def test_ether_is_the_wrapped_coin_to_the_decoder_as_to_the_vault(stage: Stage) -> None:
     weth = address_from_hex(stage.weth)
     (spec, *_) = [spec for spec in stage.specs.values() if weth in _tokens(spec)]

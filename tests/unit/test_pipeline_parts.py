@@ -8,7 +8,9 @@ import pytest
 from benchmarks.market_generator import HEAD, GeneratedMarket, generate, opening, settings_of
 from governance.executor import decode_plan
 from node.engine.call_data import VaultCallData
-from node.pipeline.decoders import RoutedSwap, decode_swaps
+from node.pipeline.decoders import RoutedSwap, decode_steps, decode_swaps
+from node.pipeline.decoders_core import ROUTER as ITSELF
+from node.pipeline.decoders_core import ROUTERS_ALL, SENDER, UNLIMITED, Payment, PlannedSwap
 from node.pipeline.events import AlertKind, PoolDiscovered, PoolSynced, RaiseAlert
 from node.pipeline.gas import GasModel, gas_limit
 from node.pipeline.lenders import LenderBook, flash_loan, locks_out
@@ -24,7 +26,7 @@ from node.pipeline.step import step
 from protocol.errors import InvalidField
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.hot_path import pending_from_json
-from protocol.units import Address, BlockNumber, Gas, UnixNanoseconds, address_to_hex
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Gas, UnixNanoseconds, address_to_hex
 from tests.pipeline_scene import (
     ALICE,
     BOB,
@@ -81,10 +83,35 @@ def test_the_second_router_has_no_deadline_but_in_its_multicall() -> None:
     pairs = encode_call("swapExactTokensForTokens(uint256,uint256,address[],address)", 0, 4, (B, C), A)
     multicall = encode_call("multicall(uint256,bytes[])", 99, (single, pairs, b"\x01\x02\x03\x04"))
     first, second = decode_swaps(RouterKind.SWAP_ROUTER_02, multicall, 0, COIN)
-    assert first == RoutedSwap(KEYS[:1], ONE, TWO, True, 5, 4, 77, 99)
-    assert (second.amount, second.keys, second.deadline) == (0, (V2_KEYS[PoolFamily.UNISWAP_V2] + TWO + THREE,), 99)
+    assert first == PlannedSwap(KEYS[:1], ONE, TWO, True, 5, 4, 77, 99, recipient=ONE)
+    assert (second.amount, second.deadline) == (ROUTERS_ALL, 99)
+    assert second.keys == (V2_KEYS[PoolFamily.UNISWAP_V2] + TWO + THREE,)
     by_hash = encode_call("multicall(bytes32,bytes[])", bytes(32), (single,))
     assert decode_swaps(RouterKind.SWAP_ROUTER_02, by_hash, 0, COIN)[0].deadline == 0
+
+
+def test_what_the_second_router_pays_out_is_read_beside_its_swaps_and_not_without_them() -> None:
+    single = encode_call(SINGLE_02, (A, B, 3000, address_to_hex(ITSELF), 5, 4, 0))
+    payments = (
+        encode_call("wrapETH(uint256)", 3),
+        encode_call("pull(address,uint256)", A, 4),
+        encode_call("unwrapWETH9(uint256,address)", 6, address_to_hex(SENDER)),
+        encode_call("unwrapWETH9(uint256)", 7),
+        encode_call("sweepToken(address,uint256,address)", B, 8, A),
+    )
+    data = encode_call("multicall(bytes[])", (single, *payments))
+    steps = decode_steps(RouterKind.SWAP_ROUTER_02, data, 0, COIN, None, ONE)
+
+    assert steps[1:] == (
+        Payment(COIN, SENDER, ITSELF, 3),
+        Payment(ONE, SENDER, ITSELF, 4),
+        Payment(COIN, ITSELF, SENDER, ROUTERS_ALL, 6, UNLIMITED, becomes=ZERO_ADDRESS),
+        Payment(COIN, ITSELF, SENDER, ROUTERS_ALL, 7, UNLIMITED, becomes=ZERO_ADDRESS),
+        Payment(TWO, ITSELF, SENDER, ROUTERS_ALL, 8),
+    )
+    assert decode_steps(RouterKind.SWAP_ROUTER_02, encode_call("multicall(bytes[])", payments), 0, COIN) == ()
+    positions = encode_call("multicall(bytes[])", (single, encode_call("callPositionManager(bytes)", b"")))
+    assert decode_steps(RouterKind.SWAP_ROUTER_02, positions, 0, COIN) == ()
 
 
 def test_a_multicall_inside_a_multicall_is_followed_to_a_depth() -> None:
