@@ -203,6 +203,8 @@ class EngineStatus(LinkMessage, frozen=True, kw_only=True, tag="engine_status"):
     """Simulations of pending transactions that no decoder reads, by how they went and who ran them."""
     load: LoadStatus | None = None
     """While a start finds and reads its market."""
+    loans: dict[str, int] = {}
+    """What is followed of the lenders' loans, and what is left out of it, at a bound or for what it is."""
 
 
 class ShutDown(LinkMessage, frozen=True, kw_only=True, tag="shut_down"):

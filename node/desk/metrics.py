@@ -81,6 +81,7 @@ def _of_engine(status: NodeStatus) -> Iterator[Metric]:
                     engine.pending_simulated)  # fmt: skip
     yield _counters("opportunities", "Finds since the engine's start.", "kind", engine.opportunities)
     yield _counters("engine_dropped", "Finds dropped since the engine's start.", "reason", engine.dropped)
+    yield _gauges("loans", "What is followed of the lenders' loans, and what is left out of it.", "what", engine.loans)
     yield _counter("bundles_sent", "Bundles sent since the engine's start.", engine.bundles_sent)
     seconds = {quantile: microseconds / 1e6 for quantile, microseconds in engine.tick_to_bundle_us.items()}
     yield _gauges("tick_to_bundle_seconds", "From event received to bundle signed.", "quantile", seconds)

@@ -80,6 +80,7 @@ class LoanReader:
         self._clock_at = multicall_address
         self._listed: list[_Listed] = []
         self._borrowers: dict[str, None] = {}
+        self._beyond = 0
         self._next_block = BlockNumber(0)
         self._turn = 0
 
@@ -108,6 +109,8 @@ class LoanReader:
                 refused[name] = "a price sentinel decides when it may be liquidated"
         await self._find_borrowers(head)
         positions, refused_users = await self._positions(list(self._borrowers), head.hash)
+        if len(self._borrowers) >= MAX_POSITIONS:  # who borrows again is told by a log
+            self._borrowers = {user: None for user, position in positions.items() if position.debts}
         names = {address_to_hex(one.asset): one.reserve for one in self._listed}
         tokens = {address_to_hex(one.supply_token): (address_to_hex(one.asset), False) for one in self._listed}
         tokens |= {address_to_hex(one.debt_token): (address_to_hex(one.asset), True) for one in self._listed}
@@ -115,12 +118,14 @@ class LoanReader:
         self.sources = {pool: OF_POOL, **dict.fromkeys(tokens, OF_TOKEN), **dict.fromkeys(view.assets, OF_FEED)}
         settings = (oracle, configurator, *proxies)
         self.sources |= {address_to_hex(one): OF_SETTINGS for one in settings}
-        book = AaveBook(pool, tokens, Market(names, modes), view, positions, {**refused, **refused_users})
+        refused |= refused_users
+        book = AaveBook(pool, tokens, Market(names, modes), view, positions, refused, self._beyond)
         return LoansRead(head.number, book)
 
     async def read_positions(self, users: Sequence[str], head: Header) -> LoansRead:
         """Return some borrowers' positions after a block. Raises RpcError."""
-        self._borrowers.update(dict.fromkeys(users))
+        for user in users:
+            self._know(user)
         positions, _ = await self._positions(users, head.hash)
         return LoansRead(head.number, None, positions)
 
@@ -195,9 +200,16 @@ class LoanReader:
         wanted = {"address": address_to_hex(self._pool), "topics": [_BORROW_TOPIC]}
         async for end, logs in logs_by_range(self._endpoints, wanted, self._next_block, head.number, list[LogJson]):
             for log in logs:
-                if len(log.topics) > 2 and len(self._borrowers) < MAX_POSITIONS:
-                    self._borrowers["0x" + log.topics[2][-40:].lower()] = None
+                if len(log.topics) > 2:
+                    self._know("0x" + log.topics[2][-40:].lower())
             self._next_block = BlockNumber(end + 1)
+
+    def _know(self, user: str) -> None:
+        """Take a borrower in, or count that there is no room: one that borrows again is counted again."""
+        if user in self._borrowers or len(self._borrowers) < MAX_POSITIONS:
+            self._borrowers[user] = None
+        else:
+            self._beyond += 1
 
     async def _positions(self, users: Sequence[str], at: Hash32) -> tuple[dict[str, Position], dict[str, str]]:
         """(positions, users that are refused and why)."""

@@ -73,7 +73,26 @@ class StatusTeller:
             network=None if self._network is None else self._network.status(),
             pending_simulated=dict(self._simulations),
             load=feed.load,
+            loans=loan_counts(state),
         )
+
+
+def loan_counts(state: PipelineState) -> dict[str, int]:
+    """What is followed of the lenders' loans, and what is left out of it."""
+    aave, morpho, detector = state.loans.book, state.morpho.book, state.liquidations
+    counts = {"unjudged": detector.unjudged, "not_weighed": detector.passed_over}
+    if aave is not None:
+        counts |= {"aave_positions": len(aave.positions), "aave_beyond_bound": aave.passed_over}
+    if morpho is not None:
+        counts |= {
+            "morpho_markets": len(morpho.markets),
+            "morpho_markets_refused": len(morpho.refused),
+            "morpho_markets_beyond_bound": morpho.markets_beyond,
+            "morpho_positions": len(morpho.positions),
+            "morpho_positions_beyond_bound": morpho.positions_beyond,
+            "morpho_feeds_unpriced": morpho.unpriced,
+        }
+    return counts
 
 
 def percentiles_us(latencies_ns: Sequence[int]) -> dict[str, int]:

@@ -334,7 +334,9 @@ class Upkeep:
         morpho = self._readers.morpho
         if morpho is None or self._readers.blocks.head is not head:
             return
-        book, is_whole = self._readers.morpho_book(), self._is_morpho_wanted
+        book = self._readers.morpho_book()
+        is_due = self._are_rates_due and book is not None and morpho.is_due(book, head)
+        is_whole = self._is_morpho_wanted or is_due
         if is_whole:
             read: LoansRead | RatesRead = await morpho.read(head)
         elif self._are_rates_due and book is not None:
@@ -342,10 +344,14 @@ class Upkeep:
         else:
             self._are_rates_due = False
             return
-        if self._is_gone(head) or self._readers.blocks.head is not head:
-            return  # of blocks since, another book is there
-        if is_whole and self._readers.morpho_logs.watch(morpho.sources):
+        if self._is_gone(head):
+            return
+        # A whole book may take longer to read than a block: of blocks since, only the logs of its sources are needed.
+        is_new = is_whole and self._readers.morpho_logs.watch(morpho.sources)
+        if is_new:
             self._readers.mempool.watch(aggregators(morpho.sources))
+        if (is_new or not is_whole) and self._readers.blocks.head is not head:
+            return
         self._is_morpho_wanted = self._are_rates_due = False
         self.counts["loans_read"] += is_whole
         self._emit(read)

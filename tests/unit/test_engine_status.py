@@ -77,6 +77,7 @@ async def test_the_status_has_the_words_of_all_parts(tmp_path: Path) -> None:
     assert (told.phase, told.mode, told.head_number, told.head_age_ms) == ("running", "live", 7, 3_000)
     assert told.dropped == {"not_a_swap": 3, "pending_unsimulated": 1, "unrecorded": 2}
     assert told.pending_simulated == {"by_node": 3}
+    assert told.loans == {"unjudged": 0, "not_weighed": 0}
     assert told.tick_to_bundle_us == {"p50": 2, "p99": 2, "max": 3}
     assert told.hot_keys == {address_to_hex(SENDER): str(10**30)}
     assert (told.bundles_sent, told.spooled, told.relays) == (4, 0, {"swift": "ok"})

@@ -7,6 +7,7 @@ import pytest
 from node.engine.loan_logs import OF_FEED, OF_POOL, LoanLogs
 from node.engine.pool_topics import LogJson
 from node.pipeline.events import AlertKind, BlockArrived, LoansRead, RaiseAlert, ResyncLoans
+from node.pipeline.lending import aave_book
 from node.pipeline.lending.aave_book import UNREADABLE, AaveBook, LoanLog
 from node.pipeline.lending.aave_v3 import Position
 from node.pipeline.lending.errors import LogMalformed, StateContradicted, UnknownReserve
@@ -221,3 +222,18 @@ def test_a_position_of_an_asset_without_a_price_is_not_judged() -> None:
     unknown = Position({"0x" + "77" * 20: 1}, {DOLLAR: 1}, frozenset())
     assert book({ALICE: unknown}).liquidatable(TIME) == ([], 1)
     assert issubclass(UnknownReserve, Exception)
+
+
+def test_at_the_bound_who_owes_nothing_makes_room_and_who_finds_none_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aave_book, "MAX_POSITIONS", 2)
+    owing, sound = Position({}, {DOLLAR: 5}), Position({ETHER: 5})
+    carol, dave = "0x" + "ca" * 20, "0x" + "da" * 20
+    both = book({ALICE: owing, BOB: sound})
+    one = both.with_positions({carol: owing})
+    assert (set(one.positions), one.passed_over) == ({ALICE, carol}, 0)
+    full = one.with_positions({dave: owing, carol: sound})
+    assert (set(full.positions), full.passed_over) == ({ALICE, dave}, 0)
+    fuller = full.with_positions({BOB: owing})
+    assert (set(fuller.positions), fuller.passed_over) == ({ALICE, dave}, 1)

@@ -50,7 +50,7 @@ def book(
     market = MorphoMarket(86 * WAD // 100, 10 * owed, 10 * owed * 10**6, owed, shares, 0, time)
     return MorphoBook(
         MORPHO,
-        {NAME: MarketParams(loan, ETHER, ORACLE, MODEL, market.lltv, 6)},
+        {NAME: MarketParams(loan, ETHER, ORACLE, MODEL, market.lltv)},
         {NAME: market},
         {(NAME, USER): MorphoPosition(shares, WAD)},
         {ORACLE: FeedOracle(10**24, (FEED,), (OF_DOLLAR,))},
@@ -105,10 +105,9 @@ def test_logs_tell_every_position_also_of_who_was_never_there() -> None:
     "log",
     [
         told("Borrow", SECOND, USER, USER, USER, 1, 1),
-        told("CreateMarket", SECOND, (DOLLAR, ETHER, ORACLE, MODEL, WAD)),
+        told("CreateMarket", NAME, (DOLLAR, ETHER, ORACLE, MODEL, WAD)),
         told("Repay", NAME, USER, USER, 1, 10**30),
         told(UNREADABLE, "no words"),
-        told("AnswerUpdated", 0, 1, 1, source=FEED),
     ],
 )
 def test_what_does_not_fit_contradicts_the_book(log: LoanLog) -> None:

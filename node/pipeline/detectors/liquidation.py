@@ -27,6 +27,7 @@ from node.pipeline.plans import FlashLender, LiquidationStep, LiquidationVenue, 
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.search import Route, Search, least_out
+from node.pipeline.seizures import Worth
 from node.pipeline.settings import PipelineSettings
 from node.pipeline.way_back import Way, Ways
 from protocol.ethereum.keccak import keccak256
@@ -43,6 +44,8 @@ from protocol.units import (
 
 LOOKED_AT = 8
 """Ill positions that one look weighs: those whose collateral is worth most above the debt."""
+PAIRS_LOOKED_AT = 32
+"""Pairs of collateral and debt at Morpho whose way back one look prices: those with the deepest pools."""
 LOOKS_PER_BLOCK = 24
 """Pending answers that are weighed between two blocks: each may make every loan ill."""
 _ROUNDS = 40
@@ -72,13 +75,14 @@ class _Amounts(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiquidationDetector:
-    """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge.
+    """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge;
+    `passed_over`: what was ill and was not weighed, since the start.
 
     Each pending answer is looked at when it comes and at each block that it waits for: `LOOKS_PER_BLOCK` in all.
     """
 
     def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
-        self.unjudged = 0
+        self.unjudged = self.passed_over = 0
         self._margins: Margins | None = None
         self._looks = 0
         self._market, self._search, self._settings = market, search, settings
@@ -149,7 +153,13 @@ class LiquidationDetector:
     ) -> list[Find]:
         overlay = Overlay(self._market)
         finds: list[Find] = []
-        for one in ill[:LOOKED_AT]:
+        if isinstance(book, MorphoBook):
+            worth = Worth(self._market, overlay, self._settings.profit_tokens, self._search.prices)
+            chosen = worth.best(ill, LOOKED_AT, PAIRS_LOOKED_AT)
+        else:
+            chosen = list(ill[:LOOKED_AT])
+        self.passed_over += len(ill) - len(chosen)
+        for one in chosen:
             best: Find | None = None
             for rank in range(len(self._settings.profit_tokens)):
                 found = self._weigh(book, one, rank, overlay, at)

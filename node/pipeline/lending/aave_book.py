@@ -56,6 +56,8 @@ class AaveBook(msgspec.Struct, frozen=True, gc=False):
     oracle: OracleView
     positions: Mapping[str, Position]
     refused: Mapping[str, str] = msgspec.field(default_factory=dict)
+    passed_over: int = 0
+    """Borrowers that were left out because the book is full; one that borrows again is counted again."""
 
     @property
     def feeds(self) -> Collection[str]:
@@ -63,12 +65,19 @@ class AaveBook(msgspec.Struct, frozen=True, gc=False):
         return self.oracle.assets
 
     def with_positions(self, read: Mapping[str, Position]) -> AaveBook:
-        """The book with positions that were read; at the bound further ones are left out."""
-        room = MAX_POSITIONS - len(self.positions)
-        fresh = [user for user in read if user not in self.positions][: max(room, 0)]
-        known = {user: position for user, position in read.items() if user in self.positions}
+        """The book with positions that were read. At the bound those without a debt make room (who borrows again is
+        asked for again), and those for whom there is none even so are left out, and counted.
+        """
+        held = {**self.positions, **{user: position for user, position in read.items() if user in self.positions}}
+        fresh = [user for user in read if user not in self.positions]
+        if len(held) + len(fresh) > MAX_POSITIONS:
+            held = {user: position for user, position in held.items() if position.debts}
+            fresh = [user for user in fresh if read[user].debts]
+        taken = fresh[: max(MAX_POSITIONS - len(held), 0)]
         return msgspec.structs.replace(
-            self, positions={**self.positions, **known, **{user: read[user] for user in fresh}}
+            self,
+            positions={**held, **{user: read[user] for user in taken}},
+            passed_over=self.passed_over + len(fresh) - len(taken),
         )
 
     def after(

@@ -36,9 +36,7 @@ class OracleView(msgspec.Struct, frozen=True, gc=False):
     def after(self, aggregator: str, event: Event) -> OracleView:
         """The view after an event of an aggregator. Raises StateContradicted for an answer that is no price."""
         if event.name == "OraclePermissionsUpdated":
-            oracle, is_let_in = event.values
-            known = self.oracles.get(aggregator, frozenset())
-            now = known | {oracle} if is_let_in else known - {oracle}
+            now = submitters_after(self.oracles.get(aggregator), event)
             return OracleView(self.assets, self.prices, {**self.oracles, aggregator: now})
         return self.with_answer(aggregator, event.values[0])
 
@@ -52,6 +50,13 @@ class OracleView(msgspec.Struct, frozen=True, gc=False):
             raise StateContradicted(f"an answer of {answer} by {aggregator}")
         told = dict.fromkeys(self.assets.get(aggregator, ()), answer)
         return OracleView(self.assets, {**self.prices, **told}, self.oracles) if told else self
+
+
+def submitters_after(known: frozenset[str] | None, event: Event) -> frozenset[str]:
+    """Whose answers an aggregator takes after an `OraclePermissionsUpdated`."""
+    oracle, is_let_in = event.values
+    before = known or frozenset()
+    return before | {oracle} if is_let_in else before - {oracle}
 
 
 def pending_answer(call_data: bytes) -> int | None:

@@ -1,0 +1,148 @@
+"""The oracles of Morpho's markets, told apart into feeds: whoever makes a market writes its oracle, and may lie in it.
+
+An oracle counts as understood if its parts, put together our way with what the aggregators themselves answer, give the
+price that it says. A proxy's word for an answer is not taken: a stranger's would name an aggregator of others. Sources:
+morpho-blue-oracles, IMorphoChainlinkOracleV2.sol; the devnet's FeedPriceOracle; Chainlink's
+SimpleReadAccessController.sol, by which an aggregator answers contracts that are let in, and whoever asks from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from node.engine.endpoints import Endpoints
+from node.engine.headers import Header
+from node.engine.multicall import Multicall, View, signed_at
+from node.engine.rpc import Call, RpcRefused
+from node.engine.rpc_types import Data
+from node.engine.view_answers import address_at, number_of, present
+from node.pipeline.lending.errors import LendingError
+from node.pipeline.lending.morpho_book import FeedOracle, MarketParams
+from protocol.ethereum.abi import selector
+from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32, address_from_hex, address_to_hex
+
+MOST_DIFFERENCES: Final = 3
+"""An oracle whose price so often was not what its feeds make of it is refused: it is followed wrongly, or it lies."""
+FORGIVEN_BLOCKS: Final = 7_200
+"""So long after the last time: an honest one differs too where the logs of a feed did not come."""
+MAX_DECIMALS: Final = 77
+"""Of a token or a feed: ten to the power of more is no word."""
+_ORACLE_DECIMALS: Final = 36
+_GAS: Final = hex(1_000_000)
+"""For an aggregator's answer, which takes some thousands."""
+_PRICE, _DECIMALS, _AGGREGATOR = selector("price()"), selector("decimals()"), selector("aggregator()")
+_ANSWER: Final = selector("latestAnswer()")
+_OF_FEEDS: Final = (selector("collateralFeed()"), selector("loanFeed()"))
+_OF_CHAINLINK: Final = tuple(
+    selector(f"{name}()") for name in ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2")
+)
+_SCALE, _VAULTS = selector("SCALE_FACTOR()"), (selector("BASE_VAULT()"), selector("QUOTE_VAULT()"))
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """An oracle's feeds, by their proxies, and its scale; None where it follows from the tokens and feeds."""
+
+    base: tuple[Address, ...]
+    quote: tuple[Address, ...]
+    scale: int | None
+
+
+class Understood(msgspec.Struct, frozen=True):
+    """Oracles by address, the feeds' answers by aggregator, markets whose oracle is not understood and why."""
+
+    oracles: dict[str, FeedOracle]
+    answers: dict[str, int]
+    refused: dict[bytes, str]
+
+
+class OracleReader:
+    """Reads them. What a contract answers that is none of Morpho's refuses its market, and nothing else."""
+
+    def __init__(self, endpoints: Endpoints, multicall: Multicall) -> None:
+        self._endpoints, self._multicall = endpoints, multicall
+        self._differed: dict[str, tuple[int, BlockNumber]] = {}
+        """How often, and when the last time, by oracle: those of the markets that are followed."""
+
+    def differed(self, oracle: str, block: BlockNumber) -> None:
+        """An oracle said another price than its feeds make."""
+        self._differed[oracle] = self._differed.get(oracle, (0, block))[0] + 1, block
+
+    @property
+    def refuses_some(self) -> bool:
+        """Whether oracles are refused that may be forgiven."""
+        return any(times >= MOST_DIFFERENCES for times, _ in self._differed.values())
+
+    async def read(self, params: Mapping[bytes, MarketParams], head: Header) -> Understood:
+        """Return what is understood of the markets' oracles after a block. Raises RpcError."""
+        at = head.hash
+        self._differed = {
+            oracle: (times, last)
+            for oracle, (times, last) in self._differed.items()
+            if head.number < last + FORGIVEN_BLOCKS
+        }
+        told = Understood({}, {}, {})
+        for name, one in params.items():
+            if one.oracle not in told.oracles:  # which of its markets it is asked for may matter: tokens lie too
+                try:
+                    await self._take(one, told, at)
+                except (ValueError, LendingError) as error:
+                    told.refused[name] = f"its oracle's price is not one of feeds that we can follow: {error}"
+        return told
+
+    async def _take(self, params: MarketParams, told: Understood, at: Hash32) -> None:
+        """Raises ValueError and LendingError for an oracle that is not understood, and RpcError."""
+        times, _ = self._differed.get(params.oracle, (0, 0))
+        if times >= MOST_DIFFERENCES:
+            raise ValueError(f"{times} times it said another price")
+        parts = await self._parts(address_from_hex(params.oracle), at)
+        proxies = (*parts.base, *parts.quote)
+        views = [View(proxy, _AGGREGATOR) for proxy in proxies]
+        *named, price = await self._multicall.read([*views, View(address_from_hex(params.oracle), _PRICE)], at)
+        behind = [address_to_hex(address_at(answer, "a feed's aggregator")) for answer in named]
+        scale = await self._scale(params, proxies, at) if parts.scale is None else parts.scale
+        unknown = [one for one in dict.fromkeys(behind) if one not in told.answers]
+        answers = {one: told.answers[one] for one in behind if one in told.answers} | await self._answers(unknown, at)
+        count = len(parts.base)
+        oracle = FeedOracle(scale, tuple(behind[:count]), tuple(behind[count:]))
+        ours, theirs = oracle.price(answers), number_of(price, "its price")
+        if ours != theirs:
+            raise ValueError(f"it says {theirs}, its feeds make {ours}")
+        told.oracles[params.oracle] = oracle
+        told.answers.update(answers)
+
+    async def _parts(self, oracle: Address, at: Hash32) -> _Parts:
+        asked = (*_OF_FEEDS, *_OF_CHAINLINK, _SCALE, *_VAULTS)
+        answers = await self._multicall.read([View(oracle, data) for data in asked], at)
+        of_feeds, of_chainlink, scale, vaults = answers[:2], answers[2:6], answers[6], answers[7:]
+        if all(of_feeds):
+            collateral, loan = [address_at(answer, "a feed") for answer in of_feeds]
+            return _Parts((collateral,), (loan,), None)
+        feeds = [address_at(answer, "a feed") for answer in of_chainlink]
+        if any(address_at(one, "a vault") != ZERO_ADDRESS for one in vaults):
+            raise ValueError("a share of a vault is among its parts")
+        used = [tuple(feed for feed in pair if feed != ZERO_ADDRESS) for pair in (feeds[:2], feeds[2:])]
+        return _Parts(used[0], used[1], number_of(scale, "its scale"))
+
+    async def _scale(self, params: MarketParams, proxies: tuple[Address, ...], at: Hash32) -> int:
+        """Of an oracle of one feed for either token."""
+        tokens = (address_from_hex(params.collateral), address_from_hex(params.loan))
+        answers = await self._multicall.read([View(one, _DECIMALS) for one in (*tokens, *proxies)], at)
+        collateral, loan, of_collateral, of_loan = [
+            number_of(answer, "decimals()", most=MAX_DECIMALS) for answer in answers
+        ]
+        return int(10 ** max(0, _ORACLE_DECIMALS + loan + of_loan - collateral - of_collateral))
+
+    async def _answers(self, aggregators: list[str], at: Hash32) -> dict[str, int]:
+        """What they say themselves, asked from outside. Raises ValueError where one does not, and RpcError."""
+        if not aggregators:
+            return {}
+        data, block = "0x" + _ANSWER.hex(), {"blockHash": "0x" + at.hex()}
+        calls = [Call("eth_call", ({"to": one, "data": data, "gas": _GAS}, block), Data) for one in aggregators]
+        answers: dict[str, int] = {}
+        for one, answer in zip(aggregators, await self._endpoints.batch(calls), strict=True):
+            told = None if isinstance(answer, RpcRefused) else answer
+            answers[one] = signed_at(present(told, f"the aggregator {one}"), 0)
+        return answers

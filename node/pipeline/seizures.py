@@ -1,0 +1,114 @@
+"""What ill positions of Morpho's are worth by our own pools: a market's own oracle is whose that made the market.
+
+Only a debt in a profit token is taken there, and only what our pools lead back to one is worth anything. A position is
+worth what is seized at the price of a small swap, less what is repaid, and no more than what the pools of its
+collateral hold of profit tokens: to come before others a stranger has to put up collateral that sells, or as much in a
+pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import nlargest, nsmallest
+from typing import Final
+
+import msgspec
+
+from node.pipeline.amm.concentrated import ConcentratedPool
+from node.pipeline.amm.uniswap_v4 import V4Pool
+from node.pipeline.amm.units import TokenAmount
+from node.pipeline.lending.liquidations import LiquidationFind
+from node.pipeline.market import Market
+from node.pipeline.overlay import Overlay
+from node.pipeline.pool_lenders import least_held
+from node.pipeline.pools import PoolState, held_amounts
+from node.pipeline.prices import ReferencePrice
+from node.pipeline.settings import ProfitToken
+from node.pipeline.way_back import POOLS_LOOKED_AT, Ways
+from protocol.units import Address, Wei, address_from_hex
+
+_RANGES: Final = 4
+"""Of concentrated liquidity beside the price."""
+_SMALL_PART: Final = 1_000
+"""Of what the deepest pool holds: so much is swapped for a price."""
+Pair = tuple[str, str]
+"""Collateral and debt, in lower-case hex."""
+
+
+class _Depth(msgspec.Struct, frozen=True, gc=False, order=True):
+    """What the deepest of a token's pools really hold: of profit tokens, and of the token."""
+
+    held_wei: Wei
+    held: TokenAmount
+
+
+class Worth:
+    """On a market with something laid over, at the profit tokens' prices (None where there is none)."""
+
+    def __init__(
+        self,
+        market: Market,
+        overlay: Overlay,
+        profit_tokens: Sequence[ProfitToken],
+        prices: Sequence[ReferencePrice | None],
+    ) -> None:
+        self._market, self._overlay, self._ways = market, overlay, Ways(market, overlay)
+        told = zip(profit_tokens, prices, strict=True)
+        self._prices = {token.address: price for token, price in told if price is not None}
+        self._depths: dict[Address, _Depth | None] = {}
+
+    def best(self, ill: Iterable[LiquidationFind], most: int, most_pairs: int) -> list[LiquidationFind]:
+        """The positions that are worth most, at most so many, of at most so many pairs of tokens."""
+        of_pair: dict[Pair, list[LiquidationFind]] = {}
+        for one in ill:
+            of_pair.setdefault((one.collateral_asset, one.debt_asset), []).append(one)
+        depths = {pair: depth for pair in of_pair if (depth := self._depth(*pair)) is not None}
+        ranked: list[tuple[int, bytes, str, LiquidationFind]] = []
+        for pair in nlargest(most_pairs, depths, key=lambda pair: (depths[pair], pair)):
+            depth = depths[pair]
+            collateral, debt = map(address_from_hex, pair)
+            sold = max(depth.held // _SMALL_PART, 1)
+            way = self._ways.best(collateral, debt, sold)
+            amounts = None if way is None else self._ways.amounts(way, sold)
+            if amounts is None:
+                continue
+            for one in of_pair[pair]:
+                gain = one.moved.collateral_received * amounts[-1] // sold - one.moved.debt_repaid
+                gain_wei = min(self._prices[debt].wei_down(gain), depth.held_wei)
+                ranked.append((-gain_wei, one.market, one.user, one))
+        return [one for *_, one in nsmallest(most, ranked, key=lambda place: place[:3])]
+
+    def _depth(self, collateral: str, debt: str) -> _Depth | None:
+        """None where the debt is in no priced profit token, or no pool of ours takes the collateral for one."""
+        token = address_from_hex(collateral)
+        if address_from_hex(debt) not in self._prices or self._market.token_number(token) is None:
+            return None
+        if token not in self._depths:
+            self._depths[token] = self._of_token(token)
+        return self._depths[token]
+
+    def _of_token(self, token: Address) -> _Depth | None:
+        market = self._market
+        bounds = []
+        for pool in market.pools_of(token):
+            state = self._overlay.state(pool)
+            if state is not None and market.is_eligible(pool):
+                bounds.append((held_amounts(state)[market.routed[pool].index(token)], pool, state))
+        if not bounds:
+            return None
+        wei, own = 0, 0
+        for _, pool, state in nlargest(POOLS_LOOKED_AT, bounds, key=lambda bound: bound[:2]):
+            tokens = market.routed[pool]
+            for one, held in zip(tokens, _really_held(state), strict=True):
+                if one == token:
+                    own = max(own, held)
+                elif one in self._prices:
+                    wei = max(wei, self._prices[one].wei_down(held))
+        return _Depth(Wei(wei), own)
+
+
+def _really_held(state: PoolState) -> tuple[TokenAmount, ...]:
+    """Of concentrated liquidity what is near the price: a narrow range acts as much more than it is."""
+    if isinstance(state, ConcentratedPool | V4Pool):
+        return least_held(state, zero=True, ranges=_RANGES), least_held(state, zero=False, ranges=_RANGES)
+    return held_amounts(state)

@@ -1,0 +1,444 @@
+"""Markets of Morpho's that strangers make: what their oracles, feeds and tokens say costs nobody else anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from benchmarks.market_generator import HEAD
+from node.engine.headers import Header, header_from_json
+from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
+from node.engine.morpho_oracles import FORGIVEN_BLOCKS
+from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
+from node.engine.multicall import View
+from node.engine.pool_topics import LogJson
+from node.engine.rpc import Call, RpcRefused
+from node.engine.status import loan_counts
+from node.engine.upkeep import Upkeep
+from node.pipeline.detectors.liquidation import LOOKED_AT
+from node.pipeline.events import LoansRead
+from node.pipeline.lending import morpho_book
+from node.pipeline.lending.aave_book import UNREADABLE, LoanLog
+from node.pipeline.lending.errors import UnknownReserve
+from node.pipeline.lending.logs import Event
+from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
+from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
+from node.pipeline.loans import MorphoLoans
+from node.pipeline.step import step
+from protocol.ethereum.abi import encode, selector
+from protocol.ethereum.keccak import keccak256
+from protocol.units import address_from_hex, address_to_hex
+from tests.engine_scene import engine_config
+from tests.fake_blocks import header_json
+from tests.pipeline_scene import block
+from tests.unit.test_morpho_loans import DOLLAR, ETHER, FAIR, LOW, NAME, STRANGER, USER, at, book, found, scene, told
+
+GOOD, BAD = b"\x0a" * 32, b"\x0b" * 32
+MORPHO, MODEL = "0x" + "aa" * 20, "0x" + "1d" * 20
+LOAN, COLLATERAL = "0x" + "01" * 20, "0x" + "02" * 20
+GOOD_ORACLE, BAD_ORACLE = "0x" + "11" * 20, "0x" + "12" * 20
+GOOD_PROXY, BAD_PROXY, BAD_LOAN_PROXY = "0x" + "21" * 20, "0x" + "22" * 20, "0x" + "23" * 20
+AGGREGATOR, OWN = "0x" + "c1" * 20, "0x" + "c2" * 20
+PRICE, SCALE = 3_000 * 10**8, 10**20
+HEADER = header_from_json(orjson.dumps(header_json(7)))
+PARTS = ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2", "BASE_VAULT", "QUOTE_VAULT")
+
+
+def word(value: int | str) -> bytes:
+    return (value if isinstance(value, int) else int(value, 16)).to_bytes(32, "big")
+
+
+class Chain:
+    """What each contract answers, by address and function; nothing is a refusal. Aggregators let no contract read."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, bytes], bytes] = {}
+        self.logs: list[LogJson] = []
+        for oracle, proxy in ((GOOD_ORACLE, GOOD_PROXY), (BAD_ORACLE, BAD_PROXY)):
+            self.set(oracle, **dict.fromkeys(PARTS, word(0)), SCALE_FACTOR=word(SCALE), price=word(PRICE * SCALE))
+            self.set(oracle, BASE_FEED_1=word(proxy))
+            self.set(proxy, aggregator=word(AGGREGATOR), latestAnswer=word(PRICE), decimals=word(8))
+        self.set(BAD_PROXY, aggregator=word(OWN))
+        for aggregator in (AGGREGATOR, OWN):
+            self.set(aggregator, latestAnswer=word(PRICE))
+        for token in (LOAN, COLLATERAL):
+            self.set(token, decimals=word(18))
+        self.open(GOOD, GOOD_ORACLE)
+        self.open(BAD, BAD_ORACLE)
+
+    def set(self, target: str, **answers: bytes) -> None:
+        """By the names of functions without arguments."""
+        self.answers |= {(target, selector(f"{name}()")): answer for name, answer in answers.items()}
+
+    def open(self, name: bytes, oracle: str) -> None:
+        """Create a market."""
+        params = encode(["(address,address,address,address,uint256)"], [(LOAN, COLLATERAL, oracle, MODEL, WAD // 2)])
+        topic = keccak256(b"CreateMarket(bytes32,(address,address,address,address,uint256))")
+        self._log([topic, name], params)
+
+    def enter(self, name: bytes, user: str, *, owes: int = 0, has: int = 1) -> None:
+        """Let a user put collateral up, and owe so many shares since."""
+        topic = keccak256(b"SupplyCollateral(bytes32,address,address,uint256)")
+        self._log([topic, name, word(user), word(user)], word(1))
+        asked = selector("position(bytes32,address)") + name + word(user)
+        self.answers[MORPHO, asked] = word(0) + word(owes) + word(has)
+
+    def _log(self, topics: Sequence[bytes], data: bytes) -> None:
+        told = ["0x" + topic.hex() for topic in topics]
+        self.logs.append(LogJson(MORPHO, told, "0x" + data.hex(), "0x", hex(len(self.logs))))
+
+    async def read(self, views: Sequence[View], _at: bytes) -> list[bytes | None]:
+        """As Multicall does, which no aggregator lets read."""
+        return [self._answer(address_to_hex(view.target), view.data) for view in views]
+
+    async def call(self, method: str, *_: Any, **__: Any) -> list[LogJson]:
+        assert method == "eth_getLogs"
+        told, self.logs = self.logs, []
+        return told
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """From outside."""
+        asked = [(call.params[0]["to"], bytes.fromhex(call.params[0]["data"][2:])) for call in calls]
+        return [self.answers.get(one) or RpcRefused("node", "eth_call", 3, "execution reverted") for one in asked]
+
+    def _answer(self, target: str, data: bytes) -> bytes | None:
+        assert len(address_from_hex(target)) == 20
+        if target == MORPHO:
+            return self.answers.get((target, data), bytes(32 * (6 if data[:4] == selector("market(bytes32)") else 3)))
+        return None if target in (AGGREGATOR, OWN) else self.answers.get((target, data))
+
+
+def reader(chain: Chain) -> MorphoReader:
+    return MorphoReader(chain, chain, address_from_hex(MORPHO))  # type: ignore[arg-type]
+
+
+async def read(chain: Chain) -> MorphoBook:
+    return await taken(reader(chain))
+
+
+async def taken(one: MorphoReader, head: Header = HEADER) -> MorphoBook:
+    told = (await one.read(head)).book
+    assert isinstance(told, MorphoBook)
+    return told
+
+
+# Reading
+
+
+async def test_an_honest_market_is_priced_by_what_its_aggregator_answers() -> None:
+    told = await read(Chain())
+    assert told.refused == {}
+    assert told.price(GOOD) == told.price(BAD) == PRICE * SCALE
+    assert told.answers == {AGGREGATOR: PRICE, OWN: PRICE}
+
+
+@pytest.mark.parametrize(
+    ("target", "function"),
+    [
+        (BAD_ORACLE, "price"),
+        (BAD_ORACLE, "SCALE_FACTOR"),
+        (BAD_ORACLE, "BASE_FEED_1"),
+        (BAD_ORACLE, "BASE_VAULT"),
+        (BAD_PROXY, "aggregator"),
+        (OWN, "latestAnswer"),
+    ],
+)
+@pytest.mark.parametrize("answer", [b"", b"\x01", b"\xff" * 31, b"\xff" * 32])
+async def test_whatever_a_strangers_contract_answers_refuses_its_market_alone(
+    target: str, function: str, answer: bytes
+) -> None:
+    chain = Chain()
+    chain.set(target, **{function: answer})
+    told = await read(chain)
+    assert set(told.refused) == {BAD}
+    assert told.refused[BAD].startswith("its oracle's price is not one of feeds that we can follow: ")
+    assert told.price(GOOD) == PRICE * SCALE
+
+
+@pytest.mark.parametrize("target", [LOAN, COLLATERAL, BAD_PROXY, BAD_LOAN_PROXY])
+@pytest.mark.parametrize("answer", [b"", b"\x01", word(78), word(1 << 255)])
+async def test_decimals_that_no_word_holds_refuse_the_market_and_cost_no_time(target: str, answer: bytes) -> None:
+    chain = Chain()
+    chain.set(BAD_ORACLE, collateralFeed=word(BAD_PROXY), loanFeed=word(BAD_LOAN_PROXY), price=word(10**36))
+    chain.set(BAD_LOAN_PROXY, aggregator=word(OWN), latestAnswer=word(PRICE), decimals=word(8))
+    assert (await read(chain)).refused == {}
+    chain = Chain()
+    chain.set(BAD_ORACLE, collateralFeed=word(BAD_PROXY), loanFeed=word(BAD_LOAN_PROXY), price=word(10**36))
+    chain.set(BAD_LOAN_PROXY, aggregator=word(OWN), latestAnswer=word(PRICE), decimals=word(8))
+    chain.set(target, decimals=answer)
+    told = await read(chain)
+    assert set(told.refused) == {BAD}
+    assert told.price(GOOD) == PRICE * SCALE
+
+
+@pytest.mark.parametrize("answer", [word(0), word((1 << 256) - 1)])
+async def test_an_answer_that_is_no_price_refuses_its_market(answer: bytes) -> None:
+    chain = Chain()
+    chain.set(OWN, latestAnswer=answer)
+    chain.set(BAD_PROXY, latestAnswer=answer)
+    assert set((await read(chain)).refused) == {BAD}
+
+
+async def test_a_strangers_proxy_that_names_anothers_aggregator_sets_no_price() -> None:
+    chain = Chain()
+    chain.set(BAD_PROXY, aggregator=word(AGGREGATOR), latestAnswer=word(1))
+    chain.set(BAD_ORACLE, price=word(SCALE))
+    told = await read(chain)
+    assert told.answers == {AGGREGATOR: PRICE}
+    assert told.price(GOOD) == PRICE * SCALE
+    assert f"it says {SCALE}, its feeds make {PRICE * SCALE}" in told.refused[BAD]
+
+
+async def test_a_stranger_that_names_morpho_as_its_feed_does_not_stop_its_logs() -> None:
+    chain = Chain()
+    chain.set(BAD_PROXY, aggregator=word(MORPHO))
+    chain.answers[MORPHO, selector("latestAnswer()")] = word(PRICE)
+    one = reader(chain)
+    await one.read(HEADER)
+    assert one.sources[MORPHO] == OF_MORPHO
+    assert one.sources[AGGREGATOR] == OF_FEED
+
+
+async def test_an_oracle_that_says_another_price_than_its_feeds_again_and_again_is_refused() -> None:
+    chain = Chain()
+    for name in (GOOD, BAD):
+        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    one = reader(chain)
+    for _ in range(3):
+        told = await taken(one)
+        assert told.refused == {}
+        assert await one.differing(told, HEADER) is None
+        chain.set(BAD_ORACLE, price=word(1))
+        assert await one.differing(told, HEADER) == f"market 0x{BAD.hex()}: its oracle says 1, we {PRICE * SCALE}"
+        chain.set(BAD_ORACLE, price=word(PRICE * SCALE))
+    told = await taken(one)
+    assert "3 times it said another price" in told.refused[BAD]
+    later = header_from_json(orjson.dumps(header_json(7 + FORGIVEN_BLOCKS)))
+    assert one.is_due(told, later)
+    assert (await taken(one, later)).refused == {}
+    assert not one.is_due(told, header_from_json(orjson.dumps(header_json(7 + 2 * FORGIVEN_BLOCKS))))
+
+
+async def test_an_audit_says_nothing_of_a_price_that_is_not_there() -> None:
+    chain = Chain()
+    for name in (GOOD, BAD):
+        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    one = reader(chain)
+    told = await taken(one)
+    chain.set(BAD_ORACLE, price=b"\x01")
+    assert await one.differing(told, HEADER) is None
+    unpriced, _ = told.after((LoanLog(OWN, Event("AnswerUpdated", (-1, 1, 1))),), 1)
+    chain.set(BAD_ORACLE, price=word(5))
+    assert await one.differing(unpriced, HEADER) is None
+
+
+async def test_at_the_bound_who_has_nothing_makes_room_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.engine.morpho_reading.MAX_POSITIONS", 2)
+    chain, users = Chain(), ["0x" + f"{number:02x}" * 20 for number in range(1, 6)]
+    for user in users[:3]:
+        chain.enter(GOOD, user, has=0)
+    chain.enter(GOOD, users[3])
+    chain.enter(GOOD, users[4], owes=7)
+    told = await read(chain)
+    assert set(told.positions) == {(GOOD, users[3]), (GOOD, users[4])}
+    assert told.positions_beyond == 0
+
+    chain = Chain()
+    for user in users[:4]:
+        chain.enter(GOOD, user)
+    chain.enter(GOOD, users[4], owes=7)
+    one = reader(chain)
+    told = await taken(one)
+    assert set(told.positions) == {(GOOD, users[0]), (GOOD, users[4])}
+    assert told.positions_beyond == 3
+    assert not one.is_due(told, HEADER)
+    assert one.is_due(told, header_from_json(orjson.dumps(header_json(7 + READ_AGAIN_BLOCKS))))
+
+
+async def test_markets_beyond_the_bound_are_counted_and_what_is_told_of_them_contradicts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("node.engine.morpho_reading.MAX_MARKETS", 1)
+    monkeypatch.setattr(morpho_book, "MAX_MARKETS", 1)
+    told = await read(Chain())
+    assert (set(told.markets), told.markets_beyond) == ({GOOD}, 1)
+    after, _ = told.after((LoanLog(MORPHO, Event("Supply", (BAD, USER, USER, 1, 1))),), 1)
+    assert (set(after.markets), after.markets_beyond) == ({GOOD}, 2)
+
+
+async def test_a_book_that_takes_longer_than_a_block_to_read_is_taken_once_its_sources_logs_are_read() -> None:
+    heads = [header_from_json(orjson.dumps(header_json(number))) for number in (7, 8, 9)]
+    blocks = SimpleNamespace(head=heads[0], is_told=lambda _: True)
+    emitted: list[Any] = []
+
+    async def slow(head: Header) -> LoansRead:
+        told = await one.read(head)
+        blocks.head = heads[heads.index(head) + 1]
+        return told
+
+    one = reader(Chain())
+    readers = SimpleNamespace(
+        blocks=blocks,
+        loans=None,
+        morpho=SimpleNamespace(read=slow, is_due=one.is_due),
+        morpho_book=lambda: None,
+        morpho_logs=LoanLogs(),
+        mempool=SimpleNamespace(watch=lambda _: None, unasked={}),
+    )
+    upkeep = Upkeep(engine_config(), readers, emitted.append)  # type: ignore[arg-type]
+    for head, count in ((heads[0], 0), (heads[1], 1)):
+        readers.morpho.sources = {MORPHO: OF_MORPHO}
+        await upkeep._read_morpho(head)
+        assert len(emitted) == count
+
+
+# Following
+
+OTHERS, OTHERS_ORACLE, OTHERS_FEED = b"\x03" * 32, "0x" + "0f" * 20, "0x" + "0e" * 20
+
+
+def with_a_strangers(one: MorphoBook, **changes: Any) -> MorphoBook:
+    """A second market, with a feed of its own."""
+    params = MarketParams(DOLLAR, ETHER, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
+    return msgspec.structs.replace(
+        one,
+        params={**one.params, OTHERS: changes.get("params", params)},
+        markets={**one.markets, OTHERS: one.markets[NAME]},
+        oracles={**one.oracles, OTHERS_ORACLE: FeedOracle(10**24, (OTHERS_FEED,), ())},
+        answers={**one.answers, OTHERS_FEED: 10**8},
+        rates={**one.rates, OTHERS: 0},
+    )
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        told("AnswerUpdated", 0, 1, 1, source=OTHERS_FEED),
+        told("AnswerUpdated", -1, 1, 1, source=OTHERS_FEED),
+        told(UNREADABLE, "no words", source=OTHERS_FEED),
+    ],
+)
+def test_a_feed_that_answers_no_price_unprices_its_own_markets_until_it_answers_well(log: LoanLog) -> None:
+    one, _ = with_a_strangers(book(LOW)).after((log,), at())
+    with pytest.raises(UnknownReserve, match="has no answer"):
+        one.price(OTHERS)
+    assert [ill.market for ill in one.liquidatable(at())[0]] == [NAME]
+    assert (OTHERS_FEED in one.feeds, one.unpriced) == (True, 1)
+    healed, _ = one.after((told("AnswerUpdated", 5, 2, 1, source=OTHERS_FEED),), at())
+    assert (healed.price(OTHERS), healed.unpriced) == (5 * 10**24, 0)
+
+
+def test_whom_a_feed_lets_answer_is_no_answer() -> None:
+    feed, (oracle,) = next(iter(book().submitters.items()))
+    let_in = told("OraclePermissionsUpdated", STRANGER, True, source=feed)
+    put_out = told("OraclePermissionsUpdated", oracle, False, source=feed)
+    both, _ = book().after((let_in,), at())
+    assert both.answers == book().answers
+    assert not both.believes(feed, oracle)
+    alone, _ = both.after((put_out,), at())
+    assert alone.believes(feed, STRANGER)
+
+
+def test_a_block_in_which_a_feed_lets_somebody_answer_is_taken_in() -> None:
+    loans = MorphoLoans(4)
+    loans.arrive(block(HEAD))
+    loans.read(LoansRead(HEAD, book()), book())
+    log = told("OraclePermissionsUpdated", STRANGER, True, source=next(iter(book().submitters)))
+    assert loans.arrive(msgspec.structs.replace(block(), morpho_logs=(log,))) == []
+    assert loans.book is not None
+
+
+def test_a_new_market_is_followed_from_its_creation_and_not_liquidated_before_its_oracle_is_read() -> None:
+    params = (DOLLAR, ETHER, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
+    logs = (
+        told("CreateMarket", OTHERS, params),
+        told("Supply", OTHERS, USER, USER, 10**9, 10**15),
+        told("SupplyCollateral", OTHERS, USER, USER, 1),
+        told("Borrow", OTHERS, USER, USER, USER, 10**9, 10**15),
+    )
+    one, _ = book().after(logs, at())
+    assert one.params[OTHERS] == MarketParams(*params)
+    assert one.markets[OTHERS] == MorphoMarket(params[-1], 10**9, 10**15, 10**9, 10**15, 0, at())
+    assert one.positions[OTHERS, USER] == MorphoPosition(10**15, 1)
+    assert one.refused == {OTHERS: "it was created after the oracles were read"}
+    assert one.liquidatable(at()) == ([], 1)
+
+
+async def test_a_book_with_a_market_that_was_not_read_is_due_some_blocks_later() -> None:
+    one = reader(Chain())
+    told_first = await taken(one)
+    created = LoanLog(MORPHO, Event("CreateMarket", (OTHERS, (LOAN, COLLATERAL, BAD_ORACLE, MODEL, 1))))
+    after, _ = told_first.after((created,), 1)
+    later = header_from_json(orjson.dumps(header_json(7 + READ_AGAIN_BLOCKS)))
+    assert (one.is_due(told_first, later), one.is_due(after, HEADER), one.is_due(after, later)) == (False, False, True)
+    assert (await one.rates(after, HEADER)).rates == {}
+
+
+def test_a_position_that_is_empty_again_is_forgotten() -> None:
+    enters = told("SupplyCollateral", NAME, STRANGER, STRANGER, 5)
+    leaves = told("WithdrawCollateral", NAME, STRANGER, STRANGER, STRANGER, 5)
+    one, _ = book().after((enters,), at())
+    assert (NAME, STRANGER) in one.positions
+    assert one.after((leaves,), at())[0].positions == book().positions
+
+
+def test_who_comes_when_the_book_is_full_is_counted_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(morpho_book, "MAX_POSITIONS", 1)
+    enters = told("SupplyCollateral", NAME, STRANGER, STRANGER, 5)
+    one, _ = book(LOW).after((enters,), at())
+    assert (one.positions, one.positions_beyond) == (book(LOW).positions, 1)
+    assert [ill.user for ill in one.liquidatable(at())[0]] == [USER]
+    leaves = told("WithdrawCollateral", NAME, STRANGER, STRANGER, STRANGER, 5)
+    assert one.after((leaves,), at())[0].positions_beyond == 2
+
+
+# Liquidating
+
+
+def crowd(one: MorphoBook, collateral: str, loan: str = DOLLAR, price: int = 30_250 * 10**9) -> MorphoBook:
+    """Many ill positions in a stranger's market, whose oracle says that they are worth more than any other."""
+    params = MarketParams(loan, collateral, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
+    many = with_a_strangers(one, params=params)
+    shares = many.markets[OTHERS].borrow_shares * 100
+    owed = MorphoMarket(params.lltv, 10 * shares, 10 * shares, shares // 10**6, shares, 0, at())
+    positions = {(OTHERS, "0x" + f"{number:02x}" * 20): MorphoPosition(shares // 10, 10**9) for number in range(10)}
+    return msgspec.structs.replace(
+        many,
+        markets={**many.markets, OTHERS: owed},
+        positions={**many.positions, **positions},
+        answers={**many.answers, OTHERS_FEED: price},
+    )
+
+
+@pytest.mark.parametrize(
+    ("collateral", "loan"),
+    [
+        ("0x" + "99" * 20, DOLLAR),
+        ("0x" + "99" * 20, "0x" + "98" * 20),
+        (ETHER, "0x" + "98" * 20),
+        (ETHER, DOLLAR),
+    ],
+    ids=[
+        "collateral that no pool knows",
+        "nothing that a pool knows",
+        "a debt in nothing",
+        "dust at a price of its own",
+    ],
+)
+def test_a_crowd_of_a_strangers_positions_hides_no_other(collateral: str, loan: str) -> None:
+    one = crowd(book(LOW), collateral, loan)
+    ill, _ = one.liquidatable(at())
+    assert len(ill) == 11
+    assert NAME not in {find.market for find in ill[:LOOKED_AT]}
+    state = scene(crowd(book(FAIR), collateral, loan))
+    fall = told("AnswerUpdated", LOW, 7, 1, source=next(iter(book().submitters)))
+    taken_ones = found(step(state, msgspec.structs.replace(block(), morpho_logs=(fall,))))
+    assert len(taken_ones) == 1
+    counts = loan_counts(state)
+    assert counts["not_weighed"] >= 11 - LOOKED_AT
+    assert (counts["morpho_markets"], counts["morpho_positions"], counts["morpho_feeds_unpriced"]) == (2, 11, 0)
