@@ -1,10 +1,10 @@
-"""The other side of `scripts/bench detect`: degenbot 0.3.0 on the same pools and quotes, in its own environment.
+"""The other side of `scripts/bench detect`: degenbot on the same pools and quotes, 0.3.0 or 0.5.0.
 
 Speaks JSON lines with the benchmark. First the pools; then each line asks for one kind of work, and is answered with
 what it took (nanoseconds, all of it together) and what came out. Pools are made without a chain: their constructors
 read one, so that only what a calculation needs is set here.
 
-Imports nothing of this repository: `.venv-degenbot` has none of its packages.
+Imports nothing of this repository: neither of its environments has any of our packages.
 """
 
 from __future__ import annotations
@@ -15,17 +15,33 @@ import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from threading import Lock
 from typing import Any
 
 logging.disable(logging.CRITICAL)
 
 from degenbot.aerodrome.functions import calc_exact_in_stable  # noqa: E402 - nothing is logged to the answers' stream
 from degenbot.arbitrage.uniswap_lp_cycle import UniswapLpCycle  # noqa: E402
-from degenbot.erc20_token import Erc20Token  # noqa: E402
 from degenbot.exceptions import DegenbotError  # noqa: E402
-from degenbot.uniswap.types import UniswapV3BitmapAtWord, UniswapV3LiquidityAtTick  # noqa: E402
 from degenbot.uniswap.v2_liquidity_pool import UniswapV2Pool  # noqa: E402
 from degenbot.uniswap.v3_liquidity_pool import UniswapV3Pool  # noqa: E402
+
+try:
+    from degenbot.erc20_token import Erc20Token
+    from degenbot.uniswap.types import (
+        UniswapV2PoolState,
+        UniswapV3BitmapAtWord,
+        UniswapV3LiquidityAtTick,
+        UniswapV3PoolState,
+    )
+
+    NAME_OF_PLACE, PLACE = "pool", {}
+except ImportError:  # 0.5.0 has them elsewhere
+    from degenbot.erc20 import Erc20Token
+    from degenbot.uniswap.v2_types import UniswapV2PoolState
+    from degenbot.uniswap.v3_types import UniswapV3BitmapAtWord, UniswapV3LiquidityAtTick, UniswapV3PoolState
+
+    NAME_OF_PLACE, PLACE = "address", {"block": 1}
 
 
 def token(address: str) -> Any:
@@ -38,20 +54,29 @@ def token(address: str) -> Any:
 def pool(told: dict[str, Any], tokens: dict[str, Any]) -> Any:
     """A pool as the benchmark tells it."""
     token0, token1 = (tokens.setdefault(name, token(name)) for name in told["tokens"])
+    place = {NAME_OF_PLACE: told["address"], **PLACE}
     if "reserves" in told:
         made = object.__new__(UniswapV2Pool)
         made.fee_token0 = made.fee_token1 = Fraction(3, 1000)
-        state = made.PoolState(told["address"], *map(int, told["reserves"]))
+        reserve0, reserve1 = map(int, told["reserves"])
+        state = UniswapV2PoolState(**place, reserves_token0=reserve0, reserves_token1=reserve1)
     else:
         made = object.__new__(UniswapV3Pool)
         made.fee, made.tick_spacing, made.sparse_liquidity_map = told["fee"], told["spacing"], False
+        made._swap_step_cache, made._swap_step_cache_lock = {}, Lock()  # 0.5.0 keeps the steps of earlier quotes
         bitmap = {int(word): UniswapV3BitmapAtWord(bitmap=int(bits)) for word, bits in told["bitmap"].items()}
         ticks = {
             int(tick): UniswapV3LiquidityAtTick(liquidity_net=int(net), liquidity_gross=int(gross))
             for tick, (net, gross) in told["ticks"].items()
         }
-        place = (int(told["liquidity"]), int(told["price"]), told["tick"])
-        state = made.PoolState(told["address"], *place, tick_bitmap=bitmap, tick_data=ticks)
+        state = UniswapV3PoolState(
+            **place,
+            liquidity=int(told["liquidity"]),
+            sqrt_price_x96=int(told["price"]),
+            tick=told["tick"],
+            tick_bitmap=bitmap,
+            tick_data=ticks,
+        )
     made.address, made.name, made.token0, made.token1 = told["address"], told["address"], token0, token1
     made._state, made._subscribers = state, set()
     return made

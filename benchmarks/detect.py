@@ -2,9 +2,9 @@
 restart (`market_loading`); degenbot beside it.
 
 The pools are those of `hotpath`'s generator. Nothing is pruned: a full rescan looks at every cycle of two and three
-hops through a profit token. degenbot (0.3.0, its Python line) gets the same pools and is asked for the same quotes in
-turn; before anything is timed, its answers must be ours to the unit. It has no screen over many cycles: what it does
-for each is compared with what we do for each.
+hops through a profit token. degenbot (0.3.0, its Python line; 0.5.0, which brings compiled code, where Python 3.12 is
+found) gets the same pools and is asked for the same quotes in turn; before anything is timed, its answers must be ours
+to the unit. It has no screen over many cycles: what it does for each is compared with what we do for each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
-from benchmarks.detect_peer import NAME, Peer
+from benchmarks.detect_peer import Peer, peers
 from benchmarks.family_pools import STATES
 from benchmarks.harness import Row, Samples, duration_row, measure, quiet_collector
 from benchmarks.market_generator import (
@@ -64,10 +64,10 @@ def run() -> Sequence[Row]:
     rows: list[Row] = []
     market = generate()
     state, memory = _pipeline(market)
-    with Peer(market.pools) as peer:
-        rows += _rescans(state, market, peer)
+    with peers(market.pools) as beside:
+        rows += _rescans(state, market, beside)
         rows += _updates(state, market)
-        rows += _quotes(market, peer)
+        rows += _quotes(market, beside)
     rows += _sizing(market) + _other_quotes() + _decoding(market) + _block(market) + memory
     rows += loading_rows(market)
     return rows
@@ -95,7 +95,7 @@ def _no_call_data(**_: Any) -> bytes:
     return b""
 
 
-def _rescans(state: PipelineState, market: GeneratedMarket, peer: Peer) -> list[Row]:
+def _rescans(state: PipelineState, market: GeneratedMarket, beside: Sequence[Peer]) -> list[Row]:
     rows = [_rescan(state, market)]
     for tokens in (600, 200):
         large = generate(pools=10_000, tokens=tokens)
@@ -103,10 +103,11 @@ def _rescans(state: PipelineState, market: GeneratedMarket, peer: Peer) -> list[
     # A cycle at a time: degenbot looks whether the rate pays, as our screen does.
     random = Random(SEED)
     chosen = [_cycle_asked(state, row) for row in random.choices(state.market.index.cycles.tolist(), k=QUOTES)]
-    theirs = [peer.ask("cycles", chosen)[0] / len(chosen) for _ in range(REPEATS // 4)]
     count = len(state.market.index.cycles)
     ours = [seconds / count for seconds in measure(state.search.everywhere, repeats=REPEATS)]
-    rows.append(duration_row("screen one cycle among all of 2,000 pools", "ns", ours, theirs, NAME))
+    for peer in beside:
+        theirs = [peer.ask("cycles", chosen)[0] / len(chosen) for _ in range(REPEATS // 4)]
+        rows.append(duration_row("screen one cycle among all of 2,000 pools", "ns", ours, theirs, peer.name))
     return rows
 
 
@@ -156,7 +157,7 @@ def _busiest(state: PipelineState, market: GeneratedMarket, kind: type) -> int:
     return used[len(used) // 2][1]
 
 
-def _quotes(market: GeneratedMarket, peer: Peer) -> list[Row]:
+def _quotes(market: GeneratedMarket, beside: Sequence[Peer]) -> list[Row]:
     rows: list[Row] = []
     for name, kind in (("Uniswap V2", ConstantProductPool), ("Uniswap V3, 2 percent of the depth", ConcentratedPool)):
         chosen = [number for number, (_, pool) in enumerate(market.pools) if isinstance(pool, kind)][:QUOTES]
@@ -170,35 +171,30 @@ def _quotes(market: GeneratedMarket, peer: Peer) -> list[Row]:
         def ours(pools: list[PoolState] = states, inputs: list[int] = amounts) -> list[int]:
             return [quote_exact_in(pool, 0, 1, amount) for pool, amount in zip(pools, inputs, strict=True)]
 
-        rows.append(_beside(f"exact quote, {name}", peer, "quotes", asked, ours, len(asked)))
+        rows += [_beside(f"exact quote, {name}", peer, "quotes", asked, ours, len(asked)) for peer in beside]
     pair = next(state for _, state in STATES if isinstance(state, SolidlyPool) and state.stable)
     inputs = [pair.reserve0 // part for part in range(20, 20 + QUOTES)]
     numbers = map(str, (pair.reserve0, pair.reserve1, pair.unit0, pair.unit1))
     told = [*numbers, [pair.fee, pair.fee_scale], list(map(str, inputs))]
-    rows.append(
-        _beside(
-            "exact quote, Aerodrome stable",
-            peer,
-            "stable",
-            told,
-            lambda: [quote_exact_in(pair, 0, 1, amount) for amount in inputs],
-            len(inputs),
-        )
-    )
+
+    def stable() -> list[int]:
+        return [quote_exact_in(pair, 0, 1, amount) for amount in inputs]
+
+    rows += [_beside("exact quote, Aerodrome stable", peer, "stable", told, stable, len(inputs)) for peer in beside]
     return rows
 
 
 def _beside(name: str, peer: Peer, kind: str, asked: list[Any], ours: Callable[[], list[int]], count: int) -> Row:
     """Quotes of both, in turn; raises where they differ."""
     if list(map(str, ours())) != peer.ask(kind, asked)[1]:
-        raise ValueError(f"{name}: {NAME} has other answers")
+        raise ValueError(f"{name}: {peer.name} has other answers")
     mine: Samples = []
     theirs: Samples = []
     with quiet_collector():
         for _ in range(REPEATS // 2):
             mine.append(measure(ours, repeats=1, warm_up=0)[0] / count)
             theirs.append(peer.ask(kind, asked)[0] / count)
-    return duration_row(name, "µs", mine, theirs, NAME)
+    return duration_row(name, "µs", mine, theirs, peer.name)
 
 
 def _sizing(market: GeneratedMarket) -> list[Row]:
@@ -216,14 +212,18 @@ def _sizing(market: GeneratedMarket) -> list[Row]:
         raise ValueError("no swap opens a cycle in this market")
     best, nothing = candidates[0], Overlay(state.market)
     asked = [_cycle_asked(state, best.edges)]
-    with Peer(opened.pools) as peer:
-        (profit,) = peer.ask("cycles", asked)[1]
-        route = state.search.exact([best], nothing)
-        if isinstance(route, Reason) or not profit or route.gain < int(profit) * (1 - _AS_GOOD):
-            raise ValueError(f"the cycle brings {route} by us, {profit or 'nothing'} by {NAME}")
-        theirs = [peer.ask("cycles", asked)[0] for _ in range(REPEATS)]
-    ours = measure(lambda: state.search.exact(state.search.through(best.edges), nothing), repeats=REPEATS)
-    return [duration_row("find, size and make exact an open cycle", "µs", ours, theirs, f"{NAME}, sizing alone")]
+    rows: list[Row] = []
+    with peers(opened.pools) as beside:
+        for peer in beside:
+            (profit,) = peer.ask("cycles", asked)[1]
+            route = state.search.exact([best], nothing)
+            if isinstance(route, Reason) or not profit or route.gain < int(profit) * (1 - _AS_GOOD):
+                raise ValueError(f"the cycle brings {route} by us, {profit or 'nothing'} by {peer.name}")
+            theirs = [peer.ask("cycles", asked)[0] for _ in range(REPEATS)]
+            ours = measure(lambda: state.search.exact(state.search.through(best.edges), nothing), repeats=REPEATS)
+            name = "find, size and make exact an open cycle"
+            rows.append(duration_row(name, "µs", ours, theirs, f"{peer.name}, sizing alone"))
+    return rows
 
 
 def _other_quotes() -> list[Row]:

@@ -25,11 +25,12 @@ _ADDRESS = re.compile(r"(?:https?|git\+[a-z]+|ssh|file)://|--(?:extra-)?index-ur
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One environment: the project's own dependencies, if it has them, and a dependency group, if it has one."""
+    """One environment: the project's dependencies or not, a dependency group if any, and the oldest Python for it."""
 
     name: str
     project: bool
     group: str | None
+    python: str = "3.11"
 
 
 LOCKS = (
@@ -38,6 +39,7 @@ LOCKS = (
     Lock("relay-conformance", project=False, group="relay-conformance"),
     Lock("contracts", project=False, group="contracts"),
     Lock("degenbot", project=False, group="degenbot"),
+    Lock("degenbot-compiled", project=False, group="degenbot-compiled", python="3.12"),
     Lock("analysis", project=False, group="analysis"),
     Lock("nodejs", project=False, group="nodejs"),
     Lock("bootstrap", project=False, group="bootstrap"),
@@ -69,7 +71,7 @@ def write(*, upgrade: bool, root: Path = ROOT) -> None:
     for lock in LOCKS:
         target = root / "requirements" / f"{lock.name}.txt"
         command = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--quiet", "--universal"]
-        command += ["--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"]
+        command += ["--python-version", lock.python, "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"]
         command += ["--no-annotate", "--no-header", *(["--upgrade"] if upgrade else [])]
         command += ["pyproject.toml"] if lock.project else []
         command += ["--group", lock.group] if lock.group else []

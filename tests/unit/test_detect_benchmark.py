@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from benchmarks import detect, market_loading
-from benchmarks.detect_peer import _told
+from benchmarks.detect_peer import _make_ready, _told, newer_python
 from benchmarks.family_pools import STATES
 from benchmarks.market_generator import first_block, generate
 from node.pipeline.amm.concentrated import ConcentratedPool
@@ -52,3 +54,23 @@ def test_the_snapshot_that_it_times_holds_the_whole_market(monkeypatch: pytest.M
     rows = market_loading.snapshot_rows(generate(pools=20, tokens=10))
     assert [row.unit for row in rows] == ["ms", "ms", "B"]
     assert all(row.median > 0 for row in rows)
+
+
+def test_an_interpreter_that_runs_is_found_on_the_path_or_of_pyenv_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert newer_python() is None
+    shim, kept = tmp_path / "python3.12", tmp_path / "versions" / "3.13.0" / "bin" / "python3.13"
+    kept.parent.mkdir(parents=True)
+    for place, code in ((shim, 127), (kept, 0)):
+        place.write_text(f"#!/bin/sh\nexit {code}\n")
+        place.chmod(0o755)
+    assert newer_python() == kept
+
+
+def test_the_newer_lines_database_is_in_the_mode_that_it_cannot_set(tmp_path: Path) -> None:
+    _make_ready(tmp_path)
+    (mode,) = sqlite3.connect(tmp_path / ".config/degenbot/degenbot.db").execute("PRAGMA journal_mode").fetchone()
+    assert mode == "wal"
