@@ -39,18 +39,18 @@ class TokenBucket:
         self._level = rules.burst * _PER_TOKEN
         self._at = now
 
-    def has_token(self, rules: BucketRules, now: UnixMilliseconds) -> bool:
-        """Tell whether there is a token, and take none."""
+    def has_token(self, rules: BucketRules, now: UnixMilliseconds, tokens: int = 1) -> bool:
+        """Tell whether there are so many tokens, and take none."""
         elapsed = max(0, now - self._at)
         self._at = max(self._at, now)
         self._level = min(self._level + elapsed * rules.rate, rules.burst * _PER_TOKEN)
-        return self._level >= _PER_TOKEN
+        return self._level >= tokens * _PER_TOKEN
 
-    def take(self, rules: BucketRules, now: UnixMilliseconds) -> bool:
-        """Take a token; return whether there was one."""
-        if not self.has_token(rules, now):
+    def take(self, rules: BucketRules, now: UnixMilliseconds, tokens: int = 1) -> bool:
+        """Take tokens, all or none; return whether there were so many."""
+        if not self.has_token(rules, now, tokens):
             return False
-        self._level -= _PER_TOKEN
+        self._level -= tokens * _PER_TOKEN
         return True
 
 

@@ -56,7 +56,7 @@ _HEADER: Final = struct.Struct(YAMUX_HEADER_FORMAT)
 _LOG: Final = logging.getLogger("hftnode.sentry.yamux")
 
 
-Blame = Callable[[ID], None]
+Blame = Callable[[ID], object]
 
 
 class BoundedMuxers(MuxerMultistream):

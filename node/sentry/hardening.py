@@ -21,6 +21,7 @@
 30 (ran) any stream of a peer that fails has us forget its subscriptions, which it tells once a stream, also where the
    one that told them lives or its next one has told them again: they go with the stream that tells them, and what we
    write goes with ours
+33 (ran) what is not judged costs a peer nothing, RPCs of nothing least: `rpc_budget` takes tokens for each thing
 31 (ran) ids of messages are kept for a time, as many and as long as they come: `seen_ids` has caps, a number 8 bytes
 Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
 """
@@ -49,6 +50,7 @@ from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 
 from node.sentry.peers import Fault
+from node.sentry.rpc_budget import MAX_IDS_PER_RPC, RPC_TOKENS, TOKENS_OF_RECORD, Account, RpcBudget, tokens_of
 from node.sentry.seen_ids import SeenIds
 from protocol.gossip import GossipIgnore, GossipReject, IgnoreReason
 from protocol.kinds import PayloadKind
@@ -56,7 +58,6 @@ from protocol.kinds import PayloadKind
 MESHSUB: Final = TProtocol("/meshsub/1.1.0")
 MAX_RPC_BYTES: Final = 1024 * 1024
 MAX_MESSAGES_PER_RPC: Final = 256
-MAX_IDS_PER_RPC: Final = 1_024
 OUTBOUND_QUEUE: Final = 512
 BATCH_BYTES: Final = 48 * 1024
 READ_BYTES: Final = 64 * 1024
@@ -74,6 +75,10 @@ class MalformedRpc(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.name)
         self.fault = fault
+
+
+class Overdrawn(Exception):
+    """The peer sends more than it may."""
 
 
 class HardenedGossipSub(GossipSub):
@@ -152,10 +157,11 @@ class HardenedGossipSub(GossipSub):
 
 Judge = Callable[[PayloadKind, bytes, ID, ID], None]
 Blame = Callable[[ID, Fault], bool]
+Pays = Callable[[int], bool]
 
 
 class HardenedPubsub(Pubsub):
-    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16, 29 to 31.
+    """Gossip: mends 1 to 4, 6, 9, 10, 12, 14, 16, 29 to 31, 33.
 
     `judge` takes a message's kind, data, publisher and forwarder, and raises GossipIgnore or GossipReject, or takes
     it: then it is relayed. `blame` tells whether a peer is to be cut off. `counts` counts what became of messages.
@@ -180,6 +186,7 @@ class HardenedPubsub(Pubsub):
         self._topics, self._judge, self._blame = topics, judge, blame
         self._records: dict[ID, bytes] = {}
         self._read_streams: Counter[ID] = Counter()
+        self._budget = RpcBudget()
 
     async def stream_handler(self, stream: INetStream) -> None:
         """Read a peer's RPCs until its stream ends or it sends what is none; forget its subscriptions with the last."""
@@ -198,12 +205,26 @@ class HardenedPubsub(Pubsub):
             self._forget_all_subscriptions(peer)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
-        """Read a peer's RPCs. Raises StreamError when the stream ends, MalformedRpc at what is none."""
-        buffer = bytearray()
+        """Read a peer's RPCs. Raises StreamError when the stream ends, MalformedRpc at what is none.
+
+        What the peer's account does not pay for is dropped, and the peer blamed. Others have their turn now and then.
+        """
+        buffer, peer = bytearray(), stream.muxed_conn.peer_id
+        account = self._budget.account(peer)
         while self.manager.is_running:
             buffer += await stream.read(READ_BYTES)
-            while (rpc := next_rpc(buffer)) is not None:
-                await self._take_rpc(rpc, stream.muxed_conn.peer_id, is_aside=self._is_aside(stream))
+            while True:
+                try:
+                    rpc = next_rpc(buffer, account.pays_for_bytes)
+                    if rpc is None:
+                        break
+                    await self._take_rpc(rpc, peer, account, is_aside=self._is_aside(stream))
+                except Overdrawn:
+                    self.counts["OVERDRAWN"] += 1
+                    if self.blame(peer, Fault.FLOOD):
+                        await stream.reset()
+                        return
+                await account.give_way()
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message, *, is_aside: bool = False) -> None:
         """Judge a message, and relay it if it was taken. Nothing waits between `seen` and its mark.
@@ -249,10 +270,12 @@ class HardenedPubsub(Pubsub):
         self.counts["ACCEPTED"] += 1
         await cast(HardenedGossipSub, self.router).publish(msg_forwarder, msg, is_aside=is_aside)
 
-    def blame(self, peer: ID, fault: Fault) -> None:
-        """Count a fault against a peer, and cut it off if that was too much."""
-        if self._blame(peer, fault) and self.manager.is_running:
+    def blame(self, peer: ID, fault: Fault) -> bool:
+        """Count a fault against a peer, and cut it off if that was too much; return whether it was."""
+        is_banned = self._blame(peer, fault)
+        if is_banned and self.manager.is_running:
             self.manager.run_task(self.host.get_network().close_peer, peer)
+        return is_banned
 
     async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:
         """Write what is queued for a peer, as much at a time as there is."""
@@ -282,8 +305,17 @@ class HardenedPubsub(Pubsub):
         ours = self.peers.get(stream.muxed_conn.peer_id)
         return ours is not None and ours.muxed_conn is not stream.muxed_conn
 
-    async def _take_rpc(self, rpc: rpc_pb2.RPC, peer: ID, *, is_aside: bool) -> None:
-        self._take_record(rpc, peer)
+    async def _take_rpc(self, rpc: rpc_pb2.RPC, peer: ID, account: Account, *, is_aside: bool) -> None:
+        """Handle an RPC that is paid for. Raises Overdrawn, MalformedRpc for one that nobody could pay."""
+        tokens = tokens_of(rpc)
+        if tokens > RPC_TOKENS.burst:
+            raise MalformedRpc(Fault.OVERSIZE_RPC)
+        if not tokens:  # it may hold what a later version says
+            self.counts["EMPTY_RPC"] += 1
+            raise Overdrawn
+        if not account.pays(tokens):
+            raise Overdrawn
+        self._take_record(rpc, peer, account)
         push = partial(self.push_msg, is_aside=is_aside)
         for message in rpc.publish:
             await self._contained(push, peer, message)
@@ -301,12 +333,15 @@ class HardenedPubsub(Pubsub):
         except Exception:  # mends 2 and 3
             self.counts["CONTAINED"] += 1
 
-    def _take_record(self, rpc: rpc_pb2.RPC, peer: ID) -> None:
+    def _take_record(self, rpc: rpc_pb2.RPC, peer: ID, account: Account) -> None:
         record = rpc.senderRecord
         if record and self._records.get(peer) != record:
+            if not account.pays(TOKENS_OF_RECORD):
+                raise Overdrawn
             self._records[peer] = record
             if not maybe_consume_signed_record(rpc, self.host, peer):
                 self.counts["BAD_RECORD"] += 1
+                self.blame(peer, Fault.BAD_RECORD)
 
     def _forget_all_subscriptions(self, peer_id: ID) -> None:
         if not self._read_streams[peer_id]:
@@ -320,8 +355,11 @@ class HardenedPubsub(Pubsub):
             self.router.remove_peer(peer_id)
 
 
-def next_rpc(buffer: bytearray) -> rpc_pb2.RPC | None:
-    """Take the next RPC out of the buffer; None if it is not complete. Raises MalformedRpc."""
+def next_rpc(buffer: bytearray, pays: Pays = lambda length: True) -> rpc_pb2.RPC | None:
+    """Take the next RPC out of the buffer; None if it is not complete. Raises MalformedRpc.
+
+    `pays` is asked before it is parsed whether so many bytes may be: if not, they are gone. Raises Overdrawn.
+    """
     length = place = 0
     while True:
         if place == MAX_VARINT_BYTES or length > MAX_RPC_BYTES:
@@ -337,12 +375,17 @@ def next_rpc(buffer: bytearray) -> rpc_pb2.RPC | None:
         raise MalformedRpc(Fault.OVERSIZE_RPC)
     if len(buffer) < place + length:
         return None
+    if not length:
+        raise MalformedRpc(Fault.MALFORMED_RPC)
+    data = bytes(buffer[place : place + length])
+    del buffer[: place + length]
+    if not pays(length):
+        raise Overdrawn
     rpc = rpc_pb2.RPC()
     try:
-        rpc.ParseFromString(bytes(buffer[place : place + length]))
+        rpc.ParseFromString(data)
     except DecodeError:
         raise MalformedRpc(Fault.MALFORMED_RPC) from None
-    del buffer[: place + length]
     if len(rpc.publish) > MAX_MESSAGES_PER_RPC:
         raise MalformedRpc(Fault.OVERSIZE_RPC)
     return rpc

@@ -33,6 +33,7 @@ class Fault(Enum):
     OVERSIZE_RPC = "sent an RPC beyond its bounds"
     BAD_FRAMES = "broke a bound of the muxer"
     BAD_GOSSIP_SIGNATURE = "sent a message that its publisher did not sign"
+    BAD_RECORD = "sent a record of its addresses that it did not sign, or an old one"
     REJECTED_MESSAGE = "sent a message that every honest node rejects"
     BAD_STREAM = "sent on a direct stream what no correct node sends"
     FLOOD = "sends more than it may"
@@ -46,6 +47,7 @@ POINTS: Final = {
     Fault.BAD_GOSSIP_SIGNATURE: 25,
     Fault.REJECTED_MESSAGE: 25,
     Fault.BAD_STREAM: 25,
+    Fault.BAD_RECORD: 5,
     Fault.FLOOD: 1,
     Fault.REPLAY: 1,
 }

@@ -55,7 +55,7 @@ class DirectStreams:
         host: IHost,
         protocol: str,
         answer: Answer,
-        blame: Callable[[ID, Fault], None],
+        blame: Callable[[ID, Fault], object],
         now: Callable[[], UnixMilliseconds],
     ) -> None:
         self.counts: Counter[str] = Counter()

@@ -29,11 +29,12 @@ from multiaddr import Multiaddr
 with atheris.instrument_imports(include=["node.sentry", "protocol"]):
     from devnet.hostile.ammunition import Arsenal
     from node.sentry import seen_ids
-    from node.sentry.hardening import MESHSUB, MalformedRpc, next_rpc
+    from node.sentry.hardening import MESHSUB, MalformedRpc, Overdrawn, next_rpc
     from node.sentry.host import Callbacks, SentryHost, SentrySettings, hash_of_peer
     from node.sentry.peer_records import RecordBook
     from node.sentry.peer_store import MAX_ADDRESSES, MAX_PROTOCOLS, BoundedPeerStore
     from node.sentry.peers import MAX_PEERS, Fault, PeerBook
+    from node.sentry.rpc_budget import RpcBudget
     from node.sentry.streams import LENGTH_BYTES, DirectStreams, NoAnswer
     from protocol import sealing
     from protocol.codec import decode_direct, decode_envelope, encode_direct, encode_envelope
@@ -190,7 +191,10 @@ def control(data: bytes) -> None:
     _clock[0] = UnixMilliseconds(_clock[0] + 50)
 
     async def take() -> None:
-        await pubsub._take_rpc(whole, CAROL, is_aside=False)
+        try:
+            await pubsub._take_rpc(whole, CAROL, RpcBudget().account(CAROL), is_aside=False)
+        except (Overdrawn, MalformedRpc):
+            reached("not paid for")
 
     trio.run(take)
     for state in ("ACCEPTED", "SEEN", "OTHER_TOPIC"):

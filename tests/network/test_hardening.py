@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
+from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
@@ -14,7 +16,6 @@ from multiaddr import Multiaddr
 
 from node.sentry import hardening
 from node.sentry.hardening import (
-    MAX_IDS_PER_RPC,
     MAX_MESSAGES_PER_RPC,
     MAX_RPC_BYTES,
     MESHSUB,
@@ -22,7 +23,8 @@ from node.sentry.hardening import (
     MalformedRpc,
     next_rpc,
 )
-from node.sentry.peers import Fault
+from node.sentry.peers import BAN_POINTS, Fault
+from node.sentry.rpc_budget import MAX_IDS_PER_RPC, RPC_TOKENS, RPCS_AT_ONCE, TOKENS_OF_RECORD, tokens_of
 from node.sentry.seen_ids import SeenIds
 from protocol.ethereum.keys import SigningKey
 from protocol.gossip import StakeSnapshot, topic
@@ -59,6 +61,8 @@ async def still_gossips(nodes: list[Any]) -> None:
     [
         (b"\x05\xff\xff\xff\xff\xff", Fault.MALFORMED_RPC),
         (b"\x02\x12\x7f", Fault.MALFORMED_RPC),
+        (bytes(65_536), Fault.MALFORMED_RPC),
+        (rpc(control=rpc_pb2.ControlMessage(prune=[rpc_pb2.ControlPrune()] * 100_000)), Fault.OVERSIZE_RPC),
         (b"\xff\xff\xff\xff\xff\xff\x01", Fault.OVERSIZE_RPC),
         (b"\x81\x80\x40", Fault.OVERSIZE_RPC),
         (rpc(*[rpc_pb2.Message()] * (MAX_MESSAGES_PER_RPC + 1)), Fault.OVERSIZE_RPC),
@@ -263,6 +267,75 @@ async def test_16_a_peer_record_is_verified_once(monkeypatch: pytest.MonkeyPatch
         await stream.write(rpc(gossip_message("carol", envelope_of("carol"))))
         await until(lambda: len(alice.heard) == 1)
         assert (verified, alice.sentry.pubsub.counts["BAD_RECORD"]) == ([b"one", b"bad"], 1)
+
+
+ONE_COPY = rpc(gossip_message("carol", envelope_of("carol"), number=7))
+
+
+class Flood:
+    """A peer's stream on which the same bytes come, so many times and READ_BYTES or so at once."""
+
+    def __init__(self, wire: bytes, times: int) -> None:
+        self._wire, self._times = wire, times
+        self.reads = 0
+        self.muxed_conn = SimpleNamespace(peer_id=peer_of("carol"), is_closed=False)
+        self.is_reset = False
+
+    async def read(self, _most: int) -> bytes:
+        self.reads += 1
+        if self.reads > self._times:
+            raise StreamEOF
+        return self._wire
+
+    async def reset(self) -> None:
+        self.is_reset = True
+
+
+@pytest.mark.parametrize(
+    ("wire", "fault"),
+    [
+        (rpc(control=rpc_pb2.ControlMessage(prune=[rpc_pb2.ControlPrune()])), "OVERDRAWN"),
+        (rpc(control=rpc_pb2.ControlMessage()), "EMPTY_RPC"),
+        (rpc(subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=BEATS)]), "OVERDRAWN"),
+        (rpc(rpc_pb2.Message(topicIDs=["elsewhere"])), "OVERDRAWN"),
+        (ONE_COPY, "OVERDRAWN"),
+    ],
+)
+def test_33_what_nobody_judges_is_paid_for_and_who_goes_on_without_is_cut_off(wire: bytes, fault: str) -> None:
+    @in_trio
+    async def scene() -> None:
+        async with running("alice") as (alice,):
+            pubsub, turns = alice.sentry.pubsub, [0]
+            flood = Flood(wire * (65_536 // len(wire)), 400)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_count_turns, turns)
+                await pubsub.stream_handler(flood)  # type: ignore[arg-type]  # what of a stream is used
+                nursery.cancel_scope.cancel()
+            assert pubsub.counts[fault] == BAN_POINTS
+            assert alice.sentry.book.is_banned(str(peer_of("carol")), alice.sentry._now())
+            assert flood.is_reset
+            assert flood.reads < 400
+            cost = 1 + tokens_of(next_rpc(bytearray(wire)))
+            handled = RPC_TOKENS.burst // cost if fault == "OVERDRAWN" else BAN_POINTS
+            assert turns[0] >= handled // RPCS_AT_ONCE
+
+    scene()
+
+
+async def _count_turns(turns: list[int]) -> None:
+    while True:
+        turns[0] += 1
+        await trio.lowlevel.checkpoint()
+
+
+@in_trio
+async def test_33_a_record_that_changes_is_paid_for_and_a_bad_one_blamed() -> None:
+    async with running("alice") as (alice,):
+        pubsub = alice.sentry.pubsub
+        records = b"".join(rpc(senderRecord=b"%d" % number) for number in range(1_000))
+        await pubsub.stream_handler(Flood(records, 1))  # type: ignore[arg-type]  # what of a stream is used
+        assert pubsub.counts["BAD_RECORD"] <= RPC_TOKENS.burst // TOKENS_OF_RECORD + 50
+        assert alice.sentry.book.is_banned(str(peer_of("carol")), alice.sentry._now())
 
 
 @pytest.mark.parametrize("closing", [0, 1])
