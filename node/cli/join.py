@@ -1,7 +1,11 @@
-"""`hftnode join`: an account becomes an operator: registered, staked, checked in; what was done before is left out."""
+"""`hftnode join`: an account becomes an operator: registered, staked, checked in; what was done before is left out.
+
+It ends by telling what the node's configuration has to say, so that the node is in the network too.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -10,6 +14,7 @@ from governance.actions import Action, approve, check_in, register, stake
 from governance.amounts import ETHER, HFT
 from governance.network import hot_key_query
 from governance.policy import Parameter
+from governance.reading import DeployedNetwork
 from governance.standing import EpochStanding, Head, OperatorStanding, read_epochs, read_head, read_operator
 from governance.standing import read_parameters as read_values
 from node.cli.carry_out import carry_out
@@ -17,10 +22,12 @@ from node.cli.chain_errors import ChainCommandError
 from node.cli.chain_session import Session, changing
 from node.cli.chain_types import Amount
 from node.cli.peer_ids import PeerId
-from protocol.ethereum.keys import KeccakSigner
+from node.config_file import load_config
+from node.errors import NodeError
+from protocol.ethereum.keys import KeccakSigner, checksum_address
 from protocol.signing import Domain, sign
 from protocol.statements import HotKeyBinding
-from protocol.units import PeerIdHash, TokenAmount, Wei, address_from_hex
+from protocol.units import Address, PeerIdHash, TokenAmount, Wei, address_from_hex, address_to_hex
 
 _ADVICE = {
     "CheckInClosed": "run it again: the check-in is for the next epoch then",
@@ -57,10 +64,47 @@ async def join(session: Session, amount: int, hot_keystore: Path, peer_id: PeerI
         actions.append(check_in(session.contracts, epochs.open_for))
     if not actions:
         session.answer([f"{key.address} has joined already. Next: `hftnode stake status`"], {"done": True})
+        _tell_section(session, standing.record.account)
         return
     effects = _effects(standing, missing, epochs, head)
     then = "`hftnode start` runs the node, which checks in for each epoch; `hftnode stake status` shows how it stands"
     await carry_out(session, key, actions, effects=effects, then=then, advice=lambda name: _ADVICE.get(name, ""))
+    _tell_section(session, standing.record.account)
+
+
+def _tell_section(session: Session, operator: Address) -> None:
+    """Say what the configuration lacks for the node to be in the network, if it lacks something."""
+    try:
+        network = load_config(session.options.config_path, os.environ).network
+    except NodeError:  # with --rpc nobody needs one here
+        network = None
+    if network is None or (network.operator, network.staking) != (operator, session.contracts.staking):
+        session.say(f"\n{session.options.config_path} puts the node into the network by this, at its next start:\n")
+        session.say(network_section(session.network, operator))
+
+
+def network_section(network: DeployedNetwork, operator: Address) -> str:
+    """Return the configuration's `[network]` for an operator; where its peers are is for the operator to say."""
+    contracts = network.contracts
+    addresses = {
+        "operator": operator,
+        "staking": contracts.staking,
+        "ledger": contracts.ledger,
+        "court": contracts.court,
+        "brake": contracts.brake,
+        "parameters": contracts.parameters,
+        "governor": contracts.governor,
+    }
+    lines = [f'{name} = "{checksum_address(address_to_hex(address))}"' for name, address in addresses.items()]
+    return "\n".join(
+        [
+            "[network]",
+            *lines,
+            f"from_block = {network.since}",
+            'identity = "identity"',
+            "bootstrap = []  # peers of other operators, each /ip4/…/tcp/4711/p2p/12D3KooW…",
+        ]
+    )
 
 
 async def _require_fit(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from devnet.accounts import Account, account
 from devnet.world import World
 from governance.policy import DAY, UNBONDING_SECONDS, Parameter
-from protocol.units import TokenAmount
+from node.config import NetworkConfig
+from protocol.units import TokenAmount, address_from_hex
 from tests.chain import Chain
 from tests.network_scene import ALICE, BOB, ETHER, NetworkScene, deployed_network
 from tests.operator_scene import PEER_ID, Shell, give_ether, shell_for
@@ -110,6 +113,19 @@ async def test_joining_twice_does_only_what_is_missing(shell: Shell) -> None:
     titles = [action["title"] for action in again["actions"]]
     assert titles[:2] == ["allow the registry to take 1,000 HFT", "stake 1,000 HFT"]
     assert not any("register as" in title for title in titles)
+
+
+async def test_joining_tells_what_the_configuration_needs_for_the_node_to_be_in_the_network(shell: Shell) -> None:
+    words = ("join", "--stake", "15000 HFT", "--hot-keystore", shell.keystore(HOT), "--peer-id", PEER_ID)
+    for _ in range(2):  # also who has joined already is told
+        told = await shell.run(*words, "--keystore", shell.keystore(ALICE), "--yes")
+        assert told.exit_code == 0, told.output
+        section = tomllib.loads(told.output[told.output.index("[network]") :])["network"]
+        fields = {field.name: field for field in msgspec.structs.fields(NetworkConfig)}
+        assert {name for name, field in fields.items() if field.required} <= set(section) <= set(fields)
+        contracts = msgspec.structs.asdict(shell.scene.contracts) | {"operator": address_from_hex(ALICE.address)}
+        for name in ("operator", "staking", "ledger", "court", "brake", "parameters", "governor"):
+            assert address_from_hex(section[name]) == contracts[name], name
 
 
 async def test_what_cannot_join_is_told_all_at_once(shell: Shell) -> None:
