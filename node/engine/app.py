@@ -137,7 +137,8 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
             strays.hear(one)
         limits = DayLimits(config.data_folder if config.lockstep is None else None)
         treasury = Treasury(endpoints, tuple(signers), lenders)
-        limits_of = VaultLimits(Multicall(endpoints, config.protocols.multicall3), module, safes, tokens)
+        multicall = Multicall(endpoints, config.protocols.multicall3)
+        limits_of = VaultLimits(multicall, module, safes, tokens, is_drawn_on=bool(vaults))
         log = None if config.event_log is None else EventLog(config.event_log)
         if log is not None:
             stack.callback(log.close)
@@ -172,7 +173,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         if (used := limits.load()) is not None:
             core.feed(LimitsResumed(with_open(used, left_open.sent)))
 
-        attend = BeforeBlock(core, own_evm, treasury, limits_of, strays, network, limits, clock)
+        attend = BeforeBlock(core, own_evm, treasury, limits_of, strays, network, limits, clock, lockstep is not None)
 
         async def before_block(header: Header) -> None:
             collector.tidy()  # what was planned is void, and a block's time is left for what will be

@@ -49,6 +49,7 @@ class BeforeBlock:
     network: NetworkPart | None
     limits: DayLimits
     clock: Clock
+    is_lockstep: bool
 
     async def __call__(self, header: Header) -> None:
         """Learn and feed all that there is to know at a block."""
@@ -57,11 +58,12 @@ class BeforeBlock:
         self.own_evm.follow(header)
         if self.network is not None and self.network.exchange is None:
             self.network.head_seen(header)
-        judged, answer, allowed = await asyncio.gather(
-            core.outcomes.judge(header),
-            treasury.read(header.hash),
-            self.vaults.read(header.hash),
-            return_exceptions=True,
+        if self.is_lockstep:
+            await self._read_vaults(header)
+        else:  # of what is planned meanwhile, the simulation tells
+            core.beside(self._read_vaults(header))
+        judged, answer = await asyncio.gather(
+            core.outcomes.judge(header), treasury.read(header.hash), return_exceptions=True
         )
         self._take_judged(self._answered(judged))
         reads = self._answered(answer)
@@ -69,18 +71,26 @@ class BeforeBlock:
         if self.limits.is_news(core.state.gate.used):
             core.beside(self._keep_limits(core.state.gate.used))
         is_told = self._take_treasury(reads)
-        for read in self._answered(allowed):
-            core.feed(read)
         if isinstance(judged, RpcError):
             again = partial(core.outcomes.judge, header, again=True)
             core.beside(ask_again(again, self._take_judged, partial(self._is_current, header), self.clock.sleep))
         if not is_told:
-            read_again = partial(treasury.read, header.hash)
-            core.beside(ask_again(read_again, self._take_treasury, partial(self._is_current, header), self.clock.sleep))
+            read = partial(treasury.read, header.hash)
+            core.beside(ask_again(read, self._take_treasury, partial(self._is_current, header), self.clock.sleep))
         if self.network is not None and self.network.exchange is not None:
             await self.network.take_up(header)
         if not treasury.balances:
             core.feed(TreasuryRead(SHADOW_SENDER, SHADOW_BALANCE, 0))
+
+    async def _read_vaults(self, header: Header) -> None:
+        """What our Safes allow; what the chain does not tell stays as it was."""
+        try:
+            news = await self.vaults.read(header.hash)
+        except RpcError:
+            self.core.counts["reads_failed"] += 1
+            return
+        for read in news:
+            self.core.feed(read)
 
     def _is_current(self, header: Header) -> bool:
         """Unless a later block is there, or another in this one's place."""

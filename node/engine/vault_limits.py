@@ -1,7 +1,8 @@
 """What our Safes let the hot keys use, read at each block: which profit tokens are pinned, and how much may be drawn.
 
-A draw is bound by the owners' limit and by what the Safe has, and is none where the Safe has not enabled the module.
-All is one call of Multicall3; what has not changed is not told again. Source: `VaultModule.limitOf`.
+A draw is bound by the owners' limit and by what the Safe has, and is none where the Safe has not enabled the module;
+where nothing is drawn, neither is read. All is one call of Multicall3, one at a time: blocks that come meanwhile are
+left out. What has not changed is not told again. Source: `VaultModule.limitOf`.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ from protocol.ethereum.abi import encode_call
 from protocol.units import Address, Hash32, address_to_hex
 
 _WORD: Final = 32
+_UNREAD: Final = TokenAmount(-1)
 _Key = tuple[Address, Address]
 
 
 class VaultLimits:
-    """See the module. `safes`: by hot key; `tokens`: in which profit is taken."""
+    """See the module. `safes`: by hot key; `tokens`: in which profit is taken; `is_drawn_on`: whether anything is."""
 
     def __init__(
-        self, multicall: Multicall, module: Address, safes: Mapping[Address, Address], tokens: Sequence[Address]
+        self,
+        multicall: Multicall,
+        module: Address,
+        safes: Mapping[Address, Address],
+        tokens: Sequence[Address],
+        *,
+        is_drawn_on: bool = True,
     ) -> None:
-        self._multicall, self._module = multicall, module
+        self._multicall, self._module, self._is_drawn_on, self._is_reading = multicall, module, is_drawn_on, False
         self._safes, self._tokens = dict(safes), tuple(tokens)
         self._told: dict[_Key, TokenAmount | None] = {}
 
@@ -38,31 +46,50 @@ class VaultLimits:
 
     async def read(self, block_hash: Hash32) -> list[VaultRead]:
         """Read what is news at a block; what cannot be read stays as it was. Raises RpcError."""
-        if not self._safes:
+        if not self._safes or self._is_reading:
             return []
-        views = [view for safe in self._safes.values() for view in self._views(safe)]
-        answers = iter(await self._multicall.read(views, block_hash))
+        self._is_reading, safes = True, dict(self._safes)
+        try:
+            views = [view for safe in safes.values() for view in self._views(safe)]
+            answers = iter(await self._multicall.read(views, block_hash))
+        finally:
+            self._is_reading = False
         news: list[VaultRead] = []
-        for sender in self._safes:
-            is_enabled = _number(next(answers), 0) == 1
+        for sender in safes:
+            is_enabled = self._is_drawn_on and _number(next(answers), 0) == 1
             for token in self._tokens:
-                limit, held = next(answers), next(answers)
-                pinned, most, has = _number(limit, 0), _number(limit, 1), _number(held, 0)
-                if pinned is None or most is None or has is None:
-                    continue
-                drawable = None if not pinned else TokenAmount(min(most, has) if is_enabled else 0)
-                if self._told.get((sender, token), -1) != drawable:
+                drawable = _drawable(next(answers), next(answers) if self._is_drawn_on else None, is_enabled)
+                if (
+                    drawable != _UNREAD
+                    and sender in self._safes
+                    and self._told.get((sender, token), _UNREAD) != drawable
+                ):
                     self._told[sender, token] = drawable
                     news.append(VaultRead(sender, token, drawable))
         return news
 
     def _views(self, safe: Address) -> list[View]:
         of = address_to_hex(safe)
-        views = [View(safe, encode_call("isModuleEnabled(address)", address_to_hex(self._module)))]
+        views: list[View] = []
+        if self._is_drawn_on:
+            views.append(View(safe, encode_call("isModuleEnabled(address)", address_to_hex(self._module))))
         for token in self._tokens:
             limit = encode_call("limitOf(address,address)", of, address_to_hex(token))
-            views += [View(self._module, limit), View(token, encode_call("balanceOf(address)", of))]
+            views.append(View(self._module, limit))
+            if self._is_drawn_on:
+                views.append(View(token, encode_call("balanceOf(address)", of)))
         return views
+
+
+def _drawable(limit: bytes | None, held: bytes | None, is_enabled: bool) -> TokenAmount | None:
+    """What may be drawn by the module's limit and the Safe's balance; _UNREAD where one of them was not told."""
+    pinned, most = _number(limit, 0), _number(limit, 1)
+    if pinned is None or most is None:
+        return _UNREAD
+    if not pinned:
+        return None
+    has = _number(held, 0) if is_enabled else 0
+    return _UNREAD if has is None else min(most, has)
 
 
 def _number(answer: bytes | None, place: int) -> int | None:

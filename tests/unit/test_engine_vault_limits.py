@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from node.engine.multicall import Multicall
@@ -62,6 +64,25 @@ async def test_a_vault_is_read_for_the_key_that_took_its_place() -> None:
     await reader.read(BLOCK)
     reader.replace(SENDER, BOB)
     reader.replace(SENDER, Address(b"\x01" * 20))  # nobody's any more
+    assert await reader.read(BLOCK) == [VaultRead(BOB, TOKEN, 100)]
+
+
+async def test_where_nothing_is_drawn_only_the_owners_pins_are_read() -> None:
+    for pinned, told in ((True, 0), (False, None)):
+        contracts = chain(pinned=pinned)
+        multicall = Multicall(endpoints_to([contracts.node]), MULTICALL3)
+        reader = VaultLimits(multicall, MODULE, {SENDER: SAFE}, [TOKEN], is_drawn_on=False)
+        assert await reader.read(BLOCK) == [VaultRead(SENDER, TOKEN, told)]
+        assert contracts.requests == [1]
+
+
+async def test_one_read_is_under_way_at_a_time_and_tells_nothing_of_a_key_that_went_meanwhile() -> None:
+    reader = limits(chain())
+    first, second = asyncio.create_task(reader.read(BLOCK)), asyncio.create_task(reader.read(BLOCK))
+    await asyncio.sleep(0)
+    reader.replace(SENDER, BOB)
+    assert await first == []
+    assert await second == []
     assert await reader.read(BLOCK) == [VaultRead(BOB, TOKEN, 100)]
 
 
