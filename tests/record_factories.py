@@ -13,6 +13,7 @@ from node.records import (
     ExecutionLandedRecord,
     ExecutionMissedRecord,
     Leg,
+    NetworkAlertTold,
     OpportunityDropped,
     OpportunityFound,
     RelayAnswered,
@@ -21,6 +22,7 @@ from node.records import (
 )
 from protocol.units import Address, BlockNumber, Gas, Hash32, UnixMilliseconds, UnixNanoseconds
 from tests.config_factories import WETH, numbered
+from tests.protocol_factories import BOB
 
 HOT_KEY = numbered(0xA1)
 USDC = numbered(0xC0)
@@ -143,3 +145,19 @@ def entries(records: Iterable[AnyRecord], first: int = 1) -> list[LedgerEntry]:
         kind, body = encode_record(record)
         made.append(LedgerEntry(sequence=sequence, at=UnixMilliseconds(SEEN_AT // 10**6), kind=kind, body=body))
     return made
+
+
+def alert_told(kind: str = "sandwich_seen", verdict: str = "confirmed") -> NetworkAlertTold:
+    """An alert of the network that bob told."""
+    return NetworkAlertTold(
+        alert_id=hash_of(1, 0xA1E7),
+        alert_kind=kind,
+        subject=hash_of(1, 0x9001),
+        severity="medium",
+        evidence=b"evidence",
+        block=BlockNumber(7),
+        block_hash=hash_of(7, 0xB10C),
+        operator=BOB,
+        verdict=verdict,
+        at=UnixNanoseconds(1),
+    )

@@ -105,6 +105,11 @@ def _of_ledger(status: NodeStatus) -> Iterator[Metric]:
     yield _counters("relay_took", "Bundles that a relay took.", "relay", totals.relay_took)
     yield _counters("relay_refused", "Bundles that a relay refused.", "relay", totals.relay_refused)
     yield _counters("alerts", "Alerts by kind.", "kind", totals.alerts)
+    told = CounterMetricFamily(PREFIX + "network_alerts", "The network's alerts, by what our own means say of them.",
+                               labels=["kind", "verdict"])  # fmt: skip
+    for name, count in totals.network_alerts.items():
+        told.add_metric(name.split(" "), count)
+    yield told
     yield _counters("ledger_oddities", "Entries repeated, lost, contradicted or unreadable.", "what", totals.ledger)
     for name, meaning, amounts in (
         ("profit_ether", "Profit at the price of its find.", {k: s.profit_wei for k, s in totals.keys.items()}),

@@ -16,9 +16,10 @@ from node.desk.status import NodeStatus
 from node.link import EngineStatus, MarketTick, Ping, Pong
 from node.link_errors import LinkClosed, LinkError
 from node.process import EXIT_FAILED, EXIT_SETUP
+from node.records import AnyRecord
 from protocol.units import UnixMilliseconds
 from tests.desk_process import SECONDS, DeskProcess, acknowledged, engine_status, send
-from tests.record_factories import answered, entries, found, landed, opportunity_id, signed
+from tests.record_factories import alert_told, answered, entries, found, landed, opportunity_id, signed
 
 
 @pytest.fixture
@@ -153,13 +154,14 @@ async def test_status_health_and_metrics_over_http(desk: DeskProcess) -> None:
     assert (await desk.get("/healthz"))[0] == 503
     assert b"hftnode_healthy 0.0" in (await desk.get("/metrics"))[1]
     async with desk.link() as link:
-        await send(link, entries([found(), signed(), answered(), answered(1, "titan", "late"), landed()]))
-        await acknowledged(link, 5)
+        sent: list[AnyRecord] = [found(), signed(), answered(), answered(1, "titan", "late"), alert_told(), landed()]
+        await send(link, entries(sent))
+        await acknowledged(link, 6)
         await link.send(engine_status())
         status = await until_status(desk, "running")
 
         assert status.engine == engine_status()
-        assert status.ledger_entries == 5
+        assert status.ledger_entries == 6
         assert (await desk.get("/healthz"))[0] == 200
         async with asyncio.timeout(SECONDS):
             while b"hftnode_executions_landed 1.0" not in (page := (await desk.get("/metrics"))[1]):
@@ -170,6 +172,7 @@ async def test_status_health_and_metrics_over_http(desk: DeskProcess) -> None:
             b'hftnode_tick_to_bundle_seconds{quantile="p99"} 0.0019',
             b'hftnode_rpc_up{rpc="http://127.0.0.1:8546"} 0.0',
             b'hftnode_relay_refused_total{relay="titan"} 1.0',
+            b'hftnode_network_alerts_total{kind="sandwich_seen",verdict="confirmed"} 1.0',
             b'hftnode_profit_ether{key="0x00000000000000000000000000000000000000a1"} 0.5',
         ):
             assert line in page, line

@@ -22,7 +22,7 @@ from devnet.relay.app import Relay
 from devnet.relay.config import RelayConfig
 from devnet.rpc import RpcClient
 from devnet.world import World
-from node.records import OrderTold
+from node.records import NetworkAlertTold, OrderTold
 from tests.devnet_run import PARTICIPANTS, background, devnet, playing, reach, session
 from tests.engine_run import process_of, running, told
 
@@ -38,13 +38,14 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Story:
-    """What a run left behind: what was said, by block; the last block's hash; each node's events; its orders."""
+    """What a run left behind: what was said, by block; the last block's hash; each node's records."""
 
     digests: Mapping[int, str]
     counts: Mapping[str, int]
     last_block: str
     events: Mapping[str, list[bytes]]
     orders: Mapping[str, list[OrderTold]]
+    alerts: Mapping[str, list[NetworkAlertTold]]
 
 
 def nodes_of(relay: Relay, world: World, config: RelayConfig, folder: Path) -> list[PreparedNode]:
@@ -83,9 +84,10 @@ async def played(packages: Packages, world: World, folder: Path) -> Story:
         await reach(rpc, last + 1, *tasks)
         block = await rpc.call("eth_getBlockByNumber", hex(last), False)
         orders = {node.name: told(node.config).of(OrderTold) for node in nodes}
+        alerts = {node.name: told(node.config).of(NetworkAlertTold) for node in nodes}
     events = {name: (folder / f"{name}.jsonl").read_bytes().splitlines() for name in NAMES}
     digests = {number: digest for number, digest in bus.digests.items() if number <= last}
-    return Story(digests, bus.counts, block["hash"], events, orders)
+    return Story(digests, bus.counts, block["hash"], events, orders, alerts)
 
 
 async def test_one_seed_gives_one_story_of_a_network_to_the_byte(
@@ -106,5 +108,9 @@ async def test_one_seed_gives_one_story_of_a_network_to_the_byte(
     accepted = [order for order in first.orders["west"] if order.answer == "accept"]
     assert accepted, first.orders["west"]
     assert {order.role for order in first.orders["west"]} == {"finder"}
+    for name, alerts in first.alerts.items():
+        flags = [one for one in alerts if one.alert_kind == "contract_flagged"]  # the world has a token with a fee
+        assert {one.verdict for one in flags} == {"confirmed"}, name
+        assert len({one.operator for one in flags}) == len(NAMES), f"{name} hears all, and comes to the same"
     assert first.counts["heartbeat"] >= 6 * BLOCKS
     assert first.counts["answered"] > len(accepted), "keys were told, orders answered"

@@ -25,6 +25,7 @@ from tests.record_factories import (
     HOT_KEY,
     SEEN_AT,
     USDC,
+    alert_told,
     answered,
     bundle_hash,
     dropped,
@@ -305,6 +306,14 @@ async def test_alerts_are_kept_and_counted(ledger: Ledger) -> None:
     await ledger.append(entries([AlertRaised(kind="treasury_low", detail="0xa1", at=SEEN_AT)]))
 
     assert (await read_totals(ledger.path)).alerts == {"treasury_low": 1}
+
+
+async def test_alerts_of_the_network_are_counted_by_kind_and_verdict(ledger: Ledger) -> None:
+    told = [alert_told(), alert_told(), alert_told("relay_lies", "unjudged")]
+    await ledger.append(entries(told))
+
+    totals = await read_totals(ledger.path)
+    assert totals.network_alerts == {"relay_lies unjudged": 1, "sandwich_seen confirmed": 2}
 
 
 async def test_what_is_bounded_is_forgotten_and_what_was_signed_stays(

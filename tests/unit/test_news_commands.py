@@ -17,11 +17,11 @@ from node.config_template import write_commented
 from node.desk.ledger.ledger import open_ledger
 from node.link import NetworkPeer, NetworkStatus
 from node.pipeline.reasons import Reason
-from node.records import NetworkAlertTold
-from protocol.units import BlockNumber, UnixMilliseconds, UnixNanoseconds
+from node.records import AnyRecord
+from protocol.units import UnixMilliseconds
 from tests import record_factories as make
 from tests.config_factories import config_in
-from tests.protocol_factories import ALICE, BOB, CAROL, hash_of
+from tests.protocol_factories import ALICE, BOB, CAROL
 
 
 @pytest.fixture
@@ -30,22 +30,11 @@ def path(tmp_path: Path) -> Path:
     written = tmp_path / "hftnode.toml"
     config = config_in(tmp_path)
     write_commented(config, written)
-    alert = NetworkAlertTold(
-        alert_id=hash_of("alert"),
-        alert_kind="sandwich_seen",
-        subject=hash_of("pool"),
-        severity="medium",
-        evidence=b"evidence",
-        block=BlockNumber(7),
-        block_hash=hash_of("block"),
-        operator=BOB,
-        verdict="confirmed",
-        at=UnixNanoseconds(1),
-    )
 
     async def fill() -> None:
         ledger = await open_ledger(config.ledger_path)
-        await ledger.append(make.entries([make.found(1), make.dropped(2, Reason.BELOW_MINIMUM_PROFIT), alert]))
+        records: list[AnyRecord] = [make.found(1), make.dropped(2, Reason.BELOW_MINIMUM_PROFIT), make.alert_told()]
+        await ledger.append(make.entries(records))
         await ledger.close()
 
     asyncio.run(fill())

@@ -48,6 +48,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     relay_took: dict[str, int] = {}
     relay_refused: dict[str, int] = {}
     alerts: dict[str, int] = {}
+    network_alerts: dict[str, int] = {}
+    """Of the network, by kind and verdict, a space between."""
     ledger: dict[str, int] = {}
     """Entries `repeated`, `lost`, `contradicted`, `unreadable`."""
     keys: dict[str, KeySums] = {}
@@ -88,6 +90,7 @@ def _totals(tallies: list[tuple[str, str, int]], sums: list[tuple[bytes, str, by
         relay_took=by.get("relay_took", {}),
         relay_refused=by.get("relay_refused", {}),
         alerts=by.get("alert", {}),
+        network_alerts=by.get("network_alert", {}),
         ledger=by.get("ledger", {}),
         keys=_keys([row for row in sums if not row[1].startswith("shadow")]),
         shadow=shadow,
