@@ -72,7 +72,9 @@ class _Listed(msgspec.Struct, frozen=True):
 
 
 class LoanReader:
-    """Reads one pool. `sources`: whose logs move what was read last, and by which events."""
+    """Reads one pool. `sources`: whose logs move what was read last, and by which events; `beyond`: how often a
+    borrower came for whom there was no room.
+    """
 
     def __init__(self, endpoints: Endpoints, multicall: Multicall, multicall_address: Address, pool: Address) -> None:
         self.sources: dict[str, Kinds] = {}
@@ -80,7 +82,7 @@ class LoanReader:
         self._clock_at = multicall_address
         self._listed: list[_Listed] = []
         self._borrowers: dict[str, None] = {}
-        self._beyond = 0
+        self.beyond = 0
         self._next_block = BlockNumber(0)
         self._turn = 0
 
@@ -119,7 +121,7 @@ class LoanReader:
         settings = (oracle, configurator, *proxies)
         self.sources |= {address_to_hex(one): OF_SETTINGS for one in settings}
         refused |= refused_users
-        book = AaveBook(pool, tokens, Market(names, modes), view, positions, refused, self._beyond)
+        book = AaveBook(pool, tokens, Market(names, modes), view, positions, refused, self.beyond)
         return LoansRead(head.number, book)
 
     async def read_positions(self, users: Sequence[str], head: Header) -> LoansRead:
@@ -209,7 +211,7 @@ class LoanReader:
         if user in self._borrowers or len(self._borrowers) < MAX_POSITIONS:
             self._borrowers[user] = None
         else:
-            self._beyond += 1
+            self.beyond += 1
 
     async def _positions(self, users: Sequence[str], at: Hash32) -> tuple[dict[str, Position], dict[str, str]]:
         """(positions, users that are refused and why)."""

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 import pytest
 
+from node.engine import loan_reading
 from node.engine.headers import header_from_json
 from node.engine.loan_reading import LoanReader, NotAave, submitters_of
 from node.engine.multicall import View
@@ -110,3 +111,16 @@ async def test_whose_answers_a_feed_takes_is_asked_of_it_and_one_that_does_not_s
 
     known = await submitters_of(Feeds(), feeds, HEAD.hash)  # type: ignore[arg-type]
     assert known == {feeds[0]: frozenset({ALICE, BOB}), feeds[1]: frozenset()}
+
+
+async def test_a_borrower_for_whom_there_is_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loan_reading, "MAX_POSITIONS", 1)
+
+    class Nobody:
+        async def read(self, views: Sequence[View], _at: Hash32) -> list[bytes | None]:
+            return [bytes(32) for _ in views]
+
+    loans = LoanReader(None, Nobody(), CLOCK, address_from_hex(POOL))  # type: ignore[arg-type]
+    for _ in range(2):
+        await loans.read_positions([ALICE, BOB], HEAD)
+    assert loans.beyond == 2

@@ -17,7 +17,7 @@ from node.engine.morpho_oracles import FORGIVEN_BLOCKS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
-from node.engine.rpc import Call, RpcRefused
+from node.engine.rpc import Call, RpcGarbage, RpcRefused
 from node.engine.status import loan_counts
 from node.engine.upkeep import Upkeep
 from node.pipeline.detectors.liquidation import LOOKED_AT
@@ -235,6 +235,14 @@ async def test_an_audit_says_nothing_of_a_price_that_is_not_there() -> None:
     unpriced, _ = told.after((LoanLog(OWN, Event("AnswerUpdated", (-1, 1, 1))),), 1)
     chain.set(BAD_ORACLE, price=word(5))
     assert await one.differing(unpriced, HEADER) is None
+
+
+@pytest.mark.parametrize("answer", [b"", bytes(32 * 5)])
+async def test_a_morpho_that_does_not_answer_as_morpho_is_the_nodes_fault_and_asked_again(answer: bytes) -> None:
+    chain = Chain()
+    chain.answers[MORPHO, selector("market(bytes32)") + GOOD] = answer
+    with pytest.raises(RpcGarbage, match="not as many words as it has"):
+        await read(chain)
 
 
 async def test_at_the_bound_who_has_nothing_makes_room_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
