@@ -19,6 +19,7 @@ from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.pending import RoutedSwaps, routed_swaps
 from node.pipeline.pools import PoolFamily, PoolId, PoolState
+from node.pipeline.reach import ENDLESS, Reach
 from node.pipeline.reasons import Reason
 from node.pipeline.router_accounts import RouterAccounts
 from node.pipeline.settings import RouterKind
@@ -149,7 +150,9 @@ class Stage:
     def _accounts(self, steps: RoutedSwaps) -> dict[tuple[Address, str], int]:
         """What we foretell of the tokens of the sender and the router."""
         overlay = Overlay(self.market)
-        accounts = RouterAccounts(self.market, overlay.states, lambda pool: overlay.state(pool) or _unknown())
+        accounts = RouterAccounts(
+            self.market, overlay.states, lambda pool: overlay.state(pool) or _unknown(), Reach(ENDLESS)
+        )
         for step, edges in steps:
             accounts.perform(step, edges)
         return {

@@ -46,9 +46,6 @@ from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from protocol.units import BASIS_POINTS_ONE, BlockNumber, UnixSeconds
 
-REEVALUATED_PER_BLOCK = 512
-"""Pending swaps looked at anew when a block arrives: the latest; older ones only as company of a new one."""
-
 
 def pool_discovered(state: PipelineState, event: PoolDiscovered) -> list[Effect]:
     """Take the pool in and ask for its state."""
@@ -96,7 +93,7 @@ def block_arrived(state: PipelineState, event: BlockArrived) -> list[Effect]:
     effects += victims.begin_block(state)
     target = BlockNumber(event.number + 1)
     finds = state.cyclic.at_block_start(target, event.now)
-    for pending in [one for one in state.book if one.pools][-REEVALUATED_PER_BLOCK:]:
+    for pending in victims.looked_at_anew(state):
         found = state.backruns.behind(pending, target, UnixSeconds(event.timestamp + 1), event.now)
         if not isinstance(found, Reason):
             finds += found

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.pipeline.amm import concentrated
 from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.errors import AmmError, StateUnpredictable
-from node.pipeline.amm.units import TokenAmount
+from node.pipeline.amm.errors import AmmError, InsufficientLiquidity, StateUnpredictable
+from node.pipeline.amm.uniswap_v4 import V4Pool
+from node.pipeline.amm.units import SqrtPriceX96, TokenAmount
 from node.pipeline.changes import changed
 from node.pipeline.decoders import RoutedSwap, Step
 from node.pipeline.kernels import RATE
-from node.pipeline.market import Market
+from node.pipeline.market import Edge, Market
 from node.pipeline.pending import PendingSwap
 from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
+from node.pipeline.reach import ENDLESS, Reach, stops_for
 from node.pipeline.reasons import Reason
 from node.pipeline.router_accounts import PlanReverts, RouterAccounts
 from node.pipeline.rows import rows_of
@@ -31,12 +32,13 @@ class Overlay:
     states are never touched.
     """
 
-    __slots__ = ("_market", "_saved", "states")
+    __slots__ = ("_market", "_reach", "_saved", "states")
 
     def __init__(self, market: Market) -> None:
         self.states: dict[int, PoolState] = {}
         self._market = market
         self._saved: list[tuple[int, bytes]] = []
+        self._reach = Reach(ENDLESS)
 
     def state(self, pool: int) -> PoolState | None:
         """The pool's state here: laid over, or confirmed."""
@@ -67,11 +69,20 @@ class Overlay:
 
         Returns why that cannot be, or None. `next_timestamp`: of the earliest block that could have it.
         """
-        return self._change(pending) if pending.is_simulated else self.apply(pending.swaps, next_timestamp)
+        if pending.is_simulated:
+            return self._change(pending)
+        return self.apply(pending.swaps, next_timestamp, stops_for(pending.transaction.gas_limit))
 
-    def apply(self, swaps: Sequence[tuple[Step, tuple[int, ...]]], next_timestamp: UnixSeconds) -> Reason | None:
-        """Lay one transaction's swaps over, all or none; returns why it would revert, or None."""
-        states = dict(self.states)
+    def apply(
+        self,
+        swaps: Sequence[tuple[Step, tuple[int, ...]]],
+        next_timestamp: UnixSeconds,
+        most_stops: int = ENDLESS,
+    ) -> Reason | None:
+        """Lay one transaction's swaps over, all or none; returns why it would revert, or None. `most_stops`: of its
+        walks together.
+        """
+        states, self._reach = dict(self.states), Reach(most_stops)
         accounts: RouterAccounts | None = None
         try:
             for swap, edges in swaps:
@@ -79,7 +90,7 @@ class Overlay:
                 if type(swap) is RoutedSwap:
                     moved = None if late else self._moved(swap, edges)
                 else:
-                    accounts = accounts or RouterAccounts(self._market, self.states, self._known)
+                    accounts = accounts or RouterAccounts(self._market, self.states, self._known, self._reach)
                     moved = None if late else accounts.perform(swap, edges)
                 if moved is None:
                     self.states = states
@@ -132,10 +143,9 @@ class Overlay:
         for number in edges:
             edge = self._market.edges[number]
             state = self._known(edge.pool)
-            if swap.price_limit_x96 and isinstance(state, ConcentratedPool):
-                done = concentrated.swap(state, edge.index_in == 0, amount, swap.price_limit_x96)
-                self.states[edge.pool] = done.after
-                amount = -done.amount1 if edge.index_in == 0 else -done.amount0
+            if type(state) is ConcentratedPool or type(state) is V4Pool:
+                limit = swap.price_limit_x96 if type(state) is ConcentratedPool else 0  # V3's routers alone name one
+                amount = self._walked(edge, state, amount, limit=limit)
             else:
                 self.states[edge.pool], moved = swap_exact_in(state, edge.index_in, edge.index_out, amount)
                 amount = moved.amount_out
@@ -147,9 +157,29 @@ class Overlay:
         for number in reversed(edges):
             edge = self._market.edges[number]
             state = self._known(edge.pool)
-            self.states[edge.pool], moved = swap_exact_out(state, edge.index_in, edge.index_out, amount)
-            amount = moved.amount_in
+            if type(state) is ConcentratedPool or type(state) is V4Pool:
+                amount = self._walked(edge, state, amount, exact_in=False)
+            else:
+                self.states[edge.pool], moved = swap_exact_out(state, edge.index_in, edge.index_out, amount)
+                amount = moved.amount_in
         return amount if amount <= swap.limit else None
+
+    def _walked(
+        self,
+        edge: Edge,
+        pool: ConcentratedPool | V4Pool,
+        amount: TokenAmount,
+        *,
+        exact_in: bool = True,
+        limit: SqrtPriceX96 = 0,
+    ) -> TokenAmount:
+        """What comes out for an input, or goes in for an output, within the stops that are left."""
+        after, into, out_of = self._reach.walk(pool, edge.index_in == 0, amount, exact_in=exact_in, limit=limit)
+        moved, other = (into, out_of) if exact_in else (out_of, into)
+        if moved != amount and (type(pool) is V4Pool or not exact_in):  # a V3 pool's router takes what was left
+            raise InsufficientLiquidity("", f"the pool moves {moved} of {amount}")
+        self.states[edge.pool] = after
+        return other
 
     def _known(self, pool: int) -> PoolState:
         state = self.state(pool)

@@ -91,6 +91,12 @@ class Reason(StrEnum):
         "More pending swaps than the overlay holds; the oldest left.",
         "Raise max_pending_swaps, at the cost of memory.",
     )
+    OVER_LOOKS_BUDGET = (
+        "over_looks_budget",
+        Stage.DETECTION,
+        "More gas in pending swaps than is looked at anew with a block; those of the most are left out for this one.",
+        "None.",
+    )
     ANSWER_OF_STRANGER = (
         "answer_of_stranger",
         Stage.DETECTION,

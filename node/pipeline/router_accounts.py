@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from node.pipeline.amm import concentrated, uniswap_v4
 from node.pipeline.amm.concentrated import ConcentratedPool
+from node.pipeline.amm.errors import InsufficientLiquidity
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.decoders_core import (
     MANAGER,
@@ -28,6 +28,7 @@ from node.pipeline.decoders_core import (
 )
 from node.pipeline.market import Edge, Market
 from node.pipeline.pools import PoolState, quote_exact_out, swap_exact_in, swap_exact_out
+from node.pipeline.reach import Reach
 from protocol.units import Address
 
 _POOLS: Final = Address(b"pools")
@@ -39,12 +40,15 @@ class PlanReverts(Exception):  # it says what the chain does: `Overlay.apply` ta
 
 
 class RouterAccounts:
-    """One plan under way on `states`, which its swaps change; `known` gives a pool's state there."""
+    """One plan under way on `states`, which its swaps change; `known` gives a pool's state there, `reach` how far its
+    swaps can walk."""
 
-    __slots__ = ("_held", "_known", "_market", "_states")
+    __slots__ = ("_held", "_known", "_market", "_reach", "_states")
 
-    def __init__(self, market: Market, states: dict[int, PoolState], known: Callable[[int], PoolState]) -> None:
-        self._market, self._states, self._known = market, states, known
+    def __init__(
+        self, market: Market, states: dict[int, PoolState], known: Callable[[int], PoolState], reach: Reach
+    ) -> None:
+        self._market, self._states, self._known, self._reach = market, states, known, reach
         self._held: dict[tuple[Address, Address], int] = {}
 
     def perform(self, step: Step, edges: Sequence[int]) -> int:
@@ -109,10 +113,12 @@ class RouterAccounts:
     def _leg(self, way: Edge, amount: int, *, exact_in: bool, price_limit: int = 0) -> tuple[int, int]:
         """Swap through one pool, up to a price where one is given: (amount in, amount out)."""
         state = self._known(way.pool)
-        if price_limit and isinstance(state, ConcentratedPool):
-            done = concentrated.swap(state, way.index_in == 0, amount if exact_in else -amount, price_limit)
-            self._states[way.pool] = done.after
-            return (done.amount0, -done.amount1) if way.index_in == 0 else (done.amount1, -done.amount0)
+        if isinstance(state, ConcentratedPool):
+            done = self._reach.walk(state, way.index_in == 0, amount, exact_in=exact_in, limit=price_limit)
+            if done[2] != amount and not exact_in and not price_limit:
+                raise InsufficientLiquidity("", f"the pool gives {done[2]} of {amount}")
+            self._states[way.pool] = done[0]
+            return done[1:]
         move = swap_exact_in if exact_in else swap_exact_out
         self._states[way.pool], moved = move(state, way.index_in, way.index_out, amount)
         return moved.amount_in, moved.amount_out
@@ -180,12 +186,12 @@ class RouterAccounts:
             state = self._known(way.pool)
             if not isinstance(state, V4Pool):
                 raise TypeError(f"{type(state).__name__} is no pool of V4's manager")
-            done = uniswap_v4.swap(state, way.index_in == 0, amount, exact_in=step.exact_in)
-            self._states[way.pool] = done.after
+            after, into, out_of = self._reach.walk(state, way.index_in == 0, amount, exact_in=step.exact_in)
+            self._states[way.pool] = after
             token_in, token_out = self._tokens(way)
-            self._move(token_in, MANAGER, _POOLS, done.amount_in, None)
-            self._move(token_out, _POOLS, MANAGER, done.amount_out, None)
-            amount = done.amount_out if step.exact_in else done.amount_in
+            self._move(token_in, MANAGER, _POOLS, into, None)
+            self._move(token_out, _POOLS, MANAGER, out_of, None)
+            amount = out_of if step.exact_in else into
         if amount < step.limit if step.exact_in else amount > step.limit:
             raise PlanReverts
         return amount

@@ -22,6 +22,10 @@ from protocol.units import Address, BlockNumber, UnixSeconds
 
 ANEW_PER_BLOCK: Final = 32
 """Simulated again when a block arrives: the latest; older ones are forgotten."""
+REEVALUATED_PER_BLOCK: Final = 512
+"""Pending swaps looked at anew when a block arrives: the latest; older ones only as company of a new one."""
+REEVALUATED_GAS: Final = REEVALUATED_PER_BLOCK * 500_000
+"""Of these together: what a look may cost grows with the gas that a transaction may use (`reach`)."""
 
 
 def came(state: PipelineState, pending: PendingSwap) -> list[Effect]:
@@ -96,6 +100,23 @@ def begin_block(state: PipelineState) -> list[Effect]:
             state.book.remove(pending.transaction.hash)
         effects += asked
     return effects
+
+
+def looked_at_anew(state: PipelineState) -> list[PendingSwap]:
+    """The pending swaps to look behind again, in the order of arrival; of too much gas together those of the least,
+    the others counted.
+    """
+    latest = [one for one in state.book if one.pools][-REEVALUATED_PER_BLOCK:]
+    if sum([one.transaction.gas_limit for one in latest]) <= REEVALUATED_GAS:
+        return latest
+    left, chosen = REEVALUATED_GAS, set[bytes]()
+    for one in sorted(latest, key=lambda pending: pending.transaction.gas_limit):
+        left -= one.transaction.gas_limit
+        if left < 0:
+            break
+        chosen.add(one.transaction.hash)
+    state.count(Reason.OVER_LOOKS_BUDGET, len(latest) - len(chosen))
+    return [one for one in latest if one.transaction.hash in chosen]
 
 
 def _ask(state: PipelineState, pending: PendingSwap, *, is_new: bool = False) -> list[Effect]:
