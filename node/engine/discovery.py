@@ -8,7 +8,8 @@
   used: `PoolLogs` reports ids that are not known.
 
 Logs are read in ranges (`log_ranges`), from where the catalogue of an earlier run ends, and lists in parts; the
-catalogue is written after each factory, and in it every few requests.
+catalogue is written after each factory, and in it every few requests. Of more pools than are followed, the configured
+ones come first, and each factory has its share: anybody can have a factory make pools.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Final
 
 from node.clock import SystemClock
@@ -47,6 +48,8 @@ PAIRS_READ_AGAIN: Final = 64
 PAIRS_AT_ONCE: Final = 2_000
 REQUESTS_PER_SAVE: Final = 16
 """Ranges of logs or parts of a list after which what was found is written down."""
+MOST_OF_A_FACTORY: Final = 1 << 17
+"""Announced pools of one factory that are kept, the oldest, and ids passed over at a vault, the latest."""
 _V3_FEES: Final = (100, 500, 2500, 3000, 10_000)
 _ALL_PAIRS_LENGTH: Final = selector("allPairsLength()")
 _ALL_PAIRS: Final = selector("allPairs(uint256)")
@@ -99,6 +102,7 @@ class Discovery:
         factories = self._protocols.factories
         await self._catalogue.open(factories)
         found: list[PoolSpec] = []
+        of_factories: list[list[PoolSpec]] = []
         blocks = {
             factory.address: max(0, head.number + 1 - self._catalogue.next_block(factory)) for factory in factories
         }
@@ -113,17 +117,23 @@ class Discovery:
             elif factory.family not in _ENUMERATED:
                 record, reached = await self._announced(factory, head, known, found, looked_through)
             else:
-                record = await self._pairs(factory, head, known, max(0, self._max_pools - len(found)))
+                record = await self._pairs(factory, head, known, self._max_pools)
             await self._catalogue.save(factory, record, reached, head)
             found += record.pools
+            of_factories.append(record.pools)
             looked_through += blocks[factory.address]
             self._load.pools = len(found)
             self._load.reached(looked_through)
         listed = await self._listed.pools(head.hash)
-        found += listed if self._executors is None else await self._executors.marked(listed, head.hash)
-        if len(found) > self._max_pools:
-            _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), self._max_pools)
-        return found[: self._max_pools]
+        named = listed if self._executors is None else await self._executors.marked(listed, head.hash)
+        shares = fair_shares([len(pools) for pools in of_factories], self._max_pools - len(named))
+        chosen = [spec for pools, share in zip(of_factories, shares, strict=True) for spec in pools[:share]]
+        beyond = len(found) - len(chosen)
+        if beyond:
+            self.passed_over["more than are followed"] += beyond
+            _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), len(chosen))
+        self._load.pools = len(chosen) + len(named)
+        return [*chosen, *named][: self._max_pools]
 
     async def vault_pools(self, vault: Address, ids: Sequence[PoolId], at: Hash32) -> list[PoolSpec]:
         """Return those of a vault's pools that are weighted or stable, and of a configured pool factory where there are
@@ -192,6 +202,7 @@ class Discovery:
         try:
             async for end, logs in self._ranges(factory, topic, head, before):
                 pools |= {spec.id: spec for spec in self._specs(factory, topic, logs)}
+                pools = self._bounded(pools)
                 reached = end
                 if self._is_save_due():
                     await self._catalogue.save(factory, FactoryRecord(list(pools.values())), end, head)
@@ -203,6 +214,14 @@ class Discovery:
                 asked = await self._v3_enumerated(factory, head.hash, others)
                 pools |= {spec.id: spec for spec in asked}
         return FactoryRecord(list(pools.values())), reached
+
+    def _bounded(self, pools: dict[PoolId, PoolSpec]) -> dict[PoolId, PoolSpec]:
+        """The oldest of a factory's, the others counted."""
+        beyond = len(pools) - MOST_OF_A_FACTORY
+        if beyond <= 0:
+            return pools
+        self.passed_over["more of a factory than are kept"] += beyond
+        return dict(islice(pools.items(), MOST_OF_A_FACTORY))
 
     def _specs(self, factory: FactoryConfig, topic: str, logs: Sequence[LogJson]) -> list[PoolSpec]:
         """The pools of announcements; those that are not followed are counted."""
@@ -254,7 +273,9 @@ class Discovery:
                 specs = await self.vault_pools(factory.address, fresh, head.hash)
                 followed = {spec.id for spec in specs}
                 left = [pool_id for pool_id in fresh if pool_id not in followed]
-                record = FactoryRecord(record.pools + specs, record.passed_over + left)
+                kept = self._bounded({spec.id: spec for spec in record.pools + specs})
+                ids_left = (record.passed_over + left)[-MOST_OF_A_FACTORY:]
+                record = FactoryRecord(list(kept.values()), ids_left)
                 reached = end
                 if self._is_save_due():
                     await self._catalogue.save(factory, record, end, head)
@@ -277,6 +298,16 @@ class Discovery:
     def _is_save_due(self) -> bool:
         self._requests += 1
         return self._requests % REQUESTS_PER_SAVE == 0
+
+
+def fair_shares(counts: Sequence[int], places: int) -> list[int]:
+    """How many of the places each gets: as many as every other, and those that one does not need go to the others."""
+    shares, left = [0] * len(counts), max(0, places)
+    by_need = sorted(range(len(counts)), key=lambda index: counts[index])
+    for behind, index in enumerate(by_need):
+        shares[index] = min(counts[index], left // (len(by_need) - behind))
+        left -= shares[index]
+    return shares
 
 
 def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | str:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from node.config import FactoryConfig, ProtocolsConfig
-from node.engine.discovery import Discovery
+from node.engine.discovery import Discovery, fair_shares
 from node.engine.headers import Header, header_from_json
 from node.engine.multicall import Multicall
 from node.engine.pool_catalogue import PoolCatalogue
@@ -113,6 +113,64 @@ async def test_logs_are_read_in_ranges_that_halve_where_they_are_refused_and_gro
 
 def pruned(_bounds: dict[str, Any]) -> Any:
     raise Refuse(4444, "pruned history unavailable")
+
+
+def announced_pools(contracts: FakeContracts, count: int) -> list[bytes]:
+    """So many V3 pools, announced in block 0."""
+    pools = [bytes([0xF0]) + index.to_bytes(19) for index in range(count)]
+    created = [log(V3, CREATED, [WETH, ODD, word(500)], words(10, int.from_bytes(pool))) for pool in pools]
+    contracts.node.methods["eth_getLogs"] = lambda _bounds: [log_json(one) for one in created]
+    contracts.node.methods["eth_getBlockByNumber"] = lambda number, _whole: header_json(int(number, 16))
+    return pools
+
+
+@pytest.mark.parametrize(("pairs", "pools", "shares"), [(9, 9, (3, 3)), (9, 2, (4, 2)), (1, 9, (1, 5)), (2, 3, (2, 3))])
+async def test_no_factory_takes_the_places_of_the_others(pairs: int, pools: int, shares: tuple[int, int]) -> None:
+    contracts = with_pairs(pairs)
+    announced_pools(contracts, pools)
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, max_pools=6)
+    specs = await found.pools(head(9))
+    families = [spec.family for spec in specs]
+    assert (families.count(PoolFamily.UNISWAP_V2), families.count(PoolFamily.UNISWAP_V3)) == shares
+    assert found.passed_over["more than are followed"] == pairs + pools - sum(shares) - max(0, pairs - 6)
+
+
+def test_places_are_shared_out_whole_and_never_more_than_there_are() -> None:
+    assert fair_shares([10, 1, 10], 10) == [4, 1, 5]
+    assert fair_shares([3, 3], 100) == [3, 3]
+    assert fair_shares([5, 5], -2) == [0, 0]
+    assert fair_shares([], 7) == []
+
+
+async def test_of_one_factory_no_more_than_a_bound_is_kept_and_the_rest_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.engine.discovery.MOST_OF_A_FACTORY", 3)
+    contracts = FakeContracts()
+    pools = announced_pools(contracts, 5)
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V3, folder=tmp_path)
+    assert [spec.id for spec in await found.pools(head(100))] == pools[:3]
+    assert found.passed_over == {"more of a factory than are kept": 2}
+    again, _ = discovery(contracts, PoolFamily.UNISWAP_V3, folder=tmp_path)
+    assert [spec.id for spec in await again.pools(head(100))] == pools[:3]
+
+
+async def test_of_the_vaults_pools_that_are_passed_over_the_latest_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.engine.discovery.MOST_OF_A_FACTORY", 2)
+    contracts = FakeContracts()
+    ids = [vault_pool(contracts, seed, kind) for seed, kind in enumerate(["none"] * 3 + ["weighted"] * 3, 1)]
+    registered = [log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0)) for pool_id in ids]
+    contracts.node.methods["eth_getLogs"] = lambda _bounds: [log_json(one) for one in registered]
+    contracts.node.methods["eth_getBlockByNumber"] = lambda number, _full: header_json(int(number, 16))
+    found, passed_over = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED, folder=tmp_path)
+    assert [spec.id for spec in await found.pools(head(100))] == ids[3:5]
+    assert passed_over == ids[:3]
+    contracts.node.methods["eth_getLogs"] = lambda _bounds: []
+    again, told = discovery(contracts, PoolFamily.BALANCER_V2_WEIGHTED, folder=tmp_path)
+    assert [spec.id for spec in await again.pools(head(100))] == ids[3:5]
+    assert told == ids[1:3]
 
 
 async def test_without_logs_the_v3_factory_is_asked_for_the_pools_of_known_tokens() -> None:
