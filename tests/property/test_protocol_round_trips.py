@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import codec, kinds, messages, signing, statements
+from protocol import claims, codec, kinds, messages, signing, statements
 from protocol.errors import RemoteProtocolError
 from protocol.ethereum.keccak import keccak256
 from protocol.evidence import evidence_of
 from protocol.units import Address, BootId, Hash32, PeerIdHash, SignatureBytes, UnixMilliseconds, sequence_number
 from tests import protocol_factories as make
+from tests.claim_samples import claim_samples
 from tests.protocol_factories import ALICE, BOB, DEVNET, KEYS
 
 ADDRESSES = st.binary(min_size=20, max_size=20).filter(any)
@@ -203,3 +204,22 @@ def test_no_byte_of_a_signed_envelope_can_be_changed(payload: messages.Payload) 
             mutated[position] ^= change
             with pytest.raises(RemoteProtocolError):
                 signing.verify_envelope(DEVNET, codec.decode_envelope(bytes(mutated), DEVNET.separator), ALICE)
+
+
+@given(st.sampled_from([(name, claims.encode_claim(claim)) for name, _, claim in claim_samples()]), st.data())
+def test_a_mutated_claim_is_refused_or_is_another_claim_with_that_encoding(
+    sample: tuple[str, bytes], choose: Any
+) -> None:
+    kinds_of = {size: kind for kind, size in claims.CLAIM_BYTES.items() if kind is not kinds.AlertKind.RELAY_LIES}
+    data = bytearray(sample[1])
+    place = choose.draw(st.integers(0, len(data) - 1))
+    data[place] = choose.draw(st.integers(0, 255))
+    kind = kinds.AlertKind.RELAY_LIES if "relay" in sample[0] else kinds_of[len(data)]
+    with contextlib.suppress(RemoteProtocolError):
+        assert claims.encode_claim(claims.decode_claim(kind, bytes(data))) == bytes(data)
+
+
+@given(st.binary(max_size=700), st.sampled_from(kinds.AlertKind))
+def test_arbitrary_evidence_raises_only_what_the_sender_is_to_blame_for(data: bytes, kind: kinds.AlertKind) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        assert claims.encode_claim(claims.decode_claim(kind, data)) == data
