@@ -32,6 +32,8 @@ MAX_CRASHES: Final = 5
 STEADY_SECONDS: Final = 60.0
 FIRST_BACKOFF_SECONDS: Final = 0.25
 MAX_BACKOFF_SECONDS: Final = 8.0
+ALONE_SECONDS: Final = 300.0
+"""How long the node goes on without a child that it can do without, before that is started anew."""
 LOG_BYTES: Final = 10_000_000
 LOG_FILES: Final = 5
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -53,12 +55,16 @@ class ChildFailed(NodeError):
 
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
-    """How a child is started; `ready_seconds` is how long it may take, `password` what goes down its stdin."""
+    """How a child is started; `ready_seconds` is how long it may take, `password` what goes down its stdin.
+
+    One that is not `is_vital` ends nobody else when it is given up: it is tried again now and then.
+    """
 
     name: str
     words: tuple[str, ...]
     ready_seconds: float
     password: Password | None = None
+    is_vital: bool = True
 
 
 class Child:
@@ -68,38 +74,58 @@ class Child:
         self.command = command
         self.record = ProcessRecord(state="starting")
         self.ready = asyncio.Event()
-        """Set for good when the child was ready for the first time."""
+        """Set for good when the child was ready for the first time, or the node goes on without it."""
         self._log_path = log_path
         self._clock = clock
         self._on_change = on_change
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._crashes = 0
+        self._is_set_up_wrong = False
 
     async def run(self) -> None:
         """Start the child and start it again when it ends, until cancelled; then end it, kindly first.
 
-        Raises ChildFailed when it is given up.
+        Raises ChildFailed when it is given up; of one that is not vital only for a wrong set-up at the node's start.
         """
         log = _open_log(self._log_path)
         try:
             while True:
-                begun = self._clock.monotonic()
-                code, was_ready = await self._run_once(log)
-                steady = was_ready and self._clock.monotonic() - begun >= STEADY_SECONDS
-                self._crashes = 1 if steady else self._crashes + 1
-                self._judge(code)
+                try:
+                    await self._run_until_given_up(log)
+                except ChildFailed as error:
+                    if self.command.is_vital or (self._is_set_up_wrong and not self.ready.is_set()):
+                        raise
+                    _LOG.error(
+                        "the node goes on without its %s, tried again in %g s: %s",
+                        self.command.name,
+                        ALONE_SECONDS,
+                        error,
+                    )
+                self.ready.set()
+                await self._clock.sleep(ALONE_SECONDS)
+                self._crashes = 0
                 self._change("restarting", restarts=self.record.restarts + 1, pid=None, facts={})
-                pause = min(FIRST_BACKOFF_SECONDS * 2 ** (self._crashes - 1), MAX_BACKOFF_SECONDS)
-                _LOG.warning("%s ended (%s); it starts again in %g s", self.command.name, _told(code), pause)
-                await self._clock.sleep(pause)
         finally:
             if log.lost:
                 _LOG.warning("%d lines of the log of %s could not be written", log.lost, self.command.name)
             log.close()
 
+    async def _run_until_given_up(self, log: _LogFile) -> None:
+        while True:
+            begun = self._clock.monotonic()
+            code, was_ready = await self._run_once(log)
+            steady = was_ready and self._clock.monotonic() - begun >= STEADY_SECONDS
+            self._crashes = 1 if steady else self._crashes + 1
+            self._judge(code)
+            self._change("restarting", restarts=self.record.restarts + 1, pid=None, facts={})
+            pause = min(FIRST_BACKOFF_SECONDS * 2 ** (self._crashes - 1), MAX_BACKOFF_SECONDS)
+            _LOG.warning("%s ended (%s); it starts again in %g s", self.command.name, _told(code), pause)
+            await self._clock.sleep(pause)
+
     def _judge(self, code: int) -> None:
         """Raise ChildFailed unless starting again may help."""
-        if code == EXIT_SETUP or self._crashes > MAX_CRASHES:
+        self._is_set_up_wrong = code == EXIT_SETUP
+        if self._is_set_up_wrong or self._crashes > MAX_CRASHES:
             often = f" {self._crashes} times" if self._crashes > MAX_CRASHES else ""
             self._give_up(f"ended{often} ({_told(code)})")
 

@@ -1,5 +1,7 @@
 """`hftnode start`: the desk, the sentry if there is a network, the engine; a crashed one comes back.
 
+Without a sentry that crashes always the node goes on alone: the network never costs its own executions.
+
 They stop in reverse order. However this process ends, its children end: they hear it from their stdin (`node.process`).
 """
 
@@ -38,7 +40,7 @@ def node_commands(config: Config, config_path: Path, password: Password | None) 
     words = ("--config", str(config_path.absolute()))
     desk = ChildCommand("desk", (sys.executable, "-m", "node.desk", *words), DESK_READY_SECONDS)
     engine = ChildCommand("engine", (sys.executable, "-m", "node.engine", *words), ENGINE_READY_SECONDS, password)
-    sentry = ChildCommand("sentry", (sys.executable, "-m", "node.sentry", *words), SENTRY_READY_SECONDS)
+    sentry = ChildCommand("sentry", (sys.executable, "-m", "node.sentry", *words), SENTRY_READY_SECONDS, is_vital=False)
     takes_part = config.network is not None and config.mode is Mode.LIVE and config.lockstep is None
     return (desk, sentry, engine) if takes_part else (desk, engine)
 
@@ -52,7 +54,8 @@ async def supervise(
 ) -> None:
     """Run the children until `stop` is set. `on_change` is told every state.
 
-    Raises ChildFailed when one is given up (the others are stopped), RunFolderUnusable if a node runs there already.
+    Raises ChildFailed when a vital one is given up (the others are stopped), RunFolderUnusable if a node runs there
+    already.
     """
     with run_lock(config.run_folder):
         await _Supervisor(config, commands, clock, on_change).run(stop)

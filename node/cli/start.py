@@ -70,7 +70,7 @@ class _News:
     def tell(self, run: RunRecord) -> None:
         """Print a line for each process that is there and whose state is another than before."""
         for name, record in run.processes.items():
-            if record.pid is not None and self._told.get(name) != record.state:
+            if (record.pid is not None or record.state == "given up") and self._told.get(name) != record.state:
                 self._told[name] = record.state
                 self.console.print(f"[bold]{name}[/bold] {record.state}{_facts(record)}")
         before, self._all_ready = self._all_ready, all(record.state == "ready" for record in run.processes.values())

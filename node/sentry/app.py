@@ -196,7 +196,9 @@ class SentryApp:
         counts |= host.records.counts | {"records": len(host.records)}
         counts |= {"dropped to engine": self.dropped, "dropped to peers": host.router.dropped}
         counts["connections evicted"] = host.admission.places.evicted
+        counts["handshakes evicted"] = host.admission.handshakes.evicted
         counts["ids evicted"] = host.pubsub.seen_messages.evicted
+        counts["book not written"] = host.book.unsaved
         counts["banned"] = host.book.banned(now)
         ahead_ms, against, _ = host.clock_doubt or (0, 0, 0)
         return SentryStatus(at=now, peers=peers, counts=counts, clock_ahead_ms=ahead_ms, clock_peers=against)

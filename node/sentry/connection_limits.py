@@ -3,7 +3,7 @@
 libp2p makes one of its own if it is given none, and goes on without any if that fails; and it takes an exception of a
 manager for a yes (ran). So ours is always given, never raises, and answers no when in doubt. Limits are like those of
 go-libp2p's autoscaled defaults for a small machine. Every connection is asked about twice: when its socket is there,
-by its address alone, and when the handshake has told whose it is; `places` says who of these gets a place.
+by its address alone (`handshakes`), and when the handshake has told whose it is: `places` says who gets a place.
 """
 
 from __future__ import annotations
@@ -14,30 +14,34 @@ from typing import Final, NamedTuple
 
 from libp2p.rcmgr import Direction
 
+from node.sentry.handshakes import Handshakes
+from node.sentry.networks import is_own_machine, neighbours_of
 from node.sentry.places import Held, Places, take_one
 from protocol.buckets import BucketRules, Buckets, TokenBucket
 from protocol.units import UnixMilliseconds
 
-MAX_ADDRESSES_WATCHED: Final = 4_096
+MAX_NETWORKS_WATCHED: Final = 4_096
 
 
 class Limits(NamedTuple):
-    """Bounds of connections, streams, and new connections a second; `kept_for_dialled` of the connections."""
+    """Bounds of connections, streams, and new connections a second; `kept_for_dialled` of the connections.
+
+    A network is a /24 (IPv6: /48), in private networks an address; `handshakes` are those that others begin.
+    """
 
     connections: int = 96
     kept_for_dialled: int = 24
     connections_per_address: int = 8
     connections_per_peer: int = 2
-    handshakes: int = 32
+    handshakes: int = 64
+    handshakes_per_network: int = 8
     max_streams: int = 1_024
     streams_per_peer: int = 32
     arrivals: BucketRules = BucketRules(rate=20, burst=60)
-    arrivals_per_address: BucketRules = BucketRules(rate=4, burst=16)
+    arrivals_per_network: BucketRules = BucketRules(rate=4, burst=16)
 
 
 _LIMITS: Final = Limits()
-_OWN_MACHINE: Final = ("127.", "::1")
-"""Whoever is behind these is no single stranger: a devnet's other nodes, or a proxy. Other bounds hold for them."""
 
 
 class ConnectionScope:
@@ -89,8 +93,9 @@ class ConnectionLimits:
         )
         self._admits, self._now = judgement.admits, now
         self._arrivals = TokenBucket(limits.arrivals, now())
-        self._arrivals_by_address: Buckets[str] = Buckets(MAX_ADDRESSES_WATCHED)
-        self._handshakes = 0
+        self._arrivals_by_network: Buckets[str] = Buckets(MAX_NETWORKS_WATCHED)
+        self.handshakes = Handshakes(limits.handshakes, limits.handshakes_per_network)
+        self._dials = 0
         self._streams: Counter[str] = Counter()
 
     def open_connection(
@@ -98,8 +103,14 @@ class ConnectionLimits:
     ) -> ConnectionScope | None:
         """Return the place of a connection, or None: refused. Without a peer id it is that of its handshake."""
         try:
+            if peer_id is None and direction != "inbound":
+                return self._open_dial()
+            leave = None
             if peer_id is None:
-                refusal = self._refusal_of_address(endpoint_ip or "", direction)
+                refusal = self._refusal_of_address(endpoint_ip or "")
+                if not refusal:
+                    leave = self.handshakes.enter(endpoint_ip or "")
+                    refusal = "" if leave else "handshakes"
             else:
                 held = Held(str(peer_id), endpoint_ip or "", direction != "inbound")
                 refusal = self._refusal_of_peer(held)
@@ -108,9 +119,8 @@ class ConnectionLimits:
         if refusal:
             self.refused[refusal] += 1
             return None
-        if peer_id is None:
-            self._handshakes += 1
-            return ConnectionScope(self._end_handshake)
+        if leave is not None:
+            return ConnectionScope(leave)
         self.places.take(held)
         return ConnectionScope(lambda: self.places.give_back(held))
 
@@ -133,26 +143,22 @@ class ConnectionLimits:
     def held(self) -> dict[str, int]:
         """How many places are taken, by kind."""
         return {
-            "handshakes": self._handshakes,
+            "handshakes": len(self.handshakes) + self._dials,
             "connections": len(self.places),
             "addresses": self.places.addresses,
             "peers": self.places.peers,
             "streams": sum(self._streams.values()),
         }
 
-    def _refusal_of_address(self, address: str, direction: str) -> str:
+    def _refusal_of_address(self, address: str) -> str:
         limits, now = self.limits, self._now()
-        if direction != "inbound":  # whom we dial ourselves, and a bounded number: no crowd at the door stops that
-            return ""
-        if self._handshakes >= limits.handshakes:
-            return "handshakes"
-        if address.startswith(_OWN_MACHINE):
+        if is_own_machine(address):
             return ""
         if self.places.of_address(address) >= limits.connections_per_address:
             return "connections of one address"
-        rules = limits.arrivals_per_address
-        if not self._arrivals_by_address.of(address, rules, now).take(rules, now):
-            return "arrivals of one address"
+        rules = limits.arrivals_per_network
+        if not self._arrivals_by_network.of(neighbours_of(address), rules, now).take(rules, now):
+            return "arrivals of one network"
         return "" if self._arrivals.take(limits.arrivals, now) else "arrivals"
 
     def _refusal_of_peer(self, held: Held) -> str:
@@ -161,10 +167,14 @@ class ConnectionLimits:
             return "peer"
         if places.of_peer(held.peer) >= limits.connections_per_peer:
             return "connections of one peer"
-        is_own_machine = held.address.startswith(_OWN_MACHINE)
-        if not is_own_machine and places.of_address(held.address) >= limits.connections_per_address:
+        if not is_own_machine(held.address) and places.of_address(held.address) >= limits.connections_per_address:
             return "connections of one address"
         return "" if places.make_room(held) else "connections"
 
-    def _end_handshake(self) -> None:
-        self._handshakes -= 1
+    def _open_dial(self) -> ConnectionScope:
+        """Return the place of a handshake that we begin: a bounded number, and no crowd at the door stops it."""
+        self._dials += 1
+        return ConnectionScope(self._end_dial)
+
+    def _end_dial(self) -> None:
+        self._dials -= 1

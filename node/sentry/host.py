@@ -29,6 +29,7 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from node.errors import NodeError
+from node.sentry import handshakes
 from node.sentry.bounded_yamux import BoundedMuxers, BoundedYamux
 from node.sentry.clock_watch import ClockDoubt, ClockWatch
 from node.sentry.connection_limits import ConnectionLimits, Judgement, Limits
@@ -165,6 +166,7 @@ class SentryHost:
         network.upgrader.muxer_multistream = BoundedMuxers(lambda peer: self.pubsub.blame(peer, Fault.BAD_FRAMES))
         network.auto_connector = NoDialsOfItsOwn(network)
         network.close_peer = partial(close_peer, network)
+        network.upgrade_inbound_raw_conn = partial(handshakes.upgrade, network.upgrade_inbound_raw_conn)
         network.retry_config = RetryConfig(max_retries=0)  # `dialling` is what tries again
         self.router = HardenedGossipSub(settings.heartbeat_seconds)
         topics = {topic(domain, kind): kind for kind in PayloadKind}
@@ -226,7 +228,7 @@ class SentryHost:
                     nursery.cancel_scope.cancel()
                 scope.deadline = trio.current_time() + CLOSE_SECONDS
                 await self.host.close()
-        self.book.save()
+        self.book.keep()
 
     async def publish(self, kind: PayloadKind, data: bytes) -> None:
         """Send an envelope of ours to the network."""
@@ -366,6 +368,6 @@ class SentryHost:
         network: Any = self.host.get_network()
         while True:
             await trio.sleep(SAVE_SECONDS)
-            self.book.save()
+            self.book.keep()
             self._peer_store.forget_others()
             network.auto_connector.clear_all_cooldowns()

@@ -7,6 +7,7 @@ BAN_MS the first time and twice as long each time after, up to MAX_BAN_MS; a ban
 
 from __future__ import annotations
 
+import logging
 import os
 from enum import Enum
 from pathlib import Path
@@ -24,6 +25,7 @@ BAN_MS: Final = 10 * 60_000
 MAX_BAN_MS: Final = 24 * 3_600_000
 MAX_ADDRESSES: Final = 4
 MAX_ADDRESS_CHARACTERS: Final = 256
+_LOG: Final = logging.getLogger("hftnode.sentry")
 
 
 class Fault(Enum):
@@ -85,7 +87,8 @@ class PeerBook:
     """Records by peer id (base 58), at most MAX_PEERS: the lowest score leaves first, but banned ones last."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.evicted = 0
+        self.evicted = self.unsaved = 0
+        self._is_failing = False
         self._path = path
         self._records: dict[str, PeerRecord] = _read(path)
 
@@ -138,6 +141,20 @@ class PeerBook:
         known = {peer: [*filter(None, [record.dialled]), *record.addresses] for peer, record in self._records.items()}
         return {peer: addresses for peer, addresses in known.items() if addresses}
 
+    def keep(self) -> None:
+        """Write the book if that goes: a disk that takes nothing costs the file, is counted, and told once."""
+        try:
+            self.save()
+        except OSError as error:
+            self.unsaved += 1
+            if not self._is_failing:
+                _LOG.error("the book of peers cannot be written, and goes on in memory alone: %s", error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                _LOG.warning("the book of peers is written again")
+            self._is_failing = False
+
     def save(self) -> None:
         """Write the book to its file, whole or not at all. Raises OSError."""
         if self._path is not None:
@@ -171,5 +188,8 @@ def _read(path: Path | None) -> dict[str, PeerRecord]:
         return {}
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, PeerRecord])
-    except (FileNotFoundError, msgspec.DecodeError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        _LOG.warning("the book of peers cannot be read, and begins anew: %s", error)
         return {}

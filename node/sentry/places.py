@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final, NamedTuple
+
+from node.sentry.networks import network_of
 
 SCORE_STEP: Final = 10_000
 """Thousandths of a point: ten messages that a peer was the first to bring."""
 MAX_LEAVING: Final = 8
 """Connections that were told to end and have not yet; while there are as many, nobody else is."""
-_V4_PREFIX, _V6_PREFIX = 24, 48
 
 Worth = tuple[int, int]
 
@@ -117,7 +117,7 @@ class Places:
         self._held.append(held)
         self._peers[held.peer] += 1
         self._addresses[held.address] += 1
-        self._networks[_network_of(held.address)] += 1
+        self._networks[network_of(held.address)] += 1
 
     def give_back(self, held: Held) -> None:
         """Count it no more."""
@@ -125,7 +125,7 @@ class Places:
         for counts, key in (
             (self._peers, held.peer),
             (self._addresses, held.address),
-            (self._networks, _network_of(held.address)),
+            (self._networks, network_of(held.address)),
         ):
             take_one(counts, key)
         if not self._peers[held.peer]:
@@ -145,7 +145,7 @@ class Places:
 
     def _worth(self, held: Held, more: int) -> Worth:
         """Return the worth of a connection, if `more` were there of its part of the network."""
-        crowd = self._networks[_network_of(held.address)] + more
+        crowd = self._networks[network_of(held.address)] + more
         return self._score(held.peer) // SCORE_STEP, -crowd
 
     def _evict(self, held: Held | None, newcomer: Worth | None) -> bool:
@@ -165,13 +165,3 @@ def take_one(counts: Counter[str], key: str) -> None:
     counts[key] -= 1
     if counts[key] <= 0:
         del counts[key]
-
-
-def _network_of(address: str) -> str:
-    """Return the part of the network that an address is of: whoever has one address there mostly has others."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    prefix = _V4_PREFIX if ip.version == 4 else _V6_PREFIX
-    return f"{int(ip) >> (ip.max_prefixlen - prefix)}/{prefix}/{ip.version}"

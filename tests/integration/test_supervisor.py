@@ -43,9 +43,13 @@ class Scene:
         self.task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
-    def start(self, *behaviours: str, ready_seconds: float = 20.0, words: Sequence[str] = ()) -> None:
+    def start(
+        self, *behaviours: str, ready_seconds: float = 20.0, words: Sequence[str] = (), is_vital: bool = True
+    ) -> None:
         commands = [
-            ChildCommand(name, tuple(words) or command(name, self.config_path), ready_seconds, Password(SECRET))
+            ChildCommand(
+                name, tuple(words) or command(name, self.config_path), ready_seconds, Password(SECRET), is_vital
+            )
             for name in behaviours
         ]
         self.task = asyncio.create_task(supervise(self.config, commands, SystemClock(), self.stop, self._told))
@@ -139,6 +143,32 @@ async def test_a_child_that_crashes_always_is_given_up_with_its_last_lines(
     assert states[-1] != "ready"
     assert "given up" in states
     await until_gone([run.processes["obedient"].pid for run in scene.runs])
+
+
+async def test_without_a_child_that_is_not_vital_the_others_go_on_and_it_is_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(child_module, "MAX_CRASHES", 1)
+    monkeypatch.setattr(child_module, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(child_module, "ALONE_SECONDS", 0.2)
+    scene.start("crashes-always", "obedient", is_vital=False)
+    run = await scene.until("crashes-always", "given up")
+    await scene.until("obedient", "ready")
+
+    again = await scene.until("crashes-always", "given up", restarts=run.processes["crashes-always"].restarts + 2)
+
+    assert again.processes["obedient"].state == "ready"
+    assert {run.processes["obedient"].restarts for run in scene.runs} == {0}
+    assert "the node goes on without its crashes-always, tried again in 0.2 s" in caplog.text
+    await scene.finish()
+
+
+async def test_a_wrong_set_up_of_what_is_not_vital_is_told_at_the_start(scene: Scene) -> None:
+    scene.start("wrongly-set-up", "obedient", is_vital=False)
+    assert scene.task is not None
+
+    with pytest.raises(ChildFailed, match=r"keystore hot\.json: wrong password"):
+        await asyncio.wait_for(scene.task, SECONDS)
 
 
 async def test_a_child_that_ends_by_itself_is_started_again(scene: Scene) -> None:
@@ -293,6 +323,7 @@ def test_a_member_of_a_network_has_a_sentry_before_its_engine_and_in_shadow_or_l
 
     assert [command.name for command in commands] == ["desk", "sentry", "engine"]
     assert commands[1].password is None
+    assert [command.is_vital for command in commands] == [True, False, True]
     stepped = LockstepConfig(participant="alice", admin_url="http://127.0.0.1:1/admin")
     for apart in ({"mode": Mode.SHADOW}, {"lockstep": stepped}):
         alone = msgspec.structs.replace(member, **apart)

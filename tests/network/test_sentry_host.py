@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections import Counter
 from pathlib import Path
@@ -244,6 +245,60 @@ def test_what_is_no_question_is_blamed(wire: bytes, count: str) -> None:
             assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) < 0
 
     scene()
+
+
+@in_trio
+async def test_a_crowd_of_sockets_that_say_nothing_and_come_again_shuts_nobody_out() -> None:
+    async with running("alice") as (alice,), trio.open_nursery() as nursery:
+        port = int(Multiaddr(alice.sentry.addresses[0]).value_for_protocol("tcp"))
+        for _ in range(80):
+            nursery.start_soon(_hold_a_socket, port)
+        await until(lambda: alice.sentry.admission.handshakes.evicted > 0)
+        bob = Node("bob", settings_of(alice.sentry.addresses))
+        await nursery.start(bob.sentry.run)
+        await until(lambda: bob.sees(alice) and alice.sees(bob), 5.0)
+        assert alice.sentry.admission.refused["handshakes"] == 0
+        assert alice.sentry.admission.held["handshakes"] <= alice.sentry.admission.limits.handshakes
+        nursery.cancel_scope.cancel()
+
+
+async def _hold_a_socket(port: int) -> None:
+    """Connect from an address that is not the honest peer's, say nothing, and come again when that ends."""
+    while True:
+        with contextlib.suppress(OSError):
+            async with await trio.open_tcp_stream("127.0.0.1", port, local_address="127.0.0.2") as stream:
+                await stream.receive_some()
+                while await stream.receive_some():
+                    pass
+        await trio.sleep(0.05)
+
+
+class FullDisk(PeerBook):
+    """A book whose disk takes nothing while it is full."""
+
+    is_full = True
+
+    def save(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@in_trio
+async def test_a_full_disk_costs_the_book_and_not_the_sentry(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(host_module, "SAVE_SECONDS", 0.02)
+    book = FullDisk()
+    async with trio.open_nursery() as nursery:
+        alice = Node("alice", settings_of(), book)
+        await nursery.start(alice.sentry.run)
+        await until(lambda: book.unsaved > 3)
+        book.is_full = False
+        await until(lambda: "written again" in caplog.text)
+        book.is_full = True
+        nursery.cancel_scope.cancel()  # the last word is a save, too
+    assert caplog.text.count("cannot be written") == 2
+    assert caplog.text.count("written again") == 1
 
 
 def test_a_slow_questioner_and_a_quick_one_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -10,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.rcmgr import Direction
 
+from node.sentry import handshakes
 from node.sentry.connection_limits import ConnectionLimits, Judgement, Limits
 from protocol.buckets import BucketRules
 from protocol.units import UnixMilliseconds
 
 MANY = BucketRules(rate=10**6, burst=10**6)
-OPEN = Limits(arrivals=MANY, arrivals_per_address=MANY)
+OPEN = Limits(arrivals=MANY, arrivals_per_network=MANY)
 
 
 class Desk(ConnectionLimits):
@@ -31,6 +34,18 @@ class Desk(ConnectionLimits):
     def enter(self, peer: str | None, address: str = "1.1.1.1") -> Any:
         self.kept.append(self.open_connection(peer, address))
         return self.kept[-1]
+
+    def knock(self, address: str, closed: Counter[str]) -> Any:
+        """Begin a handshake in a task of its own, as the swarm does; who has to give way is counted."""
+
+        def close() -> None:
+            closed[address] += 1
+
+        def begin() -> Any:
+            handshakes._close_socket.set(close)
+            return self.enter(None, address)
+
+        return copy_context().run(begin)
 
 
 def test_the_gate_is_at_the_handshake_by_who_it_is() -> None:
@@ -84,6 +99,51 @@ def test_handshakes_are_bounded_and_go_on_when_all_places_are_taken() -> None:
     assert second is not None
 
 
+def test_a_crowd_at_the_door_gives_way_and_shuts_out_nobody_from_elsewhere() -> None:
+    """Sockets that say nothing, of one address, of one /48, and of as many /24s as are needed to hold every place."""
+    crowds = (
+        ["1.1.1.1"] * 60,
+        [f"2a00:db8::{number:x}" for number in range(60)],
+        [f"::ffff:1.1.1.{number}" for number in range(60)],
+        [f"1.1.{number % 20}.1" for number in range(120)],
+    )
+    for crowd in crowds:
+        desk, closed = Desk(handshakes=32, handshakes_per_network=4), Counter[str]()
+        for address in crowd:
+            assert desk.knock(address, closed) is not None
+        assert desk.held["handshakes"] == (32 if len(crowd) == 120 else 4)
+        assert desk.handshakes.evicted == closed.total() == len(crowd) - desk.held["handshakes"]
+        assert desk.knock("9.9.9.9", closed) is not None
+        for address in crowd:
+            desk.knock(address, closed)
+        assert closed["9.9.9.9"] == 0
+
+
+def test_who_connects_from_the_crowded_address_of_this_machine_takes_the_place_of_the_oldest() -> None:
+    desk, closed = Desk(handshakes=8, handshakes_per_network=4), Counter[str]()
+    first = desk.knock("127.0.0.1", closed)
+    scopes = [desk.knock("127.0.0.1", closed) for _ in range(9)]
+    assert (closed["127.0.0.1"], desk.held["handshakes"]) == (2, 8)
+    assert desk.knock("127.0.0.2", closed) is not None
+    assert closed == {"127.0.0.1": 3}
+    first.close()  # it had gone already
+    assert desk.held["handshakes"] == 8
+    for scope in scopes:
+        scope.close()
+    assert desk.held["handshakes"] == 1
+
+
+def test_our_own_dials_take_no_place_of_a_handshake() -> None:
+    desk = Desk(handshakes=1)
+    dials = [desk.open_connection(None, "9.9.9.9", "outbound") for _ in range(3)]
+    assert desk.enter(None) is not None
+    assert desk.held["handshakes"] == 4
+    for dial in dials:
+        assert dial is not None
+        dial.close()
+    assert desk.held["handshakes"] == 1
+
+
 def test_who_is_wanted_takes_the_place_of_who_is_not() -> None:
     dropped: list[str] = []
     judgement = Judgement(lambda _: True, lambda peer: peer == "wanted", drop=dropped.append)
@@ -95,10 +155,10 @@ def test_who_is_wanted_takes_the_place_of_who_is_not() -> None:
 
 
 def test_new_connections_a_second_are_bounded_for_all_and_for_each_address() -> None:
-    desk = Desk(arrivals=BucketRules(1, 5), arrivals_per_address=BucketRules(1, 2), handshakes=100)
+    desk = Desk(arrivals=BucketRules(1, 5), arrivals_per_network=BucketRules(1, 2), handshakes=100)
     assert [desk.enter(None, "1.1.1.1") is not None for _ in range(3)] == [True, True, False]
-    assert [desk.enter(None, f"2.2.2.{n}") is not None for n in range(5)] == [True] * 3 + [False] * 2
-    assert desk.refused == {"arrivals of one address": 1, "arrivals": 2}
+    assert [desk.enter(None, f"2.2.{n}.2") is not None for n in range(5)] == [True] * 3 + [False] * 2
+    assert desk.refused == {"arrivals of one network": 1, "arrivals": 2}
     assert desk.open_connection(None, "1.1.1.1", "outbound") is not None
     desk.time += 1_000
     assert desk.enter(None, "1.1.1.1") is not None
@@ -111,7 +171,7 @@ def test_one_address_has_so_many_connections_also_before_the_handshake() -> None
 
 
 def test_the_machine_itself_has_no_bound_of_one_address_but_all_others() -> None:
-    desk = Desk(connections_per_address=1, connections=3, handshakes=1, arrivals_per_address=BucketRules(1, 1))
+    desk = Desk(connections_per_address=1, connections=3, handshakes=1, arrivals_per_network=BucketRules(1, 1))
     assert all(desk.enter(name, "127.0.0.1") for name in "abc")
     assert desk.enter("d", "127.0.0.1") is None
     assert desk.enter(None, "127.0.0.1") is not None

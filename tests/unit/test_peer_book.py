@@ -123,3 +123,9 @@ def test_a_damaged_book_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
 
 def test_a_book_without_a_file_is_not_written() -> None:
     PeerBook().save()
+
+
+def test_a_book_that_cannot_be_read_begins_anew_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "book").mkdir()
+    assert len(PeerBook(tmp_path / "book")) == 0
+    assert "cannot be read" in caplog.text
