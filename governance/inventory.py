@@ -13,7 +13,7 @@ from governance.executor import Plan, encode_plan
 from governance.vaults import Change, ChangeKind
 from protocol.errors import InvalidField
 from protocol.ethereum.abi import encode_call
-from protocol.units import Address, BasisPoints, TokenAmount, basis_points_of_up
+from protocol.units import BASIS_POINTS_ONE, Address, BasisPoints, TokenAmount, multiply_divide_up
 
 _ADDRESS_BITS: Final = 160
 _MAX_AGE_BITS: Final = 32
@@ -40,15 +40,22 @@ class InventoryLimits:
         yield Change(kind=ChangeKind.MAX_TURNOVER, value=self.max_turnover)
         yield Change(kind=ChangeKind.UNIT, subject=self.unit)
 
-    def theft_bound_rounded_up(self, price_error: BasisPoints, days: int = 0) -> TokenAmount:
+    def theft_bound_rounded_up(self, price_error: BasisPoints, days: int = 0, *, priced_tokens: int = 2) -> TokenAmount:
         """Return the most that a stolen hot key takes out of the vault in a burst and so many further days.
 
-        `price_error`: by how much both prices that agree may be off the true one together. Gas and what was deposited
-        on an exchange come on top. Raises InvalidField.
+        `price_error` e: by how much what counts of one token may be off its true price, less than all of it. What is
+        sold as T at no loss was worth up to T / (1 - e) where it counted too little; what then comes in is worth
+        T / (1 + e) where that counted too much. `priced_tokens`: how many can be traded besides the unit, whose price
+        is true; with one alone the first is the worse. Gas and what was deposited on an exchange come on top. Raises
+        InvalidField.
         """
         if days < 0 or price_error < 0:
             raise InvalidField("neither days nor an error are negative", "days")
-        return TokenAmount((1 + days) * (self.max_loss + basis_points_of_up(self.max_turnover, price_error)))
+        if price_error >= BASIS_POINTS_ONE:
+            raise InvalidField("a price that is wrong altogether bounds nothing", "price_error")
+        one, off = BASIS_POINTS_ONE, price_error
+        numerator, denominator = (off, one - off) if priced_tokens < 2 else (2 * off * one, one**2 - off**2)
+        return TokenAmount((1 + days) * (self.max_loss + multiply_divide_up(self.max_turnover, numerator, denominator)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

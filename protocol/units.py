@@ -84,11 +84,6 @@ def basis_points_of_down(amount: _Amount, share: BasisPoints) -> _Amount:
     return cast(_Amount, multiply_divide_down(amount, share, BASIS_POINTS_ONE))
 
 
-def basis_points_of_up(amount: _Amount, share: BasisPoints) -> _Amount:
-    """Return `share` of `amount`, rounded up, in the unit of `amount`."""
-    return cast(_Amount, multiply_divide_up(amount, share, BASIS_POINTS_ONE))
-
-
 def basis_points_between_down(part: int, whole: int) -> BasisPoints:
     """Return what share of `whole` (positive) `part` is, rounded down; more than 10,000 if it is larger."""
     return BasisPoints(multiply_divide_down(part, BASIS_POINTS_ONE, whole))

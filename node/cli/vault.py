@@ -74,10 +74,10 @@ async def status(session: Session, safe: Address) -> None:
 @safe_option
 @click.option(
     "--price-error-bps",
-    type=click.IntRange(0, 10_000),
+    type=click.IntRange(0, 9_999),
     default=100,
     show_default=True,
-    help="Inventory mode: by how much feed and pool together may be off the true price, for the bound.",
+    help="Inventory mode: by how much feed and pool together may be off a token's true price, for the bound.",
 )
 @reading
 async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
@@ -95,14 +95,14 @@ async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
         "If the hot key is stolen, while nobody acts:",
         "  principal       0: an execution that does not return what it drew reverts (P14)"
         if inventory is None
-        else f"  by trades       {_burst_words(inventory, error)}",
+        else f"  by trades       {_burst_words(inventory, pinned, error)}",
         f"  gas             {ETHER.shown(vault.hot_key_wei)}: all that the hot key holds, and what it is given later",
         "  profit          executions at no profit: what would have been earned",
         "  on exchanges    whatever is there is outside of this bound",
         "Any one owner ends it at once: `hftnode vault pause`.",
     ]
     bound = {
-        "principal": 0 if inventory is None else inventory.limits.theft_bound_rounded_up(error),
+        "principal": 0 if inventory is None else _burst(inventory, pinned, error),
         "gas": vault.hot_key_wei,
     }
     session.answer(lines, {**_value(stands, vault, pinned), "theft_bound": bound})
@@ -200,10 +200,15 @@ def _inventory_words(inventory: InventoryStanding) -> list[str]:
     ]
 
 
-def _burst_words(inventory: InventoryStanding, error: BasisPoints) -> str:
-    unit = Unit(inventory.symbol, inventory.decimals)
-    burst = inventory.limits.theft_bound_rounded_up(error)
-    return f"{unit.shown(burst)} at once, if prices are {error / 100:g} % off; each further day as much again"
+def _burst(inventory: InventoryStanding, pinned: list[PinnedToken], error: BasisPoints) -> TokenAmount:
+    """Return the bound, whatever of what is pinned has a market yet, in smallest units of the unit."""
+    priced = sum(each.token != inventory.limits.unit for each in pinned)
+    return inventory.limits.theft_bound_rounded_up(error, priced_tokens=priced)
+
+
+def _burst_words(inventory: InventoryStanding, pinned: list[PinnedToken], error: BasisPoints) -> str:
+    shown = Unit(inventory.symbol, inventory.decimals).shown(_burst(inventory, pinned, error))
+    return f"{shown} at once, if each token's price is {error / 100:g} % off; each further day as much again"
 
 
 def _unit(pinned: PinnedToken) -> Unit:

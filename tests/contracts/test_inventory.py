@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil
 
 import pytest
 
@@ -50,11 +52,27 @@ def plan_to(token: Address, block: int = 1) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("error", "days", "bound"),
-    [(0, 0, 1_000 * DOLLAR), (100, 0, 1_500 * DOLLAR), (100, 3, 6_000 * DOLLAR)],
+    ("error", "days", "priced", "bound"),
+    [
+        (0, 0, 2, 1_000_000_000),
+        (100, 0, 1, 1_505_050_506),  # 50,000 · 1/99 on top
+        (100, 0, 2, 2_000_100_011),  # 50,000 · (100/99 - 100/101)
+        (100, 0, 7, 2_000_100_011),
+        (100, 3, 2, 4 * 2_000_100_011),
+        (5_000, 0, 1, 51_000_000_000),
+    ],
 )
-def test_a_thief_takes_at_most_what_the_buckets_hold_and_leak(error: int, days: int, bound: int) -> None:
-    assert LIMITS.theft_bound_rounded_up(BasisPoints(error), days) == bound
+def test_a_thief_takes_at_most_what_the_buckets_hold_and_leak(error: int, days: int, priced: int, bound: int) -> None:
+    assert LIMITS.theft_bound_rounded_up(BasisPoints(error), days, priced_tokens=priced) == bound
+
+
+@pytest.mark.parametrize("error", [1, 100, 3_333])
+def test_the_bound_is_what_is_lost_where_both_prices_are_off_as_far_as_they_may_be(error: int) -> None:
+    off, turnover = Fraction(error, 10_000), Fraction(LIMITS.max_turnover)
+    given, got = turnover / (1 - off), turnover / (1 + off)  # what both sides that count the same were worth
+    assert LIMITS.theft_bound_rounded_up(BasisPoints(error)) == LIMITS.max_loss + ceil(given - got)
+    one = LIMITS.theft_bound_rounded_up(BasisPoints(error), priced_tokens=1)
+    assert one == LIMITS.max_loss + ceil(max(given - turnover, turnover - got))
 
 
 def test_an_error_in_the_price_is_rounded_against_the_vault() -> None:
@@ -62,6 +80,8 @@ def test_an_error_in_the_price_is_rounded_against_the_vault() -> None:
     assert odd.theft_bound_rounded_up(BasisPoints(1)) == 1
     with pytest.raises(InvalidField, match="negative"):
         odd.theft_bound_rounded_up(BasisPoints(1), days=-1)
+    with pytest.raises(InvalidField, match="wrong altogether"):
+        odd.theft_bound_rounded_up(BasisPoints(10_000))
 
 
 def test_a_trade_that_the_module_would_refuse_is_not_built() -> None:

@@ -276,6 +276,6 @@ async def test_the_bound_of_a_vault_that_trades_inventory_is_what_its_buckets_ho
 
     told = await vault.shell.run("vault", "limits", "--safe", vault.safe)
     assert "all trades may sell     50,000 USDC, of which 0 USDC are used" in told.stdout
-    assert "1,500 USDC at once, if prices are 1 % off" in told.stdout
+    assert "2,000.100011 USDC at once, if each token's price is 1 % off" in told.stdout
     bound = await vault.shell.read("vault", "limits", "--safe", vault.safe, "--price-error-bps", "0")
     assert bound["theft_bound"]["principal"] == 1_000 * 10**6

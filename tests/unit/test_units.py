@@ -20,7 +20,6 @@ from protocol.units import (
     basis_points_between_down,
     basis_points_between_up,
     basis_points_of_down,
-    basis_points_of_up,
     boot_id_of,
     gwei_from_wei_down,
     gwei_from_wei_up,
@@ -39,8 +38,7 @@ from protocol.units import (
 
 def test_a_share_is_rounded_as_its_name_says() -> None:
     assert basis_points_of_down(TokenAmount(9_999), BasisPoints(1)) == 0
-    assert basis_points_of_up(TokenAmount(9_999), BasisPoints(1)) == 1
-    assert basis_points_of_down(Wei(20_000), BasisPoints(25)) == basis_points_of_up(Wei(20_000), BasisPoints(25)) == 50
+    assert basis_points_of_down(Wei(20_000), BasisPoints(25)) == 50
 
 
 def test_the_share_of_a_part_is_rounded_as_its_name_says() -> None:

@@ -68,7 +68,11 @@ abstract contract InventoryTest is WorldTest {
 
     /// The feed's oracle submits a new answer, of 8 decimals.
     function _answer(uint256 dollarsE8) internal {
-        IFeedAggregator aggregator = IFeedAggregator(IFeedProxy(feed).aggregator());
+        _answerOf(feed, dollarsE8);
+    }
+
+    function _answerOf(address feed_, uint256 dollarsE8) internal {
+        IFeedAggregator aggregator = IFeedAggregator(IFeedProxy(feed_).aggregator());
         uint256 round = aggregator.latestRound() + 1;
         vm.prank(aggregator.getOracles()[0]);
         aggregator.submit(round, int256(dollarsE8));

@@ -15,7 +15,7 @@ contract NetworkInvariants is Test {
     function setUp() public {
         handler = new NetworkHandler();
         handler.setUp();
-        bytes4[] memory selectors = new bytes4[](27);
+        bytes4[] memory selectors = new bytes4[](28);
         selectors[0] = handler.wait.selector;
         selectors[1] = handler.mint.selector;
         selectors[2] = handler.stakeMore.selector;
@@ -43,6 +43,7 @@ contract NetworkInvariants is Test {
         selectors[24] = handler.governanceReleases.selector;
         selectors[25] = handler.fundWork.selector;
         selectors[26] = handler.leaveQueued.selector;
+        selectors[27] = handler.leaveForDays.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -149,12 +150,16 @@ contract NetworkInvariants is Test {
         handler.requestUnstake(3, 1 ether);
         handler.completeUnstake(3);
         assertEq(handler.exits(), 1, "exits");
+        handler.leaveForDays(3, 1 ether);
+        assertEq(handler.emptyDays(), 3, "days on which nobody was staked");
+        handler.assertStream();
     }
 
     function afterInvariant() public {
         emit log_named_uint("executions", handler.executions());
         emit log_named_uint("slashes", handler.slashes());
         emit log_named_uint("exits", handler.exits());
+        emit log_named_uint("days on which nobody was staked", handler.emptyDays());
         emit log_named_uint("decisions", handler.decisions());
         emit log_named_uint("pauses", handler.pauses());
         emit log_named_uint("refusals", handler.refusals());

@@ -14,6 +14,19 @@ abstract contract NetworkActors is NetworkTest {
     Person[4] public operators;
     bytes32[] public offences;
     uint256 public streamFunded;
+
+    /// P5: how often an exit was refused that had no lock and no time to wait for, by the books below.
+    uint256 public blockedExits;
+
+    /// P5, by what each operator did itself: what of its stake is locked and through which block, and from when on what
+    /// leaves is due (Unix seconds).
+    struct Lock {
+        uint256 amount;
+        uint256 throughBlock;
+    }
+
+    mapping(address operator => Lock) private _locks;
+    mapping(address operator => uint256) internal _dueAt;
     uint256 internal _keys;
     uint256 internal _alerts;
 
@@ -29,6 +42,25 @@ abstract contract NetworkActors is NetworkTest {
 
     function _who(uint256 seed) internal view returns (Person memory) {
         return operators[seed % 4];
+    }
+
+    /// A check-in locks what is active through the last block of its epoch.
+    function _noteCheckIn(Person memory person, uint256 epoch) internal {
+        _locks[person.account] = Lock(_activeOf(person), (epoch + 1) * LENGTH - 1);
+    }
+
+    function _keptOf(Person memory person) internal view returns (uint256) {
+        Lock memory lock = _locks[person.account];
+        return block.number <= lock.throughBlock ? lock.amount : 0;
+    }
+
+    function _noteRequest(Person memory person) internal {
+        _dueAt[person.account] = block.timestamp + 21 days;
+    }
+
+    function _countBlocked() internal {
+        if (brake.isPaused()) ++blockedByBrake;
+        else ++blockedExits;
     }
 
     function _totalActive() internal view returns (uint256 total) {

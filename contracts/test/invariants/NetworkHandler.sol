@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Operator} from "../../src/interfaces/INodeStaking.sol";
 import {Evidence, OffenceState} from "../../src/interfaces/ISlashingCourt.sol";
 import {Person} from "../base/StakingTest.sol";
 import {Words} from "../base/Words.sol";
@@ -25,8 +24,6 @@ contract NetworkHandler is OrderActions, RewardActions, GovernanceActions {
 
     /// P3: how often stake on its way out was not charged in full.
     uint256 public escaped;
-    /// P5: how often an exit was refused that had no lock and no time to wait for.
-    uint256 public blockedExits;
     /// P6: how often one offence was punished again.
     uint256 public repeatedSlashes;
     /// P7: how often an operator lost more than a tenth in 30 days.
@@ -65,12 +62,12 @@ contract NetworkHandler is OrderActions, RewardActions, GovernanceActions {
 
     function requestUnstake(uint256 who, uint256 amount) external {
         Person memory person = _who(who);
-        Operator memory operator = staking.operatorAt(person.account);
-        uint256 kept = block.number <= operator.lockedThrough ? operator.locked : 0;
-        if (operator.active <= kept) return;
+        (uint256 active, uint256 kept) = (_activeOf(person), _keptOf(person));
+        if (active <= kept) return;
         vm.prank(person.account);
-        try staking.requestUnstake(bound(amount, 1, operator.active - kept)) {}
-        catch {
+        try staking.requestUnstake(bound(amount, 1, active - kept)) {
+            _noteRequest(person);
+        } catch {
             _countBlocked();
         }
     }
@@ -78,21 +75,16 @@ contract NetworkHandler is OrderActions, RewardActions, GovernanceActions {
     /// Paid out as soon as it is ready: time goes by until then.
     function completeUnstake(uint256 who) external {
         Person memory person = _who(who);
-        Operator memory operator = staking.operatorAt(person.account);
-        if (operator.leaving == 0) return;
-        if (block.timestamp < operator.readyAt && who % 4 == 0) return;
-        if (block.timestamp < operator.readyAt) _pass(operator.readyAt - block.timestamp);
+        if (_leavingOf(person) == 0) return;
+        uint256 dueAt = _dueAt[person.account];
+        if (block.timestamp < dueAt && who % 4 == 0) return;
+        if (block.timestamp < dueAt) _pass(dueAt - block.timestamp);
         vm.prank(person.account);
         try staking.completeUnstake() {
             ++exits;
         } catch {
             _countBlocked();
         }
-    }
-
-    function _countBlocked() private {
-        if (brake.isPaused()) ++blockedByBrake;
-        else ++blockedExits;
     }
 
     function rotate(uint256 who) external {

@@ -40,8 +40,9 @@ abstract contract OrderActions is NetworkActors {
 
     function checkIn(uint256 who) external {
         vm.prank(_who(who).key);
-        try ledger.checkIn(block.number / LENGTH + 1) {}
-        catch {
+        try ledger.checkIn(block.number / LENGTH + 1) {
+            _noteCheckIn(_who(who), block.number / LENGTH + 1);
+        } catch {
             ++refusals;
         }
     }
@@ -56,8 +57,9 @@ abstract contract OrderActions is NetworkActors {
         if (block.number >= epoch * LENGTH - CUT_OFF) _goTo(epoch++ * LENGTH);
         for (uint256 i = 0; i < 4; ++i) {
             vm.prank(operators[i].key);
-            try ledger.checkIn(epoch) {}
-            catch {
+            try ledger.checkIn(epoch) {
+                _noteCheckIn(operators[i], epoch);
+            } catch {
                 ++refusals;
             }
         }

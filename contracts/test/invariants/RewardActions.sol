@@ -16,6 +16,9 @@ abstract contract RewardActions is NetworkActors {
     /// What was put into each week's pot, and carried from one to another, and claimed: by what was transferred.
     mapping(uint256 week => uint256) public potBy;
     mapping(uint256 week => uint256) public claimedOfWeek;
+    /// P11: on how many days nobody was staked, and how often something was lost or not paid by that.
+    uint256 public emptyDays;
+    uint256 public lostWhileNobody;
     uint256 private _workFunded;
     uint256 private _workPaid;
 
@@ -40,6 +43,58 @@ abstract contract RewardActions is NetworkActors {
             claimed[account] += amount;
         } catch {
             _countPayment();
+        }
+    }
+
+    /// All leave, and come back some days later. Until then all that is funded waits; after that what was promised is paid.
+    function leaveForDays(uint256 days_, uint256 amount) external {
+        _pass(2 * LENGTH * 12); // beyond every lock
+        for (uint256 i = 0; i < 4; ++i) {
+            uint256 active = _activeOf(operators[i]);
+            if (active == 0) continue;
+            vm.prank(operators[i].account);
+            try staking.requestUnstake(active) {
+                _noteRequest(operators[i]);
+            } catch {
+                _countBlocked();
+            }
+        }
+        if (_totalActive() == 0) _daysWithNobody(days_, amount);
+        for (uint256 i = 0; i < 4; ++i) {
+            _claimAll(operators[i].account);
+            uint256 most = token.balanceOf(treasury) / 1_000;
+            if (most != 0) _stake(operators[i], most < (i + 1) * 1_000 ether ? most : (i + 1) * 1_000 ether);
+        }
+        _pass(1 days);
+    }
+
+    function _daysWithNobody(uint256 days_, uint256 amount) private {
+        amount = bound(amount, 7, 100 ether);
+        weth.mint(address(stream), amount);
+        streamFunded += amount;
+        (uint256 pool, uint256 promised) = (stream.pool(), stream.promised());
+        for (uint256 left = bound(days_, 1, 5); left != 0; --left) {
+            _pass(1 days);
+            try stream.roll() {
+                ++emptyDays;
+            } catch {
+                _countUnpaid();
+            }
+        }
+        if (stream.pool() != pool || stream.promised() != promised) ++lostWhileNobody;
+    }
+
+    function _countUnpaid() private {
+        if (brake.isPaused()) ++blockedByBrake;
+        else ++lostWhileNobody;
+    }
+
+    function _claimAll(address account) private {
+        try stream.claim(account, type(uint256).max) returns (uint256 amount) {
+            streamPaid += amount;
+            claimed[account] += amount;
+        } catch {
+            _countUnpaid();
         }
     }
 
@@ -136,6 +191,7 @@ abstract contract RewardActions is NetworkActors {
     function assertStream() external view {
         assertEq(weth.balanceOf(address(stream)), streamFunded - streamPaid, "P11: something is lost");
         assertLe(stream.promised(), streamFunded - streamPaid, "P11: promised above what is there");
+        assertEq(lostWhileNobody, 0, "P11: lost, or not paid, while nobody was staked");
         for (uint256 i = 0; i < 4; ++i) {
             address account = operators[i].account;
             uint256 share;

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ArbExecutor} from "../../src/ArbExecutor.sol";
 import {RewardStream} from "../../src/RewardStream.sol";
 import {ExecutorBindings} from "../../src/interfaces/IArbExecutor.sol";
@@ -11,7 +12,7 @@ import {Change, ChangeKind, IVaultModule, Market} from "../../src/interfaces/IVa
 import {InventoryTest} from "../base/InventoryTest.sol";
 import {Header, Plans} from "../base/Plans.sol";
 import {PoolFiller} from "../base/PoolFiller.sol";
-import {IPair, IPairFactory} from "../base/Protocols.sol";
+import {IFeedProxy, IPair, IPairFactory, IPool, IPoolFactory, IPriceOracle} from "../base/Protocols.sol";
 import {SettableFeed} from "../malicious/Feeds.sol";
 import {HookedToken} from "../malicious/HookedToken.sol";
 import {LazyPool} from "../malicious/LazyPool.sol";
@@ -296,6 +297,52 @@ contract TheftTest is InventoryTest {
             _sell(32 ether, plan);
         }
         assertGe(IERC20(weth).balanceOf(address(safe)), LEAST_WETH, "T24: less is held than must be");
+    }
+
+    /// The owners let WBTC be bought too: by its genuine feed, and a genuine pool that stands where the feed does.
+    function _openMarketOfWbtc() private returns (uint256 dollarsE8) {
+        address wbtcFeed = IPriceOracle(_contract("aave_oracle")).getSourceOfAsset(wbtc);
+        dollarsE8 = uint256(IFeedProxy(wbtcFeed).latestAnswer());
+        address fresh = IPoolFactory(_contract("uniswap_v3_factory")).createPool(wbtc, usdc, 3000);
+        (uint256 above, uint256 below) = wbtc < usdc ? (dollarsE8, uint256(1e10)) : (uint256(1e10), dollarsE8);
+        IPool(fresh).initialize(uint160(Math.sqrt((above << 192) / below)));
+        Change[4] memory changes = [
+            Change(ChangeKind.Token, wbtc, 0),
+            _feedChange(wbtc, wbtcFeed, MAX_AGE),
+            Change(ChangeKind.Pool, wbtc, uint160(fresh)),
+            Change(ChangeKind.HeldAtMost, wbtc, 1_000e8)
+        ];
+        for (uint256 i = 1; i < changes.length; ++i) {
+            _bySafe(address(module), abi.encodeCall(IVaultModule.propose, (changes[i])));
+        }
+        _loosen(changes[0]);
+        for (uint256 i = 1; i < changes.length; ++i) {
+            module.enact(address(safe), changes[i]);
+        }
+        _answer(_marketDollars());
+        _answerOf(wbtcFeed, dollarsE8);
+    }
+
+    /// Feeds and pools agree, and are off in her favour by a hundredth: WETH counts too little, WBTC too much.
+    function test_T35_sells_what_counts_too_little_for_what_counts_too_much() public {
+        uint256 bitcoinE8 = _openMarketOfWbtc();
+        uint256 etherE8 = _marketDollars();
+        _give(weth, address(safe), 100 ether);
+        uint256 held = IERC20(weth).balanceOf(address(safe));
+        _pairOfHers("uniswap_v2_factory", weth, 1_000_000 ether, 1_000_000 ether);
+        uint256 bitcoins = 1_000_000e8 * etherE8 / bitcoinE8 * 10_025 / 10_000; // after the pairs' fees a little is lost
+        _pairOfHers("sushi_factory", wbtc, bitcoins, 1_000_000 ether);
+        bytes memory plan = Plans.pack(Plans.own(), abi.encodePacked(Plans.uniswapV2(address(hook)), Plans.sushi(wbtc)));
+        for (uint256 i = 0; i < 17; ++i) {
+            _as(alice, abi.encodeCall(IVaultModule.trade, (address(safe), weth, 10 ether, wbtc, plan)));
+        }
+        uint256 given = _worth(held - IERC20(weth).balanceOf(address(safe)), etherE8) * 100 / 99;
+        uint256 got = IERC20(wbtc).balanceOf(address(safe)) * bitcoinE8 / 1e10 * 100 / 101;
+        emit log_named_decimal_uint("lost in a burst, dollars", given - got, 6);
+        uint256 bound = uint256(MAX_LOSS) + (uint256(MAX_TURNOVER) * 200 + 9_998) / 9_999; // 2e / (1 - e^2)
+        emit log_named_decimal_uint("the printed bound, dollars", bound, 6);
+        assertGt(given - got, uint256(MAX_LOSS) + uint256(MAX_TURNOVER) / 99, "more than one price is off by");
+        assertLe(given - got, bound, "T35: losses beyond the bound");
     }
 
     // Callbacks and allowances
