@@ -223,9 +223,10 @@ class StakedOperator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RegistrySnapshot(LinkMessage, frozen=True, kw_only=True, tag="registry_snapshot"):
-    """Engine to sentry, at each block: who has enough stake. It replaces the one before it."""
+    """Engine to sentry, at each block: who has enough stake. It replaces the one before it. `time`: the block's."""
 
     block: int
+    time: int
     operators: list[StakedOperator]
 
 

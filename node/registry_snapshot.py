@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.link import RegistrySnapshot
 from protocol.gossip import Operator, StakeSnapshot
-from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, Hash32, PeerIdHash, StakeUnits
+from protocol.units import ADDRESS_BYTES, HASH_BYTES, Address, BlockNumber, Hash32, PeerIdHash, StakeUnits, UnixSeconds
 
 
 def snapshot_of(message: RegistrySnapshot) -> StakeSnapshot:
@@ -17,4 +17,4 @@ def snapshot_of(message: RegistrySnapshot) -> StakeSnapshot:
                 PeerIdHash(Hash32(one.peer_id_hash)),
                 StakeUnits(int(one.stake)),
             )
-    return StakeSnapshot(BlockNumber(message.block), operators)
+    return StakeSnapshot(BlockNumber(message.block), operators, UnixSeconds(message.time))

@@ -29,7 +29,6 @@ from protocol.errors import (
 )
 from protocol.kinds import PayloadKind
 from protocol.messages import (
-    CLOCK_TOLERANCE_MS,
     Envelope,
     Heartbeat,
     Opportunity,
@@ -46,6 +45,7 @@ from protocol.units import (
     PeerIdHash,
     StakeUnits,
     UnixMilliseconds,
+    UnixSeconds,
     milliseconds_from_seconds,
     milliseconds_of,
 )
@@ -118,15 +118,21 @@ class Operator(NamedTuple):
     stake: StakeUnits
 
 
-class StakeSnapshot:
-    """Who has enough stake at a block: at most MAX_OPERATORS, InvalidField beyond or for a stake of nothing."""
+_NO_TIME: Final = UnixSeconds(0)
 
-    def __init__(self, block: BlockNumber, operators: Mapping[Address, Operator]) -> None:
+
+class StakeSnapshot:
+    """Who has enough stake at a block: at most MAX_OPERATORS, InvalidField beyond or for a stake of nothing.
+
+    `time`: the block's, by which alerts are over; without one, none is.
+    """
+
+    def __init__(self, block: BlockNumber, operators: Mapping[Address, Operator], time: UnixSeconds = _NO_TIME) -> None:
         if len(operators) > MAX_OPERATORS:
             raise InvalidField(f"more than {MAX_OPERATORS} operators", "stakeSnapshot")
         if any(operator.stake <= 0 for operator in operators.values()):
             raise InvalidField("an operator without stake", "stakeSnapshot")
-        self.block = block
+        self.block, self.time = block, time
         self.operators = dict(operators)
         self.total_stake = StakeUnits(sum(operator.stake for operator in operators.values()))
         self.by_peer: dict[PeerIdHash, tuple[Address, ...]] = {}
@@ -217,7 +223,7 @@ class Gossip:
             key = _signer(self._domain, signed.attestation, signed.signature, RejectReason.BAD_ATTESTATION)
             if key not in operator.hot_keys:
                 self._ignore_key(envelope.operator, rules, now, is_direct=publisher == forwarder)
-        self._check_payload(envelope, now)
+        self._check_payload(envelope)
         # Only what the operator signed costs it a token: with forged messages nobody can silence another.
         bucket.take(rules, now)
         self._sequences.add(envelope.operator, envelope.sequence)
@@ -242,7 +248,7 @@ class Gossip:
             raise GossipIgnore(IgnoreReason.FORWARDER_TOO_FAST)
         raise GossipIgnore(IgnoreReason.UNKNOWN_KEY)
 
-    def _check_payload(self, envelope: Envelope, now: UnixMilliseconds) -> None:
+    def _check_payload(self, envelope: Envelope) -> None:
         match envelope.payload:
             case Opportunity() as opportunity:
                 self._check_block(opportunity.target_block)
@@ -252,7 +258,7 @@ class Gossip:
                 expiry = milliseconds_from_seconds(alert.expiry)
                 if expiry > milliseconds_of(envelope.sequence) + MAX_ALERT_MS:
                     raise GossipReject(RejectReason.ALERT_TOO_LONG)
-                if expiry + CLOCK_TOLERANCE_MS < now:
+                if alert.expiry <= self.snapshot.time:
                     raise GossipIgnore(IgnoreReason.ALERT_OVER)
             case SignedAttestation() as signed:
                 self._check_block(signed.attestation.block_number)

@@ -217,8 +217,9 @@ def gossip_vectors() -> list[dict[str, Any]]:
             }
             for one, said in zip(scenario.arrivals, verdicts(scenario), strict=True)
         ]
-        head = scenario.registry.block
-        vectors.append({"name": scenario.name, "head": head, "operators": operators, "arrivals": arrivals})
+        head, time = scenario.registry.block, scenario.registry.time
+        vector = {"name": scenario.name, "head": head, "headTime": time, "operators": operators, "arrivals": arrivals}
+        vectors.append(vector)
     return vectors
 
 

@@ -9,10 +9,11 @@ from protocol.gossip import Gossip, GossipLimits, GossipVerdict, Operator, Stake
 from protocol.kinds import PayloadKind
 from protocol.messages import Payload
 from protocol.signing import sign_envelope
-from protocol.units import BlockNumber, BootId, PeerIdHash, StakeUnits, UnixMilliseconds, sequence_number
+from protocol.units import BlockNumber, BootId, PeerIdHash, StakeUnits, UnixMilliseconds, UnixSeconds, sequence_number
 from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, envelope, hash_of
 
 HEAD: Final = BlockNumber(21_000_000)
+HEAD_TIME: Final = UnixSeconds(NOW // 1_000)
 PEERS: Final = {name: PeerIdHash(hash_of(f"peer id of {name}")) for name in ("alice", "bob", "carol", "eve")}
 STAKES: Final = {"alice": 10, "bob": 30, "carol": 60}
 
@@ -23,7 +24,7 @@ def snapshot(block: int = HEAD, **changes: Any) -> StakeSnapshot:
         name: Operator((ADDRESSES[name],), PEERS[name], StakeUnits(stake * 10**18)) for name, stake in STAKES.items()
     }
     operators = {name: one for name, one in (operators | changes).items() if one is not None}
-    return StakeSnapshot(BlockNumber(block), {ADDRESSES[name]: one for name, one in operators.items()})
+    return StakeSnapshot(BlockNumber(block), {ADDRESSES[name]: one for name, one in operators.items()}, HEAD_TIME)
 
 
 def gossip(**limits: Any) -> Gossip:

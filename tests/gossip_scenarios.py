@@ -123,7 +123,7 @@ def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
     vague = replace(_vote("bob"), signature=b"\xff" * 65)
     yield "an attestation that no key signed", PayloadKind.ATTESTATION, vague
     top = (NOW + MAX_ALERT_MS) // 1_000
-    for expiry in (NOW // 1_000 - 2, NOW // 1_000 - 1, top, top + 1):
+    for expiry in (NOW // 1_000, NOW // 1_000 + 1, top, top + 1):
         warning = alert(expiry=UnixSeconds(expiry))
         yield f"an alert until {expiry - NOW // 1_000:+} s", PayloadKind.ALERT, warning
 

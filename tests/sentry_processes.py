@@ -83,7 +83,7 @@ def registry_message(*names: str) -> RegistrySnapshot:
         )
         for name in names
     ]
-    return RegistrySnapshot(block=HEAD, operators=operators)
+    return RegistrySnapshot(block=HEAD, time=1, operators=operators)
 
 
 def fresh_envelope(name: str, payload: Heartbeat | None = None) -> bytes:

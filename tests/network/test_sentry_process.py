@@ -171,7 +171,7 @@ async def test_what_the_engine_does_not_take_is_counted(tmp_path: Path) -> None:
 def test_a_snapshot_keeps_whom_the_protocol_can_name() -> None:
     whole = registry_message("alice", "bob")
     broken = StakedOperator(account=b"short", hot_keys=[], peer_id_hash=b"", stake="1")
-    found = snapshot_of(RegistrySnapshot(block=5, operators=[*whole.operators, broken]))
+    found = snapshot_of(RegistrySnapshot(block=5, time=1, operators=[*whole.operators, broken]))
     assert set(found.operators) == {ADDRESSES["alice"], ADDRESSES["bob"]}
     assert (found.block, found.total_stake) == (5, 2 * 10**20)
 

@@ -67,7 +67,7 @@ def registry(*names: str) -> RegistrySnapshot:
         )
         for name in names
     ]
-    return RegistrySnapshot(block=HEAD, operators=operators)
+    return RegistrySnapshot(block=HEAD, time=1, operators=operators)
 
 
 ALL = registry(*STAKES)

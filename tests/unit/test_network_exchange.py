@@ -80,7 +80,7 @@ async def test_what_is_said_waits_for_the_exchange_and_what_is_heard_comes_with_
     link, bus = SteppedLink(ManualClock()), Bus([GossipHeard(envelope=b"theirs", peer="p"), GO_ON], [OVER])
     heard: list[GossipHeard] = []
     link.heard = heard.append
-    await link.follow(RegistrySnapshot(block=7, operators=[]))
+    await link.follow(RegistrySnapshot(block=7, time=1, operators=[]))
     await link.publish(b"ours")
     task = await served(link, bus)
     assert [type(message) for message in bus.heard] == [RegistrySnapshot], "a sentry is told who is there at once"
@@ -88,7 +88,11 @@ async def test_what_is_said_waits_for_the_exchange_and_what_is_heard_comes_with_
     exchange = Exchange(link, Idle(), Idle())  # type: ignore[arg-type]
     await exchange.play(BLOCK, nothing)
 
-    said = [RegistrySnapshot(block=7, operators=[]), PublishGossip(envelope=b"ours"), *[StageQuiet(block=7)] * 2]
+    said = [
+        RegistrySnapshot(block=7, time=1, operators=[]),
+        PublishGossip(envelope=b"ours"),
+        *[StageQuiet(block=7)] * 2,
+    ]
     assert bus.heard[1:] == said
     assert [message.envelope for message in heard] == [b"theirs"]
     task.cancel()

@@ -29,7 +29,7 @@ from protocol.messages import Envelope, SecurityAlert
 from protocol.reveals import decode_revealed, encode_revealed
 from protocol.routes import decode_route, encode_route
 from protocol.slashing import answer_of, offence_id
-from protocol.units import BlockNumber, ChainId, Hash32, PeerIdHash, StakeUnits, address_from_hex
+from protocol.units import BlockNumber, ChainId, Hash32, PeerIdHash, StakeUnits, UnixSeconds, address_from_hex
 from scripts import gen_vectors
 from tests import block_alert_samples
 from tests.protocol_factories import BOB
@@ -240,7 +240,7 @@ def test_a_node_judges_what_it_hears_like_this(vector: dict[str, Any]) -> None:
         )
         for account, one in vector["operators"].items()
     }
-    state.follow(gossip.StakeSnapshot(BlockNumber(vector["head"]), operators))
+    state.follow(gossip.StakeSnapshot(BlockNumber(vector["head"]), operators, UnixSeconds(vector["headTime"])))
     kinds = {gossip.topic(DOMAINS["devnet"], kind): kind for kind in PayloadKind}
     for arrival in vector["arrivals"]:
         publisher, forwarder = (PeerIdHash(Hash32(bytes_of(arrival[role]))) for role in ("publisher", "forwarder"))

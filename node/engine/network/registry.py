@@ -183,7 +183,8 @@ class Registry:
             )
             for account, record in self.operators.items()
         ]
-        return RegistrySnapshot(block=head, operators=operators)
+        time = 0 if self.head is None else self.head.timestamp
+        return RegistrySnapshot(block=head, time=time, operators=operators)
 
     def leader(self, block: BlockNumber) -> Turn | None:
         """Whose turn a block is, if that is known."""
