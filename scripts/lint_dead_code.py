@@ -23,6 +23,7 @@ OVERRIDES = (
     "consume_peer_record",
     "handle_incoming",
     "handle_dead_peer_queue",
+    "handle_iwant",
     "handle_sending_messages",
     "new_conn",
     "put",

@@ -48,6 +48,8 @@ MAX_STREAMS: Final = 32
 MAX_SEND_WINDOW: Final = 16 * 1024 * 1024
 BODY_SECONDS: Final = 20.0
 WRITE_SECONDS: Final = 10.0
+"""Of a frame, and of all that is written to a stream at once, however the peer opens its window."""
+_WINDOW_SECONDS: Final = 0.01
 PING_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 4.0
 ANSWERS: Final = BucketRules(rate=100, burst=500)
@@ -109,12 +111,15 @@ class BoundedStream(YamuxStream):
     async def write(self, data: bytes) -> None:
         """Send, in as many frames as the peer's window asks for. Raises MuxedStreamError where nothing can be sent."""
         sent = 0
+        deadline = trio.current_time() + WRITE_SECONDS  # libp2p's begins anew with each byte that the peer takes
         while sent < len(data):
-            if self.send_closed or self.closed:
+            if self.send_closed or self.closed or self.conn.event_shutting_down.is_set():
                 raise MuxedStreamError("the stream is closed for sending")
             if self.send_window <= 0:
-                await super().write(data[sent:])  # it waits for the peer
-                return
+                if trio.current_time() >= deadline:
+                    raise MuxedStreamError(f"the peer did not take it within {WRITE_SECONDS} s")
+                await trio.sleep(_WINDOW_SECONDS)
+                continue
             chunk = data[sent : sent + min(self.send_window, MAX_MESSAGE_SIZE - HEADER_SIZE)]
             self.send_window -= len(chunk)
             sent += len(chunk)

@@ -5,7 +5,7 @@
 3  (ran) so does an exception of a validator: ours raises verdicts only, and whatever else it raises drops one message
 4  (ran) copies that arrive together are all delivered: nothing waits here between the look at `seen` and the mark
 5  (ran) the spam filter passes 10 messages a second: it is off, the protocol's token buckets stand in its place
-6  (ran) queues hold 32: OUTBOUND_QUEUE, and what is dropped is counted; nothing is delivered through queues of libp2p
+6  (ran) queues hold 32: `outbound` bounds them, what is dropped is counted; nothing is delivered by libp2p's queues
 7  the heartbeat comes every 120 s: every second   8  1.2 tells of every message it has: 1.1 only
 9  (read) a failed validation is kept 300 s by id: nothing is kept but what was accepted, rejected, or can never pass
 10 (read) the score of one topic does not gate publishing: stake and peer scores gate in the validator and at handshake
@@ -22,6 +22,7 @@
    one that told them lives or its next one has told them again: they go with the stream that tells them, and what we
    write goes with ours
 33 (ran) what is not judged costs a peer nothing, RPCs of nothing least: `rpc_budget` takes tokens for each thing
+34 (ran) who asks for a message gets it as often as it asks, 1 MiB at a time: three times, as gossipsub says
 31 (ran) ids of messages are kept for a time, as many and as long as they come: `seen_ids` has caps, a number 8 bytes
 Upstream is libp2p/py-libp2p; the version is pinned exactly in pyproject.toml. 15 is in `host`, 17 in `bounded_yamux`.
 """
@@ -45,10 +46,11 @@ from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
-from libp2p.pubsub.utils import maybe_consume_signed_record
+from libp2p.pubsub.utils import maybe_consume_signed_record, safe_bytes_from_hex
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 
+from node.sentry.outbound import MAX_MESSAGES_PER_RPC, BoundedQueue, CountingCache, answers
 from node.sentry.peers import Fault
 from node.sentry.rpc_budget import MAX_IDS_PER_RPC, RPC_TOKENS, TOKENS_OF_RECORD, Account, RpcBudget, tokens_of
 from node.sentry.seen_ids import SeenIds
@@ -57,8 +59,6 @@ from protocol.kinds import PayloadKind
 
 MESHSUB: Final = TProtocol("/meshsub/1.1.0")
 MAX_RPC_BYTES: Final = 1024 * 1024
-MAX_MESSAGES_PER_RPC: Final = 256
-OUTBOUND_QUEUE: Final = 512
 BATCH_BYTES: Final = 48 * 1024
 READ_BYTES: Final = 64 * 1024
 MAX_VARINT_BYTES: Final = 4
@@ -82,7 +82,7 @@ class Overdrawn(Exception):
 
 
 class HardenedGossipSub(GossipSub):
-    """The router: mends 5, 7, 8, 13, 16 and 29. `dropped` counts what did not fit into a peer's queue."""
+    """The router: mends 5, 7, 8, 13, 16, 29 and 34. `dropped` counts what did not fit into a peer's queue."""
 
     def __init__(self, heartbeat_seconds: float = 1.0) -> None:
         super().__init__(
@@ -98,6 +98,7 @@ class HardenedGossipSub(GossipSub):
             eclipse_protection_enabled=False,
         )
         self.dropped = 0
+        self.mcache: CountingCache = CountingCache(self.mcache)
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message, *, is_aside: bool = False) -> None:
         """Send a message that was accepted to the mesh of its topic but its forwarder; our own to all peers.
@@ -110,9 +111,8 @@ class HardenedGossipSub(GossipSub):
         self.mcache.put(pubsub_msg)
         frame = encode_varint_prefixed(rpc_pb2.RPC(publish=[pubsub_msg]).SerializeToString())
         origin = ID(pubsub_msg.from_id)
-        queues = self.pubsub.peer_queues if self.pubsub else {}
         if self.pubsub and msg_forwarder == origin == self.pubsub.my_id:
-            peers = set(queues)
+            peers = set(self.pubsub.peer_queues)
         else:
             peers = {
                 peer for topic in pubsub_msg.topicIDs for peer in self.mesh.get(topic, ()) if peer != msg_forwarder
@@ -120,9 +120,17 @@ class HardenedGossipSub(GossipSub):
             if is_aside and msg_forwarder == origin:
                 peers.add(origin)
         for peer in peers:
-            queue = queues.get(peer)
-            if queue is not None and not queue.push(cast(rpc_pb2.RPC, frame)):  # our sending loop takes either
-                self.dropped += 1
+            self._push(frame, peer)
+
+    def _push(self, frame: bytes, peer: ID) -> None:
+        """Queue a packed RPC for a peer."""
+        queue = self.pubsub.peer_queues.get(peer) if self.pubsub else None
+        if queue is not None and not queue.push(cast(rpc_pb2.RPC, frame)):  # our queues take either
+            self.dropped += 1
+
+    def _handle_dropped_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, reason: str) -> None:
+        self.dropped += 1
+        super()._handle_dropped_rpc(peer_id, rpc, reason)
 
     async def handle_graft(self, graft_msg: Any, sender_peer_id: ID) -> None:
         """Take a peer into the mesh of a topic that it has subscribed to."""
@@ -136,9 +144,13 @@ class HardenedGossipSub(GossipSub):
             await super().handle_ihave(ihave_msg, sender_peer_id)
 
     async def handle_iwant(self, iwant_msg: Any, sender_peer_id: ID) -> None:
-        """Send what is asked for, of a bounded number of ids, each once."""
-        wanted = list(dict.fromkeys(iwant_msg.messageIDs))[:MAX_IDS_PER_RPC]
-        await super().handle_iwant(rpc_pb2.ControlIWant(messageIDs=wanted), sender_peer_id)
+        """Send what is asked for, of a bounded number of ids, each at most so often to one peer (34)."""
+        if self._check_iwant_rate_limit(sender_peer_id):
+            wanted = list(dict.fromkeys(iwant_msg.messageIDs))[:MAX_IDS_PER_RPC]
+            ids = [known for name in wanted if (known := safe_bytes_from_hex(name)) is not None]
+            found = [message for known in ids if (message := self.mcache.asked(known, sender_peer_id)) is not None]
+            for frame in answers(found):
+                self._push(frame, sender_peer_id)
 
     async def handle_prune(self, prune_msg: Any, sender_peer_id: ID) -> None:
         """Leave the mesh of a topic of ours; peers that are offered in exchange are not taken."""
@@ -279,13 +291,13 @@ class HardenedPubsub(Pubsub):
 
     async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:
         """Write what is queued for a peer, as much at a time as there is."""
-        queue._queue.max_size = OUTBOUND_QUEUE  # noqa: SLF001 the constructor of the caller has no parameter for it
+        bounded = queue._queue = BoundedQueue(queue._queue)  # noqa: SLF001 the caller has no parameter for it
         try:
-            while (item := await queue.pop()) is not None:
-                batch = _frame_of(item)
-                while len(batch) < BATCH_BYTES and (more := queue._queue.pop()) is not None:  # noqa: SLF001
-                    batch += _frame_of(more)
-                await stream.write(batch)
+            while (frame := await queue.pop()) is not None:
+                batch = bytearray(cast(bytes, frame))
+                while len(batch) < BATCH_BYTES and (more := bounded.pop()) is not None:
+                    batch += more
+                await stream.write(bytes(batch))
         except Exception:  # however a stream to a stranger ends, the peer's is all that ends
             self.counts["WRITE_FAILED"] += 1
             if self.peers.get(peer_id) is stream:
@@ -418,7 +430,3 @@ def _key_of(peer: bytes) -> PublicKey | None:
 def _signed_bytes(message: rpc_pb2.Message) -> bytes:
     bare = rpc_pb2.Message(data=message.data, topicIDs=message.topicIDs, from_id=message.from_id, seqno=message.seqno)
     return PUBSUB_SIGNING_PREFIX.encode() + bare.SerializeToString()
-
-
-def _frame_of(item: bytes | rpc_pb2.RPC) -> bytes:
-    return item if isinstance(item, bytes) else encode_varint_prefixed(item.SerializeToString())

@@ -46,6 +46,7 @@ BY_COUNT = {
     "book._records",
     "gossip._forwarders._buckets",
     "streams._buckets._buckets",
+    "pubsub._budget._buckets._buckets",
     "dialler._dials",
     "_asked",
     "_clock_watch._heard",

@@ -18,7 +18,8 @@ from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE
 
 from node.sentry import streams
 from node.sentry.bounded_yamux import MAX_STREAMS, BoundedYamux
-from node.sentry.hardening import MAX_MESSAGES_PER_RPC, MAX_RPC_BYTES, MalformedRpc, next_rpc
+from node.sentry.hardening import MAX_RPC_BYTES, MalformedRpc, next_rpc
+from node.sentry.outbound import MAX_MESSAGES_PER_RPC
 from node.sentry.streams import read_message
 from protocol.codec import MAX_DIRECT_BYTES
 from protocol.errors import RemoteProtocolError

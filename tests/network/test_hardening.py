@@ -11,18 +11,19 @@ import trio
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from multiaddr import Multiaddr
 
 from node.sentry import hardening
 from node.sentry.hardening import (
-    MAX_MESSAGES_PER_RPC,
     MAX_RPC_BYTES,
     MESHSUB,
     HardenedGossipSub,
     MalformedRpc,
     next_rpc,
 )
+from node.sentry.outbound import MAX_MESSAGES_PER_RPC, MAX_RETRANSMISSIONS
 from node.sentry.peers import BAN_POINTS, Fault
 from node.sentry.rpc_budget import MAX_IDS_PER_RPC, RPC_TOKENS, RPCS_AT_ONCE, TOKENS_OF_RECORD, tokens_of
 from node.sentry.seen_ids import SeenIds
@@ -336,6 +337,23 @@ async def test_33_a_record_that_changes_is_paid_for_and_a_bad_one_blamed() -> No
         await pubsub.stream_handler(Flood(records, 1))  # type: ignore[arg-type]  # what of a stream is used
         assert pubsub.counts["BAD_RECORD"] <= RPC_TOKENS.burst // TOKENS_OF_RECORD + 50
         assert alice.sentry.book.is_banned(str(peer_of("carol")), alice.sentry._now())
+
+
+@in_trio
+async def test_34_who_asks_again_and_again_and_reads_nothing_gets_a_message_three_times() -> None:
+    async with running("alice") as (alice,):
+        await alice.say()
+        router, pubsub, carol = alice.sentry.router, alice.sentry.pubsub, peer_of("carol")
+        ask = rpc_pb2.RPC(
+            control=rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=list(router.mcache.msgs))])
+        )
+        queue = pubsub.peer_queues[carol] = RpcQueue()
+        for _ in range(10):
+            await pubsub._take_rpc(ask, carol, pubsub._budget.account(carol), is_aside=False)
+        assert len(queue) == MAX_RETRANSMISSIONS
+        queue._queue.max_size = len(queue)
+        await alice.say()
+        assert router.dropped == 1
 
 
 @pytest.mark.parametrize("closing", [0, 1])

@@ -231,6 +231,31 @@ async def test_what_the_peer_has_no_window_for_is_sent_once_it_gives_one(muxer: 
     assert stream.send_window == 0
 
 
+def test_a_write_of_which_the_peer_takes_a_byte_now_and_then_has_one_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_yamux, "WRITE_SECONDS", 0.3)
+
+    @muxed
+    async def scene(muxer: BoundedYamux, wire: Wire) -> None:
+        stream: Any = await muxer.open_stream()
+        stream.send_window = 1
+        begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_trickle, wire, stream.stream_id)
+            with pytest.raises(MuxedStreamError):
+                await stream.write(bytes(10_000))
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - begun >= 0.3
+        assert sum(length for _, kind, _, _, length in wire.written if kind == DATA) > 1
+
+    scene()
+
+
+async def _trickle(wire: Wire, stream_id: int) -> None:
+    while True:
+        await wire.send.send(frame(WINDOW, 0, stream_id, 1))
+        await trio.sleep(0.02)
+
+
 @muxed
 async def test_a_frame_is_no_larger_than_any_muxer_takes(muxer: BoundedYamux, wire: Wire) -> None:
     stream: Any = await muxer.open_stream()
