@@ -133,8 +133,14 @@ class BoundedStream(YamuxStream):
             await self.send_window_update(given)
 
     async def reset(self) -> None:
-        """End the stream both ways; what came and was not read is dropped (libp2p keeps a stream until it is read)."""
+        """End the stream both ways; what came and was not read is dropped (libp2p keeps a stream until it is read).
+
+        Whoever of us waits to read it hears of the end, too.
+        """
+        waiting = self.conn.stream_events.get(self.stream_id)
         await super().reset()
+        if waiting is not None:
+            waiting.set()
         if isinstance(self.conn, BoundedYamux):
             self.conn._forget(self.stream_id)  # noqa: SLF001 its own stream
 

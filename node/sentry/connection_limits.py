@@ -35,10 +35,19 @@ class Limits(NamedTuple):
     connections_per_peer: int = 2
     handshakes: int = 64
     handshakes_per_network: int = 8
-    max_streams: int = 1_024
     streams_per_peer: int = 32
+    """That it opens, and as many that we open."""
+    streams_kept: int = 4
+    """Of these each peer always gets so many that it opens: one for gossip, and questions."""
+    streams_shared: int = 640
+    """So many more may be of all peers together, beside those of who is wanted, and ours."""
     arrivals: BucketRules = BucketRules(rate=20, burst=60)
     arrivals_per_network: BucketRules = BucketRules(rate=4, burst=16)
+
+    @property
+    def max_streams(self) -> int:
+        """Of libp2p's semaphore, at which whoever comes waits in a line, also we ourselves: more than there can be."""
+        return 2 * self.streams_per_peer * (self.connections + self.handshakes)
 
 
 _LIMITS: Final = Limits()
@@ -91,12 +100,13 @@ class ConnectionLimits:
             judgement.score,
             judgement.drop,
         )
-        self._admits, self._now = judgement.admits, now
+        self._admits, self._is_wanted, self._now = judgement.admits, judgement.is_wanted, now
         self._arrivals = TokenBucket(limits.arrivals, now())
         self._arrivals_by_network: Buckets[str] = Buckets(MAX_NETWORKS_WATCHED)
         self.handshakes = Handshakes(limits.handshakes, limits.handshakes_per_network)
         self._dials = 0
-        self._streams: Counter[str] = Counter()
+        self._streams: dict[Direction, Counter[str]] = {direction: Counter() for direction in Direction}
+        self._streams_shared = 0
 
     def open_connection(
         self, peer_id: object | None = None, endpoint_ip: str | None = None, direction: str = "inbound"
@@ -126,18 +136,26 @@ class ConnectionLimits:
 
     def acquire_stream(self, peer_id: str, direction: Direction) -> bool:
         """Take the place of a stream; return whether there was one."""
-        if sum(self._streams.values()) >= self.limits.max_streams:
-            self.refused["streams"] += 1
-        elif self._streams[peer_id] >= self.limits.streams_per_peer:
-            self.refused["streams of one peer"] += 1
-        else:
-            self._streams[peer_id] += 1
-            return True
-        return False
+        try:
+            refusal = self._refusal_of_stream(peer_id, direction)
+        except Exception:
+            refusal = "error"
+        if refusal:
+            self.refused[refusal] += 1
+            return False
+        self._streams_shared += self._is_of_the_shared(peer_id, direction, 1)
+        self._streams[direction][peer_id] += 1
+        return True
 
     def release_stream(self, peer_id: str, direction: Direction) -> None:
         """Give the place of a stream back."""
-        take_one(self._streams, peer_id)
+        if self._streams[direction][peer_id]:
+            self._streams_shared -= self._is_of_the_shared(peer_id, direction, 0)
+            take_one(self._streams[direction], peer_id)
+
+    def _is_of_the_shared(self, peer_id: str, direction: Direction, more: int) -> bool:
+        """Tell whether a peer's last stream, or with `more` its next one, is beyond what each peer gets."""
+        return direction is Direction.INBOUND and self._streams[direction][peer_id] + more > self.limits.streams_kept
 
     @property
     def held(self) -> dict[str, int]:
@@ -147,7 +165,7 @@ class ConnectionLimits:
             "connections": len(self.places),
             "addresses": self.places.addresses,
             "peers": self.places.peers,
-            "streams": sum(self._streams.values()),
+            "streams": sum(counts.total() for counts in self._streams.values()),
         }
 
     def _refusal_of_address(self, address: str) -> str:
@@ -160,6 +178,13 @@ class ConnectionLimits:
         if not self._arrivals_by_network.of(neighbours_of(address), rules, now).take(rules, now):
             return "arrivals of one network"
         return "" if self._arrivals.take(limits.arrivals, now) else "arrivals"
+
+    def _refusal_of_stream(self, peer_id: str, direction: Direction) -> str:
+        if self._streams[direction][peer_id] >= self.limits.streams_per_peer:
+            return "streams of one peer"
+        if not self._is_of_the_shared(peer_id, direction, 1) or self._streams_shared < self.limits.streams_shared:
+            return ""
+        return "" if self._is_wanted(peer_id) else "streams"
 
     def _refusal_of_peer(self, held: Held) -> str:
         limits, places = self.limits, self.places

@@ -61,6 +61,8 @@ MESHSUB: Final = TProtocol("/meshsub/1.1.0")
 MAX_RPC_BYTES: Final = 1024 * 1024
 BATCH_BYTES: Final = 48 * 1024
 READ_BYTES: Final = 64 * 1024
+MAX_READ_STREAMS: Final = 4
+"""Of one peer, for gossip, which may be silent for long: it needs one for each of two connections."""
 MAX_VARINT_BYTES: Final = 4
 PEER_BYTES: Final = 38
 """Of a peer id that holds an Ed25519 key."""
@@ -197,14 +199,18 @@ class HardenedPubsub(Pubsub):
         self.counts: Counter[str] = Counter()
         self._topics, self._judge, self._blame = topics, judge, blame
         self._records: dict[ID, bytes] = {}
-        self._read_streams: Counter[ID] = Counter()
+        self._read_streams: dict[ID, list[INetStream]] = {}
         self._budget = RpcBudget()
 
     async def stream_handler(self, stream: INetStream) -> None:
         """Read a peer's RPCs until its stream ends or it sends what is none; forget its subscriptions with the last."""
         peer = stream.muxed_conn.peer_id
-        self._read_streams[peer] += 1
+        streams = self._read_streams.setdefault(peer, [])
+        streams.append(stream)
         try:
+            if len(streams) > MAX_READ_STREAMS:
+                self.counts["TOO_MANY_STREAMS"] += 1
+                await streams[0].reset()
             await self.continuously_read_stream(stream)
         except MalformedRpc as error:
             self.counts[error.fault.name] += 1
@@ -213,7 +219,9 @@ class HardenedPubsub(Pubsub):
         except StreamError:
             await stream.reset()
         finally:
-            self._read_streams -= Counter([peer])
+            streams.remove(stream)
+            if not streams:
+                del self._read_streams[peer]
             self._forget_all_subscriptions(peer)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
@@ -356,7 +364,7 @@ class HardenedPubsub(Pubsub):
                 self.blame(peer, Fault.BAD_RECORD)
 
     def _forget_all_subscriptions(self, peer_id: ID) -> None:
-        if not self._read_streams[peer_id]:
+        if peer_id not in self._read_streams:
             super()._forget_all_subscriptions(peer_id)
 
     def _handle_dead_peer(self, peer_id: ID) -> None:

@@ -17,6 +17,7 @@ from multiaddr import Multiaddr
 
 from node.sentry import hardening
 from node.sentry.hardening import (
+    MAX_READ_STREAMS,
     MAX_RPC_BYTES,
     MESHSUB,
     HardenedGossipSub,
@@ -337,6 +338,16 @@ async def test_33_a_record_that_changes_is_paid_for_and_a_bad_one_blamed() -> No
         await pubsub.stream_handler(Flood(records, 1))  # type: ignore[arg-type]  # what of a stream is used
         assert pubsub.counts["BAD_RECORD"] <= RPC_TOKENS.burst // TOKENS_OF_RECORD + 50
         assert alice.sentry.book.is_banned(str(peer_of("carol")), alice.sentry._now())
+
+
+@in_trio
+async def test_who_opens_stream_after_stream_for_gossip_loses_the_oldest() -> None:
+    async with running("alice") as (alice,), stock_peer("carol", alice) as host:
+        streams = [await meshsub(host, alice) for _ in range(12)]
+        await until(lambda: alice.sentry.pubsub.counts["TOO_MANY_STREAMS"] == 12 - MAX_READ_STREAMS)
+        await until(lambda: len(alice.sentry.pubsub._read_streams[peer_of("carol")]) == MAX_READ_STREAMS)
+        await streams[-1].write(rpc(gossip_message("carol", envelope_of("carol"))))
+        await until(lambda: len(alice.heard) == 1)
 
 
 @in_trio

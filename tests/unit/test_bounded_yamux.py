@@ -163,6 +163,21 @@ async def test_a_reset_ends_a_stream_and_is_forgotten(muxer: BoundedYamux, wire:
     assert 1 not in muxer.streams
 
 
+@muxed
+async def test_who_waits_to_read_a_stream_hears_that_we_reset_it(muxer: BoundedYamux, wire: Wire) -> None:
+    stream = await muxer.open_stream()
+
+    async def reads() -> None:
+        with pytest.raises((MuxedStreamReset, MuxedStreamEOF)):
+            await stream.read(10)
+
+    with trio.fail_after(2):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reads)
+            await trio.testing.wait_all_tasks_blocked()
+            await stream.reset()
+
+
 def test_a_peer_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_yamux, "WRITE_SECONDS", 0.05)
 

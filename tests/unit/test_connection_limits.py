@@ -179,14 +179,42 @@ def test_the_machine_itself_has_no_bound_of_one_address_but_all_others() -> None
     assert desk.refused == {"connections": 1, "handshakes": 1}
 
 
-def test_streams_are_bounded_for_all_and_for_each_peer() -> None:
-    desk = Desk(max_streams=3, streams_per_peer=2)
-    assert [desk.acquire_stream("alice", Direction.INBOUND) for _ in range(3)] == [True, True, False]
-    assert [desk.acquire_stream("bob", Direction.OUTBOUND) for _ in range(2)] == [True, False]
-    assert desk.refused == {"streams of one peer": 1, "streams": 1}
+def test_streams_are_bounded_for_each_peer_by_who_opens_them() -> None:
+    desk = Desk(streams_per_peer=2)
+    for direction in (Direction.INBOUND, Direction.OUTBOUND):
+        assert [desk.acquire_stream("alice", direction) for _ in range(3)] == [True, True, False]
+        assert desk.acquire_stream("bob", direction)
+    assert desk.refused == {"streams of one peer": 2}
     desk.release_stream("alice", Direction.INBOUND)
     desk.release_stream("nobody", Direction.INBOUND)
-    assert desk.acquire_stream("bob", Direction.INBOUND)
+    assert desk.acquire_stream("alice", Direction.INBOUND)
+    assert not desk.acquire_stream("alice", Direction.OUTBOUND)
+    assert desk.held["streams"] == 6
+    assert desk.limits.max_streams >= 2 * desk.limits.streams_per_peer * desk.limits.connections
+
+
+def test_peers_that_hold_every_stream_leave_some_to_each_other_all_to_who_is_wanted_and_ours_to_us() -> None:
+    judgement = Judgement(lambda _: True, lambda peer: peer == "wanted")
+    desk = ConnectionLimits(judgement, lambda: UnixMilliseconds(0))
+    limits = desk.limits
+    took = [desk.acquire_stream(f"idle {number % 64}", Direction.INBOUND) for number in range(64 * 32)]
+    assert sum(took) == 64 * limits.streams_kept + limits.streams_shared
+    assert desk.refused == {"streams": 64 * 32 - sum(took)}
+    for peer, direction, places in (
+        ("honest", Direction.INBOUND, limits.streams_kept),
+        ("wanted", Direction.INBOUND, limits.streams_per_peer),
+        ("wanted", Direction.OUTBOUND, limits.streams_per_peer),
+        ("idle 1", Direction.OUTBOUND, limits.streams_per_peer),
+    ):
+        assert sum(desk.acquire_stream(peer, direction) for _ in range(40)) == places
+    for number in range(64 * 32):
+        desk.release_stream(f"idle {number % 64}", Direction.INBOUND)
+    assert sum(desk.acquire_stream("late", Direction.INBOUND) for _ in range(40)) == limits.streams_per_peer
+    for peer in ("honest", "wanted", "late", "idle 1"):
+        for direction in Direction:
+            for _ in range(40):
+                desk.release_stream(peer, direction)
+    assert (desk.held["streams"], desk._streams_shared) == (0, 0)
 
 
 def test_an_exception_is_a_no() -> None:
@@ -195,6 +223,10 @@ def test_an_exception_is_a_no() -> None:
 
     desk = ConnectionLimits(Judgement(fails), lambda: UnixMilliseconds(0), OPEN)
     assert desk.open_connection("alice") is None
+    desk = ConnectionLimits(
+        Judgement(lambda _: True, fails), lambda: UnixMilliseconds(0), OPEN._replace(streams_shared=0)
+    )
+    assert [desk.acquire_stream("alice", Direction.INBOUND) for _ in range(5)] == [True] * 4 + [False]
     assert desk.refused == {"error": 1}
 
 
