@@ -1,8 +1,9 @@
 """`python -m devnet.hostile SETTINGS`: attacks sentries for some seconds, and prints what came of it, as JSON.
 
-A staked identity attacks each target over libp2p until it is banned there, then goes on knocking. Those without stake
-knock, send garbage where a handshake belongs, and leave handshakes half done. All of it is paced, and the process gives
-way to others: a storm is to show what the sentries do, not to take the processor from them. An attacker has its own.
+A staked identity attacks each target over libp2p until it is banned there, then goes on knocking; one that is patient
+stays below what bans it, and costs its targets what it can. Those without stake knock, send garbage where a handshake
+belongs, and leave handshakes half done. All of it is paced, and the process gives way to others: a storm is to show
+what the sentries do, not to take the processor from them. An attacker has its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from itertools import cycle, islice, repeat
+from itertools import count, cycle, islice, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ import trio
 from libp2p import new_host
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from multiaddr import Multiaddr
 
@@ -47,6 +49,10 @@ PAUSE_SECONDS: Final = 0.5
 GIVES_WAY: Final = 10
 """By so much nicer than the process that started it."""
 HALF_DONE_SECONDS: Final = 2.0
+HALF_DONE: Final = 4
+"""Handshakes at a time, of each: ten strangers hold forty."""
+NAG_SECONDS: Final = 0.1
+NAGS_PER_COPY: Final = 100
 CLOSE_SECONDS: Final = 3.0
 WAY_SECONDS: Final = 60.0
 
@@ -59,6 +65,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     seed: str
     hot_key: str = ""
+    is_patient: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +90,8 @@ class HostilePeer:
         self._settings = settings
         self._domain = Domain(ChainId(settings.chain_id), address_from_hex(settings.registry))
         self.is_staked = bool(identity.hot_key)
+        self.is_patient = identity.is_patient
+        self._since: dict[ID, float] = {}
         self._pair = create_new_key_pair(bytes.fromhex(identity.seed))
         secret = bytes.fromhex(identity.hot_key) if identity.hot_key else keccak256(b"%d" % number)
         self._arsenal = Arsenal(self._domain, self._pair, SigningKey(secret), settings.seed + number)
@@ -96,6 +105,11 @@ class HostilePeer:
         ways: list[Way] = [self._knock, self._garbage, self._half_done]
         if not self.is_staked:
             await self._attack(zip(cycle(targets), cycle([way for way in ways for _ in targets]), strict=False))
+            return
+        if self.is_patient:
+            async with trio.open_nursery() as nursery:
+                for target in targets:
+                    nursery.start_soon(self._attack, zip(repeat(target), repeat(self._nag)))
             return
         ways = [self._bombard, self._drown_in_streams, self._misuse_streams, self._break_the_muxer, *ways]
         async with trio.open_nursery() as nursery:
@@ -154,6 +168,29 @@ class HostilePeer:
                     self.counts[volley.name] += len(frames)
                     await trio.sleep(PACE_SECONDS)
 
+    async def _nag(self, target: PeerInfo) -> None:
+        """Stay, and send what is no fault as fast as it is none."""
+        try:
+            async with self._connected(target) as host:
+                stream = await host.new_stream(target.peer_id, [GOSSIP])
+                self._spend(target, "ms outside")
+                for turn in count():
+                    if turn % NAGS_PER_COPY == 0:
+                        frames = self._arsenal.nagging(system_milliseconds())
+                    await stream.write(b"".join(frames))
+                    self.counts["nags"] += len(frames)
+                    await trio.sleep(NAG_SECONDS)
+                    self._spend(target, "ms inside")
+        except Exception:
+            self._spend(target, "ms outside")
+            raise
+
+    def _spend(self, target: PeerInfo, where: str) -> None:
+        """Count the time since the last word about a target."""
+        now = trio.current_time()
+        self.counts[where] += int(1_000 * (now - self._since.get(target.peer_id, now)))
+        self._since[target.peer_id] = now
+
     async def _drown_in_streams(self, target: PeerInfo) -> None:
         """Open streams of every protocol, and leave them be."""
         async with self._connected(target) as host:
@@ -192,7 +229,7 @@ class HostilePeer:
 
     async def _half_done(self, target: PeerInfo) -> None:
         """Begin handshakes, and leave them open."""
-        sockets = [await self._socket(target) for _ in range(3)]
+        sockets = [await self._socket(target) for _ in range(HALF_DONE)]
         for socket in sockets:
             await socket.send_all(b"\x13/multistream/1.0.0\n")
             self.counts["half done"] += 1

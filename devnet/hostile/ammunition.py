@@ -18,6 +18,7 @@ from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 from msgspec.structs import replace
 
+from node.sentry.hardening import next_rpc
 from node.sentry.host import hash_of_peer
 from protocol.codec import encode_direct, encode_envelope
 from protocol.conflicts import Occasion, leg_key
@@ -55,6 +56,7 @@ ALERT_SECONDS: Final = 600
 LIFETIME_MS: Final = 30_000
 OVERSIZE_RPC_BYTES: Final = 8 * 1024 * 1024
 IDS: Final = 5_000
+COPIES: Final = 100
 
 
 class Volley(NamedTuple):
@@ -112,6 +114,18 @@ class Arsenal:
         )
         signed = (sign_attestation(self._domain, one, self._hot_key) for one in made)
         return Volley("attestations", tuple(self._said(now, payload) for payload in signed))
+
+    def nagging(self, now: UnixMilliseconds) -> tuple[bytes, ...]:
+        """Return what costs an honest node work and is no fault: copies, and control messages of no use."""
+        copy = self._frame(self._envelope(now))
+        whole = next_rpc(bytearray(copy))
+        assert whole is not None  # nosec B101
+        name = whole.publish[0].from_id + whole.publish[0].seqno
+        control = rpc_pb2.ControlMessage(
+            iwant=[rpc_pb2.ControlIWant(messageIDs=[name, *(self.drawn.randbytes(46) for _ in range(20))])],
+            prune=[rpc_pb2.ControlPrune(topicID="elsewhere") for _ in range(20)],
+        )
+        return (*[copy] * COPIES, encode_varint_prefixed(rpc_pb2.RPC(control=control).SerializeToString()))
 
     def replays(self, now: UnixMilliseconds, number: int) -> Volley:
         """Return one good envelope under ever new numbers of libp2p's, and nothing else."""

@@ -19,12 +19,14 @@ UNSTAKED: Final = 10
 
 
 class Storm:
-    """One hostile operator and UNSTAKED strangers against sentries. `start` it, then end it by `report`."""
+    """Hostile operators and UNSTAKED strangers against sentries. `start` it, then end it by `report`."""
 
-    def __init__(self, folder: Path, domain: Domain, targets: Sequence[str], staked: Identity, seed: int) -> None:
+    def __init__(
+        self, folder: Path, domain: Domain, targets: Sequence[str], staked: Sequence[Identity], seed: int
+    ) -> None:
         strangers = [Identity(keccak256(b"stranger %d of %d" % (number, seed)).hex()) for number in range(UNSTAKED)]
         self._folder, self._domain, self._targets, self._seed = folder, domain, list(targets), seed
-        self._identities = [staked, *strangers]
+        self._identities = [*staked, *strangers]
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, seconds: float) -> None:
@@ -42,7 +44,7 @@ class Storm:
             raise ValueError(f"the hostile peers did not begin: see {self._folder / 'storm.log'}")
 
     async def report(self) -> list[dict[str, int]]:
-        """End it; return what became of what each identity did, the hostile operator first.
+        """End it; return what became of what each identity did, the hostile operators first.
 
         Raises TimeoutError, or ValueError when the process told nothing.
         """

@@ -182,7 +182,7 @@ async def storm(scene: LiveDevnet, seed: int, seconds: float = STORM_SECONDS) ->
     targets = [
         f"{network.listen[0]}/p2p/{peer_of(stage, name)}" for name, network in listening.items() if network is not None
     ]
-    made = Storm(stage.ground.folder, stage.domain, targets, staked, seed)
+    made = Storm(stage.ground.folder, stage.domain, targets, [staked], seed)
     await made.start(seconds)
     try:
         yield made
