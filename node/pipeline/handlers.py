@@ -347,7 +347,9 @@ def _begin_block(state: PipelineState, head: BlockArrived) -> None:
     base_fee, coin = state.blocks.next_base_fee, state.settings.wrapped_coin
     tokens = [token.address for token in state.settings.profit_tokens]
     state.lenders.refresh(tokens)
-    state.search.share_of_funded = orders_out.share_of_funded(state, BlockNumber(head.number + 1))
+    target = BlockNumber(head.number + 1)
+    state.search.share_of_funded = orders_out.share_of_funded(state, target)
+    state.search.most_funded = orders_out.most_funded(state, target)
     state.search.set_prices([reference_price(state.market, token, coin, head.number) for token in tokens], base_fee)
     state.search.refusals.begin_block(BlockNumber(head.number + 1))
     state.schedule.start(BlockNumber(head.number + 1), base_fee)

@@ -65,6 +65,13 @@ def share_of_funded(state: PipelineState, target: BlockNumber) -> BasisPoints:
     return view.finder_bps if turn.operator in view.takes_orders & view.funds_orders else BasisPoints(0)
 
 
+def most_funded(state: PipelineState, target: BlockNumber) -> Wei:
+    """The most that a find may be worth that is given to the leader of a block."""
+    view = state.network
+    turn = None if view is None else view.turns.get(target)
+    return Wei(0) if view is None or turn is None else view.value_limits.get(turn.operator, Wei(0))
+
+
 def _brings_more_elsewhere(state: PipelineState, find: Find) -> bool:
     """Whether our part of it, at the size that only another's capital allows, is more than what we make of it alone."""
     if not find.is_funded:
@@ -86,17 +93,20 @@ def _at_full_size(state: PipelineState, find: Find) -> Find:
         find.opportunity,
         steps=state.search.steps_of(beyond),
         loan=beyond.loan,
+        profit_token=state.settings.profit_tokens[beyond.rank].address,
         gross_profit=beyond.gain,
         gross_profit_wei=beyond.gain_wei,
         gas=beyond.gas,
     )
-    return msgspec.structs.replace(find, opportunity=opportunity, route=beyond)
+    pools = tuple([state.market.edges[edge].pool for edge in beyond.edges])
+    return msgspec.structs.replace(find, opportunity=opportunity, route=beyond, pools=pools)
 
 
 def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | None:
     """Give a find to the leader of its block; None where it cannot be given, and must go its own way.
 
-    Who has capital of its own is given it at its full size: what we have ourselves is no matter then.
+    Who has capital of its own is given it at its full size: what we have ourselves is no matter then. Where that is
+    worth more than this leader may be given, or takes too many bytes, it is given what we could do.
     """
     view = state.network
     if own.opportunity.id in state.given:
@@ -106,23 +116,27 @@ def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | Non
     turn = view.turns.get(own.opportunity.target_block)
     if turn is None or turn.operator == view.account or turn.operator not in view.takes_orders or view.is_paused:
         return None
-    funds = turn.operator in view.funds_orders
-    if not funds and (lack is Lack.INVENTORY or not own.is_funded):
-        return None  # it would be shown for nothing
-    find = _at_full_size(state, own) if funds else own
-    if not all(isinstance(step, SwapStep) for step in find.opportunity.steps):
-        return None  # an order's route is swaps alone
-    if find.surplus > view.value_limits.get(turn.operator, Wei(0)):
-        state.count(Reason.ABOVE_VALUE_LIMIT)
+    shown: tuple[Find, LegKey, bytes] | None = None
+    why: Reason | None = None
+    for find in _sizes(state, own, lack, funds=turn.operator in view.funds_orders):
+        if not all(isinstance(step, SwapStep) for step in find.opportunity.steps):
+            continue  # an order's route is swaps alone
+        if find.surplus > view.value_limits.get(turn.operator, Wei(0)):
+            why = Reason.ABOVE_VALUE_LIMIT
+            continue
+        primary = _primary_key(state, find)
+        if primary in state.given_keys or len(state.given_keys) >= MAX_GIVEN:
+            return None
+        try:
+            shown = find, primary, encode_route(_route_of(find))
+            break
+        except (InvalidField, TooLarge):  # how much is pending before it is up to strangers
+            why = Reason.ORDER_TOO_LARGE
+    if shown is None:
+        if why is not None:
+            state.count(why)
         return None
-    primary = _primary_key(state, find)
-    if primary in state.given_keys or len(state.given_keys) >= MAX_GIVEN:
-        return None
-    try:
-        route = encode_route(_route_of(find))
-    except (InvalidField, TooLarge):  # how much is pending before it is up to strangers
-        state.count(Reason.ORDER_TOO_LARGE)
-        return None
+    find, primary, route = shown
     state.given[own.opportunity.id] = Given(own)
     state.given_keys.add(primary)
     occasion = _occasion(find)
@@ -130,6 +144,13 @@ def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | Non
     state.given_now.add(occasion)
     order = _order_of(find, view, turn.operator, primary, route)
     return [HandOver(find.opportunity, order, route, lack.value, is_backup)]
+
+
+def _sizes(state: PipelineState, own: Find, lack: Lack, *, funds: bool) -> list[Find]:
+    """A find as a leader could be given it, the best first; none that would be shown for nothing."""
+    full = [_at_full_size(state, own)] if funds else []
+    is_enough = own.is_funded and lack is not Lack.INVENTORY
+    return [*full, own] if is_enough and (not funds or own.route.beyond is not None) else full
 
 
 def _order_of(find: Find, view: NetworkView, leader: Address, primary: LegKey, route: bytes) -> Order:

@@ -25,7 +25,7 @@ from node.pipeline.kernels import (
 from node.pipeline.lenders import LenderBook, flash_loan, leaders_vault
 from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
-from node.pipeline.plans import FlashLoan, SwapStep
+from node.pipeline.plans import FlashLender, FlashLoan, SwapStep
 from node.pipeline.prices import ReferencePrice
 from node.pipeline.reasons import Reason
 from node.pipeline.refusals import Refusals
@@ -46,8 +46,8 @@ _SWEEP = 64
 class Route(msgspec.Struct, frozen=True, gc=False):
     """A cycle in exact integers: `amounts` before each leg and after the last; `gain` after the flash fee.
 
-    `surplus_wei`: the gain at the reference price, less the gas at the next base fee. `beyond`: the same edges at the
-    amount that brings more and that no lender of ours has; of use to who funds it.
+    `surplus_wei`: the gain at the reference price, less the gas at the next base fee. `beyond`: what would
+    bring more, at an amount that no lender of ours has, be it on the same edges or others; of use to who funds it.
     """
 
     edges: tuple[int, ...]
@@ -62,12 +62,16 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """What a kernel proposes: the edges, the profit token's rank, an amount, and its guess of the surplus in wei."""
+    """What a kernel proposes: the edges, the profit token's rank, an amount, and its guess of the surplus in wei.
+
+    `is_beyond`: proposed as if what our own lenders have were no bound.
+    """
 
     edges: tuple[int, ...]
     rank: int
     amount: TokenAmount
     surplus: float
+    is_beyond: bool = False
 
 
 class Search:
@@ -80,9 +84,13 @@ class Search:
         self.base_fee = Wei(0)
         self.share_of_funded = BasisPoints(0)
         """What we get of a find that another operator funds and executes in the next block; 0 where none would."""
+        self.most_funded = Wei(0)
+        """The most that such a find may be worth after gas: what is worth more is not given to that operator."""
         self.refusals = Refusals(market, [token.address for token in tokens])
         self._market, self._tokens, self._bounds = market, tokens, bounds
         self._rows: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
+        self._beyond: Floats = np.zeros((len(tokens), TOKEN_WIDTH), np.float64)
+        """The tokens as who funds all of it has them."""
         self._leg_gas: Floats = np.zeros(0, np.float64)
         """By edge; a market only grows, so what is here stays."""
         self._costs: Floats = np.zeros(0, np.float64)
@@ -90,55 +98,79 @@ class Search:
         self._many = _buffers(_SWEEP)
 
     def set_prices(self, prices: Sequence[ReferencePrice | None], base_fee: Wei) -> None:
-        """Take in the reference prices by rank and the next base fee; a token without a price or lender is left out.
-
-        Where another operator may fund a find, how much our own lenders have is no bound, and none is needed.
-        """
+        """Take in the reference prices by rank and the next base fee; a token without a price or lender is left out."""
         self.prices, self.base_fee = list(prices), base_fee
         for rank, (token, price) in enumerate(zip(self._tokens, prices, strict=True)):
-            lender, most, row = self.lenders.cheapest(token.address), self.lenders.most(token.address), self._rows[rank]
-            row[:] = 0.0
+            lender, most = self.lenders.cheapest(token.address), self.lenders.most(token.address)
+            bound = token.max_input if most is None else min(token.max_input, most)
+            self._set_row(self._rows[rank], price, lender, bound)
             if self.share_of_funded:
-                lender, most = lender or leaders_vault(token.address), None
-            if price is not None and lender is not None:
-                row[PRICE] = price.numerator / price.denominator
-                row[FEE] = lender.fee_pips / FEE_SCALE
-                row[MAX_INPUT] = float(token.max_input if most is None else min(token.max_input, most))
-                row[FIXED_COST] = float(fixed_guess(lender.kind) * base_fee)
+                self._set_row(self._beyond[rank], price, lender or leaders_vault(token.address), token.max_input)
         self._costs = self._gas_of_legs() * float(base_fee)
 
+    def _set_row(
+        self, row: Floats, price: ReferencePrice | None, lender: FlashLender | None, most: TokenAmount
+    ) -> None:
+        row[:] = 0.0
+        if price is not None and lender is not None:
+            row[PRICE] = price.numerator / price.denominator
+            row[FEE] = lender.fee_pips / FEE_SCALE
+            row[MAX_INPUT] = float(most)
+            row[FIXED_COST] = float(fixed_guess(lender.kind) * self.base_fee)
+
     def through(self, edges: Sequence[int]) -> list[Candidate]:
-        """The best cycles through any of the edges, at the rows as they are; best first."""
+        """The best cycles through any of the edges, at the rows as they are: ours, best first, then those beyond."""
         market, (places, found) = self._market, self._few
         index, ticks = market.index, market.ticks.arrays
         # Pools that were discovered since the last block are not in the index yet.
         numbers = np.array([edge for edge in edges if edge < index.edge_count], np.int64)
-        count = screen_edges(
-            numbers, index.offsets, index.by_edge, market.rows, *ticks, self._rows, self._costs, places, found
-        )
-        return self._allowed(found, count, self._bounds.exact_finalists) if count else []
+        candidates: list[Candidate] = []
+        for is_beyond, tokens in self._screens():
+            count = screen_edges(
+                numbers, index.offsets, index.by_edge, market.rows, *ticks, tokens, self._costs, places, found
+            )
+            candidates += self._allowed(found, count, self._bounds.exact_finalists, is_beyond) if count else []
+        return candidates
 
     def everywhere(self) -> list[Candidate]:
-        """The best cycles of the whole market, at the rows as they are; best first."""
+        """The best cycles of the whole market, at the rows as they are: ours, best first, then those beyond."""
         market, (places, found) = self._market, self._many
         index, ticks = market.index, market.ticks.arrays
-        count = screen_all(index.cycles, market.rows, *ticks, self._rows, self._costs, places, found)
-        return self._allowed(found, count, count)
+        candidates: list[Candidate] = []
+        for is_beyond, tokens in self._screens():
+            count = screen_all(index.cycles, market.rows, *ticks, tokens, self._costs, places, found)
+            candidates += self._allowed(found, count, count, is_beyond)
+        return candidates
+
+    def _screens(self) -> list[tuple[bool, Floats]]:
+        """The tokens to screen with: what others could fund is looked for apart, and takes no place of ours."""
+        return [(False, self._rows), (True, self._beyond)] if self.share_of_funded else [(False, self._rows)]
 
     def exact(self, candidates: Sequence[Candidate], overlay: Overlay) -> Route | Reason:
         """The best of the candidates in exact integers, or why there is none. Candidates come best first.
 
-        One that comes out as good as the next one was only guessed to be ends the search.
+        What we can do ourselves comes back, and beside it (`beyond`) what would bring more to who funds it: whether
+        anybody takes that is open. One that comes out as good as the next was only guessed to be ends the search.
         """
+        own = self._best_of([one for one in candidates if not one.is_beyond], overlay)
+        beyond = self._best_of([one for one in candidates if one.is_beyond], overlay)
+        if isinstance(own, Reason):
+            return own if beyond is Reason.NOT_PROFITABLE else beyond
+        if isinstance(beyond, Reason) or beyond.gain_wei <= own.gain_wei:
+            return own
+        return msgspec.structs.replace(own, beyond=beyond)
+
+    def _best_of(self, candidates: Sequence[Candidate], overlay: Overlay) -> Route | Reason:
+        """Of candidates that are all ours, or all beyond: the one that is worth most, or why none is."""
         best: Route | None = None
         why = Reason.NOT_PROFITABLE
         for candidate in candidates[: self._bounds.exact_finalists]:
-            if best is not None and self._worth(best) >= candidate.surplus:
+            if best is not None and best.surplus_wei >= candidate.surplus:
                 break
-            route = self._evaluate(candidate, candidate.amount, overlay)
+            route = self._evaluate(candidate, candidate.amount, overlay, is_beyond=candidate.is_beyond)
             if isinstance(route, Reason):
-                why = route
-            elif best is None or self._worth(route) > self._worth(best):
+                why = route if why is Reason.NOT_PROFITABLE else why
+            elif best is None or route.surplus_wei > best.surplus_wei:
                 best = route
         if best is None or best.surplus_wei <= 0:
             return why
@@ -170,11 +202,11 @@ class Search:
             )
         return tuple(steps)
 
-    def _allowed(self, found: Floats, count: int, most: int) -> list[Candidate]:
+    def _allowed(self, found: Floats, count: int, most: int, is_beyond: bool) -> list[Candidate]:
         """The best so many of those that simulations did not refuse."""
         if not self.refusals:
-            return _candidates(found, min(count, most))
-        return [one for one in _candidates(found, count) if not self.refusals.passes_over(one.edges)][:most]
+            return _candidates(found, min(count, most), is_beyond)
+        return [one for one in _candidates(found, count, is_beyond) if not self.refusals.passes_over(one.edges)][:most]
 
     def _gas_of_legs(self) -> Floats:
         market, known = self._market, len(self._leg_gas)
@@ -183,18 +215,21 @@ class Search:
             self._leg_gas = np.concatenate([self._leg_gas, np.array(fresh, np.float64)])
         return self._leg_gas
 
-    def _evaluate(self, candidate: Candidate | Route, amount: TokenAmount, overlay: Overlay) -> Route | Reason:
-        """The best of what our lenders let be done of an amount, and what is beyond them, if somebody would fund it."""
+    def _evaluate(
+        self, candidate: Candidate | Route, amount: TokenAmount, overlay: Overlay, *, is_beyond: bool
+    ) -> Route | Reason:
+        """The best of what our lenders let be done of an amount; or all of it, as who funds it would do it."""
         market, rank, legs = self._market, candidate.rank, self._legs(candidate.edges, overlay)
         price, token = self.prices[rank], self._tokens[rank].address
         if price is None:
             return Reason.NOT_PROFITABLE
         specs = [market.specs[market.edges[edge].pool] for edge in candidate.edges]
         sources = self.lenders.sources(token, amount, specs, overlay.states)
-        if self.share_of_funded and (not sources or sources[-1][1] < amount):
-            sources.append((leaders_vault(token), amount))
-        own: Route | None = None
-        beyond: Route | None = None
+        if is_beyond:
+            if sources and sources[-1][1] >= amount:
+                return Reason.NOT_PROFITABLE  # for another: we do it ourselves
+            sources = [(leaders_vault(token), amount)]
+        best: Route | None = None
         for lender, part in sources:
             amounts = exact_amounts(legs, part)
             if amounts is None:
@@ -204,20 +239,11 @@ class Search:
             gas = self.gas.expected(lender.kind, [spec.family for spec in specs])
             gain_wei = price.wei_down(gain)
             surplus = Wei(gain_wei - gas * self.base_fee)
-            route = Route(candidate.edges, rank, amounts, loan, gain, gain_wei, gas, surplus)
-            if not loan.is_ours:
-                beyond = route
-            elif own is None or surplus > own.surplus_wei:
-                own = route
-        if own is not None and beyond is not None and own.surplus_wei > 0:
-            return msgspec.structs.replace(own, beyond=beyond) if beyond.gain > own.gain else own
-        return beyond or own or (Reason.NOT_PROFITABLE if sources else Reason.NO_FLASH_LENDER)
-
-    def _worth(self, route: Route) -> int:
-        """Wei that a route brings us: by our own execution, before the bid, or by another's."""
-        others = route if not route.loan.is_ours else route.beyond
-        own = route.surplus_wei if route.loan.is_ours else 0
-        return own if others is None else max(own, self.part_of(others))
+            if best is None or surplus > best.surplus_wei:
+                best = Route(candidate.edges, rank, amounts, loan, gain, gain_wei, gas, surplus)
+        if best is None:
+            return Reason.NOT_PROFITABLE if sources else Reason.NO_FLASH_LENDER
+        return Reason.ABOVE_VALUE_LIMIT if is_beyond and best.surplus_wei > self.most_funded else best
 
     def part_of(self, route: Route) -> Wei:
         """What we get of a route that another operator executes."""
@@ -235,7 +261,7 @@ class Search:
         best = best_amount(gain_of, route.amounts[0], most, _EVALUATIONS)
         if best is None or best[1] <= route.gain:
             return route
-        refined = self._evaluate(route, best[0], overlay)
+        refined = self._evaluate(route, best[0], overlay, is_beyond=not route.loan.is_ours)
         return route if isinstance(refined, Reason) or refined.gain <= route.gain else refined
 
     def _legs(self, edges: tuple[int, ...], overlay: Overlay) -> list[Leg]:
@@ -254,12 +280,12 @@ def least_out(amount_out: TokenAmount) -> TokenAmount:
     return amount_out - amount_out * _LEG_SLACK // BASIS_POINTS_ONE
 
 
-def _candidates(found: Floats, count: int) -> list[Candidate]:
+def _candidates(found: Floats, count: int, is_beyond: bool) -> list[Candidate]:
     """The first `count`."""
     candidates: list[Candidate] = []
     for amount, surplus, first, second, third, rank in found[:count].tolist():
         edges = (int(first), int(second), int(third)) if third >= 0 else (int(first), int(second))
-        candidates.append(Candidate(edges, int(rank), int(amount), surplus))
+        candidates.append(Candidate(edges, int(rank), int(amount), surplus, is_beyond))
     return candidates
 
 

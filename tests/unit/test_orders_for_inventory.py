@@ -25,6 +25,7 @@ from node.pipeline.events import (
 )
 from node.pipeline.lenders import LenderBook
 from node.pipeline.plans import BundlePlan, FlashLender, LenderKind, SwapStep
+from node.pipeline.pools import PoolFamily
 from node.pipeline.reasons import Reason
 from node.pipeline.state import PipelineState
 from node.pipeline.step import step
@@ -163,6 +164,72 @@ def test_who_lacks_reach_as_well_gives_a_leader_with_capital_the_full_size_and_o
     assert (rich.lack, poor.lack) == ("reach", "reach")
     assert amount_of(poor) == has
     assert amount_of(rich) > 10 * has
+
+
+@pytest.fixture(scope="module")
+def where_the_dearest_is_not_ours() -> tuple[GeneratedMarket, Any]:
+    """A swap behind which the best route is in a token that a lender of ours has none of, the next in one it has."""
+    market = scene.small_market(3)
+    spec, pool = scene.pools_of_family(market, PoolFamily.UNISWAP_V3)[1]
+    return market, scene.seen(scene.swap_of(spec, pool, part=0.05))
+
+
+@pytest.mark.parametrize("limit", [10**15, 10**20])
+def test_a_leader_that_says_it_has_capital_costs_us_nothing_of_what_we_can_do_ourselves(
+    where_the_dearest_is_not_ours: tuple[GeneratedMarket, Any], limit: int
+) -> None:
+    market, pending = where_the_dearest_is_not_ours
+    sources = lenders(market, LenderKind.BALANCER_V2, 10**18)
+    (plan,) = scene.plans(step(member(FINDER, market, sources, funds_orders=NOBODY), pending))
+    state = member(FINDER, market, sources, value_limits={LEADER: Wei(limit)})
+
+    effects = step(state, pending)
+    handed = given_to_anybody(effects)
+    assert bool(handed) == (limit == 10**20), "what is worth more than the leader may be given is not shown to it"
+    for effect in handed:
+        effects = step(state, OrderAnswered(effect.opportunity.id, OrderAnswer.DECLINE, UnixNanoseconds(NOW)))
+
+    (ours,) = scene.plans(effects)
+    assert [one.net_profit_wei for one in ours.executions] == [one.net_profit_wei for one in plan.executions]
+
+
+def test_what_only_another_could_fund_and_is_worth_more_than_it_may_be_given_is_told_so(
+    market: GeneratedMarket,
+) -> None:
+    state = member(FINDER, market, (), value_limits={LEADER: Wei(1)})
+
+    assert step(state, swap(market)) == ()
+    assert state.dropped[Reason.ABOVE_VALUE_LIMIT] == 1
+
+
+@pytest.mark.parametrize("limit_for", ["all of it", "our size"])
+def test_who_cannot_execute_gives_its_own_size_where_the_full_one_is_worth_too_much(
+    market: GeneratedMarket, alone: BundlePlan, limit_for: str
+) -> None:
+    has = alone.executions[0].opportunity.loan.amount // 20
+    sources = lenders(market, LenderKind.BALANCER_V2, has)
+    small = given(step(member(FINDER, market, sources, executor_live=False, funds_orders=NOBODY), swap(market)))
+    limit = 10**20 if limit_for == "all of it" else small.opportunity.gross_profit_wei
+    limits = {LEADER: Wei(limit)}
+
+    effect = given(step(member(FINDER, market, sources, executor_live=False, value_limits=limits), swap(market)))
+
+    assert (amount_of(effect) == has) == (limit_for == "our size")
+
+
+def test_where_the_limit_has_sunk_since_the_block_began_the_full_size_gives_way_to_our_own(
+    market: GeneratedMarket, alone: BundlePlan
+) -> None:
+    has = alone.executions[0].opportunity.loan.amount // 20
+    sources = lenders(market, LenderKind.BALANCER_V2, has)
+    small = given(step(member(FINDER, market, sources, relays_usable=1, funds_orders=NOBODY), swap(market)))
+    state = member(FINDER, market, sources)
+    limits = {LEADER: Wei(small.opportunity.gross_profit_wei)}
+    changes = {"relays_usable": 1, "funds_orders": frozenset({LEADER}), "value_limits": limits}
+    step(state, NetworkRead(view(FINDER, **changes)))
+
+    assert amount_of(given(step(state, swap(market)))) == has
+    assert Reason.ABOVE_VALUE_LIMIT not in state.dropped
 
 
 @runs(max_examples=60, deadline=None)
