@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from node.engine.network import alerts as alerts_module
 from node.engine.network import claims as claims_module
-from node.engine.network.alerts import MAX_REFUTED_OF_ONE, UNJUDGED
+from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, UNJUDGED
+from node.engine.network.block_alerts import alert_of
 from node.engine.network.claims import (
     HEADERS_KNOWN,
     LIES_REMEMBERED,
@@ -126,6 +127,34 @@ async def test_a_token_that_only_may_do_harm_is_not_told(alice: Node, verdict: T
     await alice.block(7)
     assert not alice.said
     assert not alice.screened
+
+
+async def test_others_false_alerts_take_no_room_of_what_we_found_ourselves(alice: Node, carol: Node) -> None:
+    for place in range(MAX_REFUTED):
+        pool = bytes([1 + place]) * 20
+        false = carol.keys.envelope(alert_of(header(7), AlertKind.POOL_DRAINED, pool, Severity.HIGH, bytes(32)))
+        operator = Address(bytes([1 + place // MAX_REFUTED_OF_ONE]) * 20)
+        alice.alerts.heard(replace(false, operator=operator))
+    alice.tokens[TOKEN] = HONEYPOT
+    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
+
+    alert = await told_by(alice)
+
+    assert alice.alerts.counts["refuted"] == MAX_REFUTED
+    assert alert.kind is AlertKind.CONTRACT_FLAGGED
+    assert alice.believed == [alert], "our own policies follow"
+
+
+async def test_what_we_found_of_a_block_that_is_not_looked_at_any_more_is_acted_on_and_told_later(
+    alice: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts_module, "BLOCKS_KNOWN", 1)
+    await alice.block(7)
+    alice.claims.contradicted(double_accept())
+    await alice.block(8)
+    assert [one.kind for one in alice.believed] == [AlertKind.PEER_MISBEHAVES]
+    assert not alice.alerts_told()
+    assert not alice.claims._told
 
 
 async def test_a_token_that_behaves_when_it_is_to_be_told_is_not(alice: Node) -> None:

@@ -47,9 +47,9 @@ MAX_WAITING_OF_ONE: Final = 16
 MAX_REFUTED_OF_ONE: Final = 4
 MAX_REFUTED: Final = 24
 """From one block to the next, claims that are judged at all among them: in the 1,088 blocks that the store remembers,
-less than half of its 65,536 slots."""
+with our own less than half of its 65,536 slots."""
 MAX_OF_BLOCK: Final = 96
-"""Alerts of one block that are ours or confirmed, claims among them."""
+"""Alerts of one block that are ours or confirmed, claims among them; beyond, others' claims are not judged."""
 UNJUDGED: Final = "unjudged"
 """In the ledger, the verdict on a claim of which nothing here can tell whether it is true."""
 READ_SECONDS: Final = 10.0
@@ -172,15 +172,17 @@ class Alerts:
         await self._attest(name, block.header, Verdict.CONFIRMED)
 
     async def _claim(self, claims: Claims, header: Header) -> None:
-        """Tell what no block says by itself and we came to; it takes part in the bounds of what is answered."""
+        """Tell what no block says by itself and we came to: one of each kind, whatever others have us judge."""
         for alert in await claims.begin(header):
             block = self._blocks.get(Hash32(alert.evidence[:HASH_BYTES]))
             name = alert_id(alert)
-            if block is None or name in block.alerts or not self._has_room(block, self._keys.account):
+            if block is None:
                 self.counts["not told"] += 1
-                continue
-            block.alerts[name] = alert
-            await self._find(name, alert, block)
+                self.on_confirmed(alert, header)
+            elif name not in block.alerts:
+                block.alerts[name] = alert
+                await self._find(name, alert, block)
+                claims.told(alert)
 
     async def _judge_claims(self, claims: Claims) -> None:
         """Judge the claims that wait and whose block is here; after a failure of the chain's node the rest waits on."""

@@ -141,6 +141,10 @@ class Claims:
         found = [self._next_lie(header), self._next_offence(), await self._next_flag(header)]
         return [alert for alert in found if alert is not None]
 
+    def told(self, alert: SecurityAlert) -> None:
+        """Our own alert was told: while it stands the same is not told again."""
+        self._remember(alert.kind, _what(alert.subject, decode_claim(alert.kind, alert.evidence)), alert.expiry)
+
     async def judge(self, alert: SecurityAlert, header: Header, teller: Address) -> Verdict | None:
         """Return what our own means say of an alert about this block; None if they do not say. Raises RpcError."""
         try:
@@ -255,7 +259,6 @@ class Claims:
         if (alert.kind, what) in self._told:
             self.counts["told before"] += 1
             return None
-        self._remember(alert.kind, what, alert.expiry)
         return alert
 
     def _remember(self, kind: AlertKind, what: bytes, until: UnixSeconds) -> None:
