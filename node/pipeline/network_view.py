@@ -13,7 +13,9 @@ from protocol.units import Address, BasisPoints, BlockNumber, Wei
 MAX_GIVEN = 32
 """Orders that we give for one block, whatever their answers; further finds go their own way: leaders blame floods."""
 MAX_TAKEN = 64
-"""Others' orders that are looked at for one block, by simulation; more are declined as too many."""
+"""Others' orders that are looked at for one block, by simulation, beside each finder's first; more are declined."""
+MAX_FIRST = 64
+"""Finders of whom one is looked at whatever the others send."""
 MAX_TAKEN_OF_ONE = 16
 """Of these from one finder: who sends junk leaves room for the others."""
 MAX_FAILED = 16

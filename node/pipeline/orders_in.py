@@ -33,7 +33,7 @@ from node.pipeline.finds import Find
 from node.pipeline.gas import gas_limit
 from node.pipeline.lenders import flash_loan
 from node.pipeline.market import Market
-from node.pipeline.network_view import MAX_FAILED, MAX_FAILING, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
+from node.pipeline.network_view import MAX_FAILED, MAX_FAILING, MAX_FIRST, MAX_TAKEN, MAX_TAKEN_OF_ONE, NetworkView
 from node.pipeline.order_answers import accepted, declined, given_up
 from node.pipeline.placed import Placed, Trial
 from node.pipeline.plans import Bid, NetworkOrder, Opportunity, SwapStep
@@ -107,10 +107,15 @@ def _is_early(state: PipelineState, view: NetworkView, event: OrderArrived) -> b
 
 
 def _has_room(state: PipelineState, taken: Counter[Address], event: OrderArrived) -> bool:
-    """Whether one more order may be taken beside those that were, and one more of this finder."""
+    """Whether one more order may be taken beside those that were, and one more of this finder.
+
+    Each finder's first has room of its own: a few that send junk keep nobody out.
+    """
     finder = event.order.finder
+    if not taken[finder]:
+        return len(taken) < MAX_FIRST
     most = 1 if state.orders_failed.get(finder, 0) >= MAX_FAILED else MAX_TAKEN_OF_ONE
-    return taken.total() < MAX_TAKEN and taken[finder] < most
+    return taken.total() - len(taken) < MAX_TAKEN and taken[finder] < most
 
 
 def _refusal(state: PipelineState, view: NetworkView | None, event: OrderArrived) -> DeclineReason | None:
@@ -308,7 +313,7 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
 def _remember(state: PipelineState, finder: Address, reason: Reason | None) -> None:
     """Count what was not as its finder said, until something is; what our own simulator failed at says nothing."""
     failed = state.orders_failed.pop(finder, 0)  # who is counted last is forgotten last
-    if reason in (Reason.SIMULATION_REVERTED, Reason.SIMULATION_DIFFERS):
+    if reason in (Reason.SIMULATION_REVERTED, Reason.SIMULATION_DIFFERS, Reason.SIMULATION_TOO_DEAR):
         failed += 1
     elif reason is None:
         failed = 0

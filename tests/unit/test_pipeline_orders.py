@@ -417,21 +417,36 @@ def test_so_many_of_a_finder_are_looked_at_in_a_block_however_fast_they_fail(
         step(state, _simulation(_asked(step(state, _junk(order, number))), Reason.SIMULATION_UNAVAILABLE))
     busy = (OrderVerdict.DECLINE, DeclineReason.BUSY)
     assert answer_in(step(state, _junk(order, MAX_TAKEN_OF_ONE))) == busy
-    for place in range(1, MAX_TAKEN // MAX_TAKEN_OF_ONE):
+    for place in range(1, 5):
         for number in range(MAX_TAKEN_OF_ONE):
             finder = Address(bytes([0x20 + place]) * 20)
-            step(state, _simulation(_asked(step(state, _junk(order, number, finder))), Reason.SIMULATION_UNAVAILABLE))
-    assert answer_in(step(state, arriving(order))) == busy, "of all finders together"
+            effects = step(state, _junk(order, number, finder))
+            if (place, number) <= (4, MAX_TAKEN - 4 * (MAX_TAKEN_OF_ONE - 1)):
+                step(state, _simulation(_asked(effects), Reason.SIMULATION_UNAVAILABLE))
+            else:
+                assert answer_in(effects) == busy, "of all finders together"
+    assert _asked(step(state, _junk(order, 1, FINDER))), "who has sent none yet is looked at"
+    assert answer_in(step(state, arriving(order))) == busy
     step(state, scene.block())
     assert not state.orders_tried
 
 
+def test_of_so_many_finders_the_first_order_is_looked_at(
+    market: GeneratedMarket, order: HandOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.pipeline.orders_in.MAX_FIRST", 1)
+    state = member(LEADER, market, simulate=True)
+    _asked(step(state, _junk(order, 1)))
+    assert answer_in(step(state, arriving(order))) == (OrderVerdict.DECLINE, DeclineReason.BUSY)
+
+
+@pytest.mark.parametrize("failure", [Reason.SIMULATION_REVERTED, Reason.SIMULATION_DIFFERS, Reason.SIMULATION_TOO_DEAR])
 def test_a_finder_that_was_wrong_every_time_is_looked_at_once_a_block_until_it_is_right(
-    market: GeneratedMarket, order: HandOver
+    market: GeneratedMarket, order: HandOver, failure: Reason
 ) -> None:
     state = member(LEADER, market, simulate=True)
     for number in range(MAX_FAILED):
-        step(state, _simulation(_asked(step(state, _junk(order, number))), Reason.SIMULATION_REVERTED))
+        step(state, _simulation(_asked(step(state, _junk(order, number))), failure))
     state.orders_tried.clear()  # as the next block does
     plan = _asked(step(state, _junk(order, MAX_FAILED)))
     assert answer_in(step(state, _junk(order, MAX_FAILED + 1)))[1] is DeclineReason.BUSY
@@ -538,12 +553,14 @@ def test_no_more_orders_wait_for_a_head_than_the_bound(market: GeneratedMarket, 
     turns = {BlockNumber(TARGET + 1): Turn(2, LEADER)}
     state, later = member(LEADER, market, turns=turns), replace(order.order, target_block=BlockNumber(TARGET + 1))
     refused = (OrderVerdict.DECLINE, DeclineReason.NOT_LEADER)
-    for number in range(MAX_TAKEN):
-        finder = Address(bytes([1 + number // MAX_TAKEN_OF_ONE]) * 20)
+    finders = [Address(bytes([1 + place]) * 20) for place in range(5)]
+    waits = [finder for finder in finders for _ in range(MAX_TAKEN_OF_ONE)][: MAX_TAKEN + 5]
+    for number, finder in enumerate(waits):
         assert step(state, arriving(order, number, order=replace(later, finder=finder))) == ()
         if number == MAX_TAKEN_OF_ONE - 1:
             more = arriving(order, number, order=replace(later, finder=finder))
             assert answer_in(step(state, more)) == refused, "one finder leaves room for the others"
+    assert step(state, arriving(order, order=later)) == (), "who has none waiting has room"
     assert answer_in(step(state, arriving(order, order=later))) == refused
 
 
