@@ -22,7 +22,7 @@ from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
 from node.engine.first_load import READING, FirstLoad
 from node.engine.headers import Header
-from node.engine.loan_logs import LoanLogs
+from node.engine.loan_logs import Kinds, LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, aggregators
 from node.engine.market_memory import MAY_MOVE, MarketMemory, is_untold
 from node.engine.mempool import Mempool
@@ -114,6 +114,8 @@ class Upkeep:
         self._borrowers_wanted: dict[str, None] = {}
         self._are_loans_wanted = readers.loans is not None
         self._is_morpho_wanted = readers.morpho is not None
+        self._morpho_sources: dict[str, Kinds] = {}
+        """Whose logs move the book of Morpho's that was told last."""
         self._are_rates_due = False
 
     @property
@@ -335,8 +337,9 @@ class Upkeep:
         if morpho is None or self._readers.blocks.head is not head:
             return
         book = self._readers.morpho_book()
-        is_due = self._are_rates_due and book is not None and morpho.is_due(book, head)
-        is_whole = self._is_morpho_wanted or is_due
+        if self._are_rates_due and book is not None and morpho.is_due(book, head):
+            self._is_morpho_wanted = True  # until one is told: what the reader learns on the way ends its being due
+        is_whole = self._is_morpho_wanted
         if is_whole:
             read: LoansRead | RatesRead = await morpho.read(head)
         elif self._are_rates_due and book is not None:
@@ -347,12 +350,17 @@ class Upkeep:
         if self._is_gone(head):
             return
         # A whole book may take longer to read than a block: of blocks since, only the logs of its sources are needed.
-        is_new = is_whole and self._readers.morpho_logs.watch(morpho.sources)
+        # Until it is told the pipeline goes on with the one before, by the logs of that one's.
+        logs = self._readers.morpho_logs
+        is_new = is_whole and logs.watch(self._morpho_sources | morpho.sources)
         if is_new:
             self._readers.mempool.watch(aggregators(morpho.sources))
         if (is_new or not is_whole) and self._readers.blocks.head is not head:
             return
-        self._is_morpho_wanted = self._are_rates_due = False
+        self._are_rates_due = False
+        if is_whole:
+            self._is_morpho_wanted, self._morpho_sources = False, dict(morpho.sources)
+            logs.watch(morpho.sources)
         self.counts["loans_read"] += is_whole
         self._emit(read)
 

@@ -17,7 +17,7 @@ from node.engine.morpho_oracles import FORGIVEN_BLOCKS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
-from node.engine.rpc import Call, RpcGarbage, RpcRefused
+from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
 from node.engine.status import loan_counts
 from node.engine.upkeep import Upkeep
 from node.pipeline.detectors.liquidation import LOOKED_AT
@@ -279,30 +279,110 @@ async def test_markets_beyond_the_bound_are_counted_and_what_is_told_of_them_con
     assert (set(after.markets), after.markets_beyond) == ({GOOD}, 2)
 
 
-async def test_a_book_that_takes_longer_than_a_block_to_read_is_taken_once_its_sources_logs_are_read() -> None:
-    heads = [header_from_json(orjson.dumps(header_json(number))) for number in (7, 8, 9)]
-    blocks = SimpleNamespace(head=heads[0], is_told=lambda _: True)
-    emitted: list[Any] = []
+class Followed:
+    """What upkeep reads Morpho with; each whole read takes a block, or fails as `failures` says."""
 
-    async def slow(head: Header) -> LoansRead:
-        told = await one.read(head)
-        blocks.head = heads[heads.index(head) + 1]
+    def __init__(self, chain: Chain, book: MorphoBook | None = None) -> None:
+        self.reader, self.book = reader(chain), book
+        self.blocks = SimpleNamespace(head=HEADER, is_told=lambda _: True)
+        self.failures: list[RpcError] = []
+        self.logs = LoanLogs()
+        self.emitted: list[Any] = []
+        self.morpho = SimpleNamespace(read=self._read, is_due=self.reader.is_due, rates=self.reader.rates)
+        readers = SimpleNamespace(
+            blocks=self.blocks,
+            loans=None,
+            morpho=self.morpho,
+            morpho_book=lambda: self.book,
+            morpho_logs=self.logs,
+            mempool=SimpleNamespace(watch=lambda _: None, unasked={}),
+        )
+        self.upkeep = Upkeep(engine_config(), readers, self.emitted.append)  # type: ignore[arg-type]
+
+    async def _read(self, head: Header) -> LoansRead:
+        told = await self.reader.read(head)
+        self.morpho.sources = self.reader.sources
+        self.blocks.head = header_at(head.number + 1)
+        if self.failures:
+            raise self.failures.pop()
         return told
 
-    one = reader(Chain())
-    readers = SimpleNamespace(
-        blocks=blocks,
-        loans=None,
-        morpho=SimpleNamespace(read=slow, is_due=one.is_due),
-        morpho_book=lambda: None,
-        morpho_logs=LoanLogs(),
-        mempool=SimpleNamespace(watch=lambda _: None, unasked={}),
-    )
-    upkeep = Upkeep(engine_config(), readers, emitted.append)  # type: ignore[arg-type]
-    for head, count in ((heads[0], 0), (heads[1], 1)):
-        readers.morpho.sources = {MORPHO: OF_MORPHO}
-        await upkeep._read_morpho(head)
-        assert len(emitted) == count
+    async def work(self) -> None:
+        """At the newest head, of which the rates are due."""
+        self.upkeep._are_rates_due = True
+        await self.upkeep._read_morpho(self.blocks.head)
+
+
+def header_at(number: int) -> Header:
+    return header_from_json(orjson.dumps(header_json(number)))
+
+
+async def test_a_book_that_takes_longer_than_a_block_to_read_is_taken_once_its_sources_logs_are_read() -> None:
+    one = Followed(Chain())
+    for count in (0, 1):
+        await one.work()
+        assert len(one.emitted) == count
+
+
+async def followed_with_a_new_market() -> tuple[Chain, Followed]:
+    """A book was read and told; since, a market was made with an aggregator of its own. A read is due."""
+    chain = Chain()
+    one = Followed(chain)
+    await one.work()
+    await one.work()
+    one.book = one.emitted.pop().book
+    assert one.book is not None
+    created = LoanLog(MORPHO, Event("CreateMarket", (OTHERS, (LOAN, COLLATERAL, OTHERS_ORACLE, MODEL, 1))))
+    one.book, _ = one.book.after((created,), 1)
+    proxy = "0x" + "24" * 20
+    chain.set(OTHERS_ORACLE, **dict.fromkeys(PARTS, word(0)), SCALE_FACTOR=word(SCALE), price=word(PRICE * SCALE))
+    chain.set(OTHERS_ORACLE, BASE_FEED_1=word(proxy))
+    chain.set(proxy, aggregator=word(OTHERS_FEED), latestAnswer=word(PRICE))
+    chain.set(OTHERS_FEED, latestAnswer=word(PRICE))
+    chain.open(OTHERS, OTHERS_ORACLE)
+    one.blocks.head = header_at(100 + READ_AGAIN_BLOCKS)
+    return chain, one
+
+
+async def test_a_due_read_that_crosses_a_block_is_done_again_until_its_book_is_told() -> None:
+    _, one = await followed_with_a_new_market()
+    await one.work()
+    assert one.emitted == []
+    await one.work()
+    (told_one,) = one.emitted
+    assert told_one.book.refused == {}
+
+
+async def test_a_due_read_that_fails_is_done_again_until_its_book_is_told() -> None:
+    _, one = await followed_with_a_new_market()
+    one.failures = [RpcTimeout("node", "eth_call", "no answer")]
+    with pytest.raises(RpcTimeout):
+        await one.work()
+    await one.work()
+    await one.work()
+    assert [read.book.refused for read in one.emitted] == [{}]
+
+
+async def test_until_a_new_book_is_told_the_logs_of_the_one_in_use_are_read_on() -> None:
+    chain, one = await followed_with_a_new_market()
+    chain.set(GOOD_PROXY, aggregator=word("0x" + "c9" * 20))
+    chain.set("0x" + "c9" * 20, latestAnswer=word(PRICE))
+    await one.work()
+    assert one.emitted == []
+    topic = next(iter(OF_FEED))
+    answer = [
+        LogJson(
+            AGGREGATOR,
+            ["0x" + topic.hex(), "0x" + word(5).hex(), "0x" + word(1).hex()],
+            "0x" + word(1).hex(),
+            "0x",
+            "0x0",
+        )
+    ]
+    assert len(one.logs.read(answer)) == 1
+    await one.work()
+    assert len(one.emitted) == 1
+    assert one.logs.read(answer) == ()
 
 
 # Following
