@@ -8,7 +8,7 @@ SimpleReadAccessController.sol, by which an aggregator answers contracts that ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,6 +33,10 @@ MAX_DECIMALS: Final = 77
 _ORACLE_DECIMALS: Final = 36
 _GAS: Final = hex(1_000_000)
 """For an aggregator's answer, which takes some thousands."""
+_IDENTITY: Final = "0x" + "04".rjust(40, "0")
+"""A precompile that answers what it is asked, at every block."""
+_TOO_MANY: Final = frozenset({-32005, 429})
+"""EIP-1474's "limit exceeded", and HTTP's."""
 _PRICE, _DECIMALS, _AGGREGATOR = selector("price()"), selector("decimals()"), selector("aggregator()")
 _ANSWER: Final = selector("latestAnswer()")
 _OF_FEEDS: Final = (selector("collateralFeed()"), selector("loanFeed()"))
@@ -139,10 +143,20 @@ class OracleReader:
         """What they say themselves, asked from outside. Raises ValueError where one does not, and RpcError."""
         if not aggregators:
             return {}
+        answers = dict(zip(aggregators, await self._ask(aggregators, at), strict=True))
+        unsure = [one for one, told in answers.items() if isinstance(told, RpcRefused) and not told.is_revert]
+        if unsure:
+            # All the gas, or no instruction: nodes have many words for it. It is the aggregator's where the node
+            # answers another call at this block, and refuses this one again.
+            other, *again = await self._ask([_IDENTITY, *unsure], at)
+            for told in (other, *again):
+                if isinstance(told, RpcRefused) and (told is other or told.code in _TOO_MANY):
+                    raise told
+            answers |= zip(unsure, again, strict=True)
+        said = {one: None if isinstance(told, RpcRefused) else told for one, told in answers.items()}
+        return {one: signed_at(present(told, f"the aggregator {one}"), 0) for one, told in said.items()}
+
+    async def _ask(self, aggregators: Sequence[str], at: Hash32) -> list[Data | RpcRefused]:
         data, block = "0x" + _ANSWER.hex(), {"blockHash": "0x" + at.hex()}
         calls = [Call("eth_call", ({"to": one, "data": data, "gas": _GAS}, block), Data) for one in aggregators]
-        answers: dict[str, int] = {}
-        for one, answer in zip(aggregators, await self._endpoints.batch(calls), strict=True):
-            told = None if isinstance(answer, RpcRefused) else answer
-            answers[one] = signed_at(present(told, f"the aggregator {one}"), 0)
-        return answers
+        return await self._endpoints.batch(calls)

@@ -44,6 +44,7 @@ LOAN, COLLATERAL = "0x" + "01" * 20, "0x" + "02" * 20
 GOOD_ORACLE, BAD_ORACLE = "0x" + "11" * 20, "0x" + "12" * 20
 GOOD_PROXY, BAD_PROXY, BAD_LOAN_PROXY = "0x" + "21" * 20, "0x" + "22" * 20, "0x" + "23" * 20
 AGGREGATOR, OWN = "0x" + "c1" * 20, "0x" + "c2" * 20
+IDENTITY = "0x" + "04".rjust(40, "0")
 PRICE, SCALE = 3_000 * 10**8, 10**20
 HEADER = header_from_json(orjson.dumps(header_json(7)))
 PARTS = ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2", "BASE_VAULT", "QUOTE_VAULT")
@@ -59,6 +60,8 @@ class Chain:
     def __init__(self) -> None:
         self.answers: dict[tuple[str, bytes], bytes] = {}
         self.logs: list[LogJson] = []
+        self.refusals: dict[str, RpcRefused] = {}
+        """Of what is asked from outside, by address."""
         for oracle, proxy in ((GOOD_ORACLE, GOOD_PROXY), (BAD_ORACLE, BAD_PROXY)):
             self.set(oracle, **dict.fromkeys(PARTS, word(0)), SCALE_FACTOR=word(SCALE), price=word(PRICE * SCALE))
             self.set(oracle, BASE_FEED_1=word(proxy))
@@ -104,7 +107,13 @@ class Chain:
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """From outside."""
         asked = [(call.params[0]["to"], bytes.fromhex(call.params[0]["data"][2:])) for call in calls]
-        return [self.answers.get(one) or RpcRefused("node", "eth_call", 3, "execution reverted") for one in asked]
+        return [self._outside(*one) for one in asked]
+
+    def _outside(self, target: str, data: bytes) -> Any:
+        if target == IDENTITY and target not in self.refusals:
+            return data
+        told = self.refusals.get(target, self.answers.get((target, data)))
+        return RpcRefused("node", "eth_call", 3, "execution reverted") if not told else told
 
     def _answer(self, target: str, data: bytes) -> bytes | None:
         assert len(address_from_hex(target)) == 20
@@ -182,6 +191,29 @@ async def test_an_answer_that_is_no_price_refuses_its_market(answer: bytes) -> N
     chain.set(OWN, latestAnswer=answer)
     chain.set(BAD_PROXY, latestAnswer=answer)
     assert set((await read(chain)).refused) == {BAD}
+
+
+@pytest.mark.parametrize("code", [-32005, 429])
+async def test_a_node_that_is_asked_too_much_refuses_no_market(code: int) -> None:
+    chain = Chain()
+    chain.refusals[AGGREGATOR] = RpcRefused("node", "eth_call", code, "request rate limited")
+    with pytest.raises(RpcRefused, match="rate limited"):
+        await read(chain)
+
+
+async def test_a_node_that_lacks_the_block_refuses_no_market() -> None:
+    chain = Chain()
+    chain.refusals = dict.fromkeys((AGGREGATOR, IDENTITY), RpcRefused("node", "eth_call", -32000, "header not found"))
+    with pytest.raises(RpcRefused, match="header not found"):
+        await read(chain)
+
+
+async def test_an_aggregator_that_takes_all_the_gas_refuses_its_market_alone() -> None:
+    chain = Chain()
+    chain.refusals[OWN] = RpcRefused("node", "eth_call", -32000, "out of gas")
+    told = await read(chain)
+    assert set(told.refused) == {BAD}
+    assert told.price(GOOD) == PRICE * SCALE
 
 
 async def test_a_strangers_proxy_that_names_anothers_aggregator_sets_no_price() -> None:
