@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.market_generator import GWEI, HEAD, GeneratedMarket
 from node.engine.call_data import VaultCallData
-from node.pipeline.detectors.liquidation import LOOKS_PER_BLOCK
+from node.pipeline.detectors.liquidation import LOOKS_PER_FEED
 from node.pipeline.events import Effect, LoansRead, PendingGone, RecordDrop, RecordOpportunity
 from node.pipeline.lenders import flash_loan
 from node.pipeline.lending import aave_v3
@@ -229,12 +229,12 @@ def test_an_oracle_that_a_block_lets_in_or_out_is_known_from_then_on() -> None:
     assert _found(step(state, seen(_answer(LOW, by="another oracle"))))
 
 
-def test_between_two_blocks_only_so_many_answers_are_weighed() -> None:
+def test_between_two_blocks_only_so_many_answers_of_one_feed_are_weighed() -> None:
     state = _scene(_book())
-    for nonce in range(LOOKS_PER_BLOCK + 3):
+    for nonce in range(LOOKS_PER_FEED + 3):
         step(state, seen(_answer(FAIR - nonce, nonce)))
     assert state.dropped[Reason.OVER_ANSWER_BUDGET] == 3
-    assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_BLOCK
+    assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_FEED
     step(state, block())
     assert state.dropped[Reason.OVER_ANSWER_BUDGET] == 6
 

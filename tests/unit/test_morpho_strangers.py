@@ -10,7 +10,7 @@ import msgspec
 import orjson
 import pytest
 
-from benchmarks.market_generator import HEAD
+from benchmarks.market_generator import GWEI, HEAD
 from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
 from node.engine.morpho_oracles import FORGIVEN_BLOCKS
@@ -20,7 +20,7 @@ from node.engine.pool_topics import LogJson
 from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
 from node.engine.status import loan_counts
 from node.engine.upkeep import Upkeep
-from node.pipeline.detectors.liquidation import LOOKED_AT
+from node.pipeline.detectors.liquidation import LOOKED_AT, LOOKS_PER_BLOCK, LOOKS_PER_FEED
 from node.pipeline.events import LoansRead
 from node.pipeline.lending import morpho_book
 from node.pipeline.lending.aave_book import UNREADABLE, LoanLog
@@ -29,14 +29,31 @@ from node.pipeline.lending.logs import Event
 from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
 from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
 from node.pipeline.loans import MorphoLoans
+from node.pipeline.reasons import Reason
 from node.pipeline.step import step
-from protocol.ethereum.abi import encode, selector
+from protocol.ethereum.abi import encode, encode_call, selector
 from protocol.ethereum.keccak import keccak256
+from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
-from tests.pipeline_scene import block
-from tests.unit.test_morpho_loans import DOLLAR, ETHER, FAIR, LOW, NAME, STRANGER, USER, at, book, found, scene, told
+from tests.pipeline_scene import block, seen, signed
+from tests.unit import test_liquidations as of_aave
+from tests.unit.test_morpho_loans import (
+    DOLLAR,
+    ETHER,
+    FAIR,
+    LOW,
+    NAME,
+    STRANGER,
+    USER,
+    at,
+    book,
+    found,
+    scene,
+    submitted,
+    told,
+)
 
 GOOD, BAD = b"\x0a" * 32, b"\x0b" * 32
 MORPHO, MODEL = "0x" + "aa" * 20, "0x" + "1d" * 20
@@ -113,7 +130,7 @@ class Chain:
         if target == IDENTITY and target not in self.refusals:
             return data
         told = self.refusals.get(target, self.answers.get((target, data)))
-        return RpcRefused("node", "eth_call", 3, "execution reverted") if not told else told
+        return told or RpcRefused("node", "eth_call", 3, "execution reverted")
 
     def _answer(self, target: str, data: bytes) -> bytes | None:
         assert len(address_from_hex(target)) == 20
@@ -562,3 +579,34 @@ def test_a_crowd_of_a_strangers_positions_hides_no_other(collateral: str, loan: 
     counts = loan_counts(state)
     assert counts["not_weighed"] >= 11 - LOOKED_AT
     assert (counts["morpho_markets"], counts["morpho_positions"], counts["morpho_feeds_unpriced"]) == (2, 11, 0)
+
+
+def of_stranger(price: int, feed: str = OTHERS_FEED, *, nonce: int = 0) -> SignedTransaction:
+    """What a stranger tells a feed of their own."""
+    data = encode_call("submit(uint256,int256)", 9, price)
+    return signed(data, address_from_hex(feed), "mallory", nonce, max_fee=30 * GWEI)
+
+
+def with_strangers_feeds(feeds: Sequence[str]) -> MorphoBook:
+    one = with_a_strangers(book(FAIR))
+    of = dict.fromkeys(feeds, frozenset({of_stranger(1).sender}))
+    answers = {**one.answers, **dict.fromkeys(feeds, 10**8)}
+    return msgspec.structs.replace(one, answers=answers, submitters={**one.submitters, **of})
+
+
+def test_a_strangers_many_answers_leave_the_looks_of_others() -> None:
+    state = scene(with_strangers_feeds([OTHERS_FEED]))
+    for number in range(LOOKS_PER_BLOCK):
+        step(state, seen(of_stranger(10**8 + number)))
+    assert len(found(step(state, seen(submitted(LOW))))) == 1
+    assert state.dropped[Reason.OVER_ANSWER_BUDGET] == LOOKS_PER_BLOCK - LOOKS_PER_FEED
+
+
+def test_strangers_feeds_at_morpho_take_none_of_the_looks_of_aave() -> None:
+    feeds = [f"0x{0xFEED00 + number:040x}" for number in range(LOOKS_PER_BLOCK)]
+    state = of_aave._scene(of_aave._book())
+    state.morpho.book = with_strangers_feeds(feeds)
+    for feed in feeds:
+        step(state, seen(of_stranger(10**8, feed)))
+    assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_BLOCK
+    assert len(found(step(state, seen(of_aave._answer(of_aave.LOW))))) == 1

@@ -8,6 +8,7 @@ what is spare then is only given back where the debt is in the profit token, so 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -47,7 +48,9 @@ LOOKED_AT = 8
 PAIRS_LOOKED_AT = 32
 """Pairs of collateral and debt at Morpho whose way back one look prices: those with the deepest pools."""
 LOOKS_PER_BLOCK = 24
-"""Pending answers that are weighed between two blocks: each may make every loan ill."""
+"""Pending answers that are weighed between two blocks for one book: each may make every loan ill."""
+LOOKS_PER_FEED = 2
+"""Of these, of one aggregator: at Morpho it may be a stranger's own."""
 _ROUNDS = 40
 """Of the search for the amount, if it is not all that may be repaid."""
 _NEARLY = 1024
@@ -78,20 +81,22 @@ class LiquidationDetector:
     """Weighs ill positions of a book against the market. `unjudged`: positions that the last look could not judge;
     `passed_over`: what was ill and was not weighed, since the start.
 
-    Each pending answer is looked at when it comes and at each block that it waits for: `LOOKS_PER_BLOCK` in all.
+    Each pending answer is looked at when it comes and at each block that it waits for: `LOOKS_PER_FEED` of one
+    aggregator and `LOOKS_PER_BLOCK` in all, for each book by itself.
     """
 
     def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
         self.unjudged = self.passed_over = 0
         self._margins: Margins | None = None
-        self._looks = 0
+        self._looks: dict[LiquidationVenue, Counter[str]] = {}
+        """By book and aggregator, since the block began."""
         self._market, self._search, self._settings = market, search, settings
 
     def at_block_start(
         self, book: Book, target_block: BlockNumber, at: UnixSeconds, now: UnixNanoseconds
     ) -> list[Find]:
         """Finds of what is ill by the confirmed prices, in a block that is not before `at`."""
-        self._looks = 0
+        self._looks[_venue(book)] = Counter()
         return self._finds(book, self._ill(book, book, at), (), target_block, at, now)
 
     def behind(
@@ -104,7 +109,8 @@ class LiquidationDetector:
         now: UnixNanoseconds,
     ) -> list[Find] | Reason:
         """Finds of what a pending answer makes ill, or is ill and stays so; behind it, and behind what it waits for."""
-        if self._looks >= LOOKS_PER_BLOCK:
+        looks = self._looks.setdefault(_venue(book), Counter())
+        if looks.total() >= LOOKS_PER_BLOCK or looks[pending.aggregator] >= LOOKS_PER_FEED:
             return Reason.OVER_ANSWER_BUDGET
         chain = answers.with_predecessors(pending)
         if chain is None:
@@ -113,7 +119,7 @@ class LiquidationDetector:
             return Reason.VICTIM_NONCE_GAP
         if min(one.transaction.max_fee_per_gas for one in chain) < self._search.base_fee:
             return Reason.VICTIM_FEE_TOO_LOW
-        self._looks += 1
+        looks[pending.aggregator] += 1
         confirmed = book
         try:
             for one in chain:
