@@ -99,7 +99,9 @@ class ChainFeed:
         self._heads = Heads(endpoints.all)
         random = random or Random()  # noqa: S311 - jitter, and where the audit begins
         load = FirstLoad(clock)
-        self._readers = _wire_readers(config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS), load)
+        self._readers = _wire_readers(
+            config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS), load, clock
+        )
         self._upkeep = Upkeep(config, self._readers, hooks.emit)
         self._teller = BlockTeller(self._readers, self._upkeep, hooks, clock, self._time)
         self._parts = FeedParts(
@@ -214,7 +216,13 @@ class ChainFeed:
 
 
 def _wire_readers(
-    config: Config, endpoints: Endpoints, hooks: FeedHooks, feed_time: FeedTime, first_audited: int, load: FirstLoad
+    config: Config,
+    endpoints: Endpoints,
+    hooks: FeedHooks,
+    feed_time: FeedTime,
+    first_audited: int,
+    load: FirstLoad,
+    clock: Clock,
 ) -> Readers:
     protocols, bounds = config.protocols, config.bounds
     multicall = Multicall(endpoints, protocols.multicall3)
@@ -257,7 +265,7 @@ def _wire_readers(
         ),
         loan_logs=LoanLogs(),
         morpho_logs=LoanLogs(),
-        morpho=None if protocols.morpho is None else MorphoReader(endpoints, multicall, protocols.morpho),
+        morpho=None if protocols.morpho is None else MorphoReader(endpoints, multicall, protocols.morpho, clock),
         morpho_book=hooks.morpho_book,
         loans=LoanReader(endpoints, multicall, protocols.multicall3, lends[0]) if lends else None,
         book=hooks.book,

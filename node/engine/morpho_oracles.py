@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from node.clock import Clock
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.multicall import Multicall, View, signed_at
@@ -28,6 +29,8 @@ MOST_DIFFERENCES: Final = 3
 """An oracle whose price so often was not what its feeds make of it is refused: it is followed wrongly, or it lies."""
 FORGIVEN_BLOCKS: Final = 7_200
 """So long after the last time: an honest one differs too where the logs of a feed did not come."""
+READ_SECONDS: Final = 20.0
+"""For all oracles of one read; one may take a node as long to answer as its maker pleases. Those left are refused."""
 MAX_DECIMALS: Final = 77
 """Of a token or a feed: ten to the power of more is no word."""
 _ORACLE_DECIMALS: Final = 36
@@ -62,11 +65,18 @@ class Understood(msgspec.Struct, frozen=True):
     refused: dict[bytes, str]
 
 
+class _OfOracle(ValueError):
+    """An oracle is not understood, whichever market it is asked for."""
+
+
 class OracleReader:
     """Reads them. What a contract answers that is none of Morpho's refuses its market, and nothing else."""
 
-    def __init__(self, endpoints: Endpoints, multicall: Multicall) -> None:
-        self._endpoints, self._multicall = endpoints, multicall
+    def __init__(self, endpoints: Endpoints, multicall: Multicall, clock: Clock) -> None:
+        self._endpoints, self._multicall, self._clock = endpoints, multicall, clock
+        self._was_read: dict[str, bool] = {}
+        """Whether an oracle was understood when all were read last; without those that were left."""
+        self._are_some_left = False
         self._differed: dict[str, tuple[int, BlockNumber]] = {}
         """How often, and when the last time, by oracle: those of the markets that are followed."""
 
@@ -76,8 +86,8 @@ class OracleReader:
 
     @property
     def refuses_some(self) -> bool:
-        """Whether oracles are refused that may be forgiven."""
-        return any(times >= MOST_DIFFERENCES for times, _ in self._differed.values())
+        """Whether oracles are refused that may be forgiven, or were left for another read."""
+        return self._are_some_left or any(times >= MOST_DIFFERENCES for times, _ in self._differed.values())
 
     async def read(self, params: Mapping[bytes, MarketParams], head: Header) -> Understood:
         """Return what is understood of the markets' oracles after a block. Raises RpcError."""
@@ -87,21 +97,53 @@ class OracleReader:
             for oracle, (times, last) in self._differed.items()
             if head.number < last + FORGIVEN_BLOCKS
         }
-        told = Understood({}, {}, {})
-        for name, one in params.items():
-            if one.oracle not in told.oracles:  # which of its markets it is asked for may matter: tokens lie too
-                try:
-                    await self._take(one, told, at)
-                except (ValueError, LendingError) as error:
-                    told.refused[name] = f"its oracle's price is not one of feeds that we can follow: {error}"
+        told, refusals, asked = Understood({}, {}, {}), dict[str, str](), set[str]()
+        ends_at, left = self._clock.monotonic() + READ_SECONDS, 0
+        for name, one in self._in_turn(params):
+            if one.oracle in told.oracles:
+                continue
+            if one.oracle not in refusals and self._clock.monotonic() >= ends_at:
+                told.refused[name] = f"its oracle was not reached within {READ_SECONDS:g} s"
+                left += 1
+                continue
+            asked.add(one.oracle)
+            try:
+                if one.oracle in refusals:
+                    raise _OfOracle(refusals[one.oracle])
+                await self._take(one, told, at)
+            except (ValueError, LendingError) as error:
+                if isinstance(error, _OfOracle):
+                    refusals[one.oracle] = str(error)
+                told.refused[name] = f"its oracle's price is not one of feeds that we can follow: {error}"
+        self._are_some_left = left > 0
+        self._was_read = {oracle: oracle in told.oracles for oracle in asked}
         return told
+
+    def _in_turn(self, params: Mapping[bytes, MarketParams]) -> list[tuple[bytes, MarketParams]]:
+        """First the oracles that were understood, then those that were not asked, then those that were not understood:
+        who makes slow ones holds up no other's for more than one read.
+        """
+        known = self._was_read
+        return sorted(params.items(), key=lambda item: (True, None, False).index(known.get(item[1].oracle)))
 
     async def _take(self, params: MarketParams, told: Understood, at: Hash32) -> None:
         """Raises ValueError and LendingError for an oracle that is not understood, and RpcError."""
         times, _ = self._differed.get(params.oracle, (0, 0))
         if times >= MOST_DIFFERENCES:
-            raise ValueError(f"{times} times it said another price")
-        parts = await self._parts(address_from_hex(params.oracle), at)
+            raise _OfOracle(f"{times} times it said another price")
+        try:
+            parts = await self._parts(address_from_hex(params.oracle), at)
+        except ValueError as error:
+            raise _OfOracle(*error.args) from None
+        try:
+            await self._put_together(params, parts, told, at)
+        except (ValueError, LendingError) as error:
+            if parts.scale is None:
+                raise  # the tokens of the market asked for may be what lies
+            raise _OfOracle(*error.args) from None
+
+    async def _put_together(self, params: MarketParams, parts: _Parts, told: Understood, at: Hash32) -> None:
+        """Raise as `_take` does."""
         proxies = (*parts.base, *parts.quote)
         views = [View(proxy, _AGGREGATOR) for proxy in proxies]
         *named, price = await self._multicall.read([*views, View(address_from_hex(params.oracle), _PRICE)], at)

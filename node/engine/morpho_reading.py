@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from node.clock import Clock
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, Kinds
@@ -46,10 +47,10 @@ _PRICE: Final = selector("price()")
 class MorphoReader:
     """Reads one Morpho. `sources`: whose logs move what was read last, and by which events."""
 
-    def __init__(self, endpoints: Endpoints, multicall: Multicall, morpho: Address) -> None:
+    def __init__(self, endpoints: Endpoints, multicall: Multicall, morpho: Address, clock: Clock) -> None:
         self.sources: dict[str, Kinds] = {}
         self._endpoints, self._multicall, self._morpho = endpoints, multicall, morpho
-        self._oracles = OracleReader(endpoints, multicall)
+        self._oracles = OracleReader(endpoints, multicall, clock)
         self._params: dict[bytes, tuple[bytes, MarketParams]] = {}
         """By market: the words of its parameters, and what they say."""
         self._users: dict[tuple[bytes, str], None] = {}
@@ -92,16 +93,17 @@ class MorphoReader:
         """Compare all markets of a book, which must be that after the head, and their prices with the chain's."""
         names = [name for name in book.owing() if name in self._params]
         totals = await self._multicall.read([View(self._morpho, _TOTALS + name) for name in names], head.hash)
-        prices = await self._multicall.read(
-            [View(address_from_hex(book.params[name].oracle), _PRICE) for name in names], head.hash
-        )
+        # Of a refused market nothing would follow, and its oracle may take all the gas of a request.
+        priced = [name for name in names if name not in book.refused]
+        views = [View(address_from_hex(book.params[name].oracle), _PRICE) for name in priced]
+        prices = dict(zip(priced, await self._multicall.read(views, head.hash), strict=True))
         differs: list[str] = []
         lying: set[str] = set()
-        for name, total, price in zip(names, totals, prices, strict=True):
+        for name, total in zip(names, totals, strict=True):
             theirs = self._market(book.params[name].lltv, total)
             if theirs != book.markets[name]:
                 differs.append(f"market 0x{name.hex()}: Morpho says {theirs}, we {book.markets[name]}")
-            if name not in book.refused and (why := _differing_price(book, name, price)) is not None:
+            if name in prices and (why := _differing_price(book, name, prices[name])) is not None:
                 differs.append(f"market 0x{name.hex()}: {why}")
                 lying.add(book.params[name].oracle)
         for oracle in lying:

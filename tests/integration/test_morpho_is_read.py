@@ -41,7 +41,7 @@ async def endpoints(world_anvil: Anvil) -> AsyncIterator[Endpoints]:
 def reader(endpoints: Endpoints, world: World) -> MorphoReader:
     contracts = world.manifest.contracts
     multicall = Multicall(endpoints, address_from_hex(contracts["multicall3"]))
-    return MorphoReader(endpoints, multicall, address_from_hex(contracts["morpho"]))
+    return MorphoReader(endpoints, multicall, address_from_hex(contracts["morpho"]), SystemClock())
 
 
 async def head(endpoints: Endpoints) -> Header:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.market_generator import GWEI, HEAD
 from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
-from node.engine.morpho_oracles import FORGIVEN_BLOCKS
+from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
@@ -37,6 +37,7 @@ from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
+from tests.manual_clock import ManualClock
 from tests.pipeline_scene import block, seen, signed
 from tests.unit import test_liquidations as of_aave
 from tests.unit.test_morpho_loans import (
@@ -77,6 +78,10 @@ class Chain:
     def __init__(self) -> None:
         self.answers: dict[tuple[str, bytes], bytes] = {}
         self.logs: list[LogJson] = []
+        self.clock = ManualClock()
+        self.seconds: dict[str, float] = {}
+        """How long a contract takes whatever it is asked, by address."""
+        self.asked: list[str] = []
         self.refusals: dict[str, RpcRefused] = {}
         """Of what is asked from outside, by address."""
         for oracle, proxy in ((GOOD_ORACLE, GOOD_PROXY), (BAD_ORACLE, BAD_PROXY)):
@@ -95,9 +100,9 @@ class Chain:
         """By the names of functions without arguments."""
         self.answers |= {(target, selector(f"{name}()")): answer for name, answer in answers.items()}
 
-    def open(self, name: bytes, oracle: str) -> None:
+    def open(self, name: bytes, oracle: str, collateral: str = COLLATERAL) -> None:
         """Create a market."""
-        params = encode(["(address,address,address,address,uint256)"], [(LOAN, COLLATERAL, oracle, MODEL, WAD // 2)])
+        params = encode(["(address,address,address,address,uint256)"], [(LOAN, collateral, oracle, MODEL, WAD // 2)])
         topic = keccak256(b"CreateMarket(bytes32,(address,address,address,address,uint256))")
         self._log([topic, name], params)
 
@@ -114,7 +119,10 @@ class Chain:
 
     async def read(self, views: Sequence[View], _at: bytes) -> list[bytes | None]:
         """As Multicall does, which no aggregator lets read."""
-        return [self._answer(address_to_hex(view.target), view.data) for view in views]
+        targets = [address_to_hex(view.target) for view in views]
+        self.asked += targets
+        await self.clock.advance(sum(self.seconds.get(target, 0.0) for target in set(targets)))
+        return [self._answer(target, view.data) for target, view in zip(targets, views, strict=True)]
 
     async def call(self, method: str, *_: Any, **__: Any) -> list[LogJson]:
         assert method == "eth_getLogs"
@@ -140,7 +148,7 @@ class Chain:
 
 
 def reader(chain: Chain) -> MorphoReader:
-    return MorphoReader(chain, chain, address_from_hex(MORPHO))  # type: ignore[arg-type]
+    return MorphoReader(chain, chain, address_from_hex(MORPHO), chain.clock)  # type: ignore[arg-type]
 
 
 async def read(chain: Chain) -> MorphoBook:
@@ -271,6 +279,56 @@ async def test_an_oracle_that_says_another_price_than_its_feeds_again_and_again_
     assert one.is_due(told, later)
     assert (await taken(one, later)).refused == {}
     assert not one.is_due(told, header_from_json(orjson.dumps(header_json(7 + 2 * FORGIVEN_BLOCKS))))
+
+
+async def test_an_oracle_of_many_markets_that_is_not_understood_is_asked_once() -> None:
+    chain = Chain()
+    chain.set(BAD_ORACLE, SCALE_FACTOR=b"")
+    for number in range(20, 50):
+        chain.open(bytes([number]) * 32, BAD_ORACLE)
+    told = await read(chain)
+    assert len(told.refused) == 31
+    assert len(set(told.refused.values())) == 1
+    assert chain.asked.count(BAD_ORACLE) == 9
+
+
+async def test_tokens_that_lie_refuse_no_other_market_of_an_oracle() -> None:
+    chain, liar = Chain(), "0x" + "66" * 20
+    chain.logs.clear()
+    chain.set(GOOD_ORACLE, collateralFeed=word(GOOD_PROXY), loanFeed=word(BAD_PROXY), price=word(10**36))
+    chain.open(OTHERS, GOOD_ORACLE, liar)
+    chain.open(GOOD, GOOD_ORACLE)
+    told = await read(chain)
+    assert set(told.refused) == {OTHERS}
+    assert told.price(GOOD) == 10**36
+
+
+async def test_slow_oracles_are_left_at_the_deadline_and_come_last_from_then_on() -> None:
+    chain = Chain()
+    one = reader(chain)
+    chain.logs.reverse()
+    chain.set(BAD_ORACLE, price=b"")
+    chain.seconds[BAD_ORACLE] = READ_SECONDS
+    told = await taken(one)
+    assert told.refused[GOOD] == "its oracle was not reached within 20 s"
+    later = header_at(7 + READ_AGAIN_BLOCKS)
+    assert one.is_due(told, later)
+    told = await taken(one, later)
+    assert set(told.refused) == {BAD}
+    assert not one.is_due(told, header_at(7 + 2 * READ_AGAIN_BLOCKS))
+
+
+async def test_an_audit_asks_no_price_of_a_refused_market() -> None:
+    chain = Chain()
+    for name in (GOOD, BAD):
+        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    chain.set(BAD_ORACLE, price=b"")
+    one = reader(chain)
+    told = await taken(one)
+    assert set(told.refused) == {BAD}
+    chain.asked.clear()
+    assert await one.differing(told, HEADER) is None
+    assert (GOOD_ORACLE in chain.asked, BAD_ORACLE in chain.asked) == (True, False)
 
 
 async def test_an_audit_says_nothing_of_a_price_that_is_not_there() -> None:
