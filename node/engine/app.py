@@ -241,7 +241,7 @@ def _connect(
     orders = network.orders
     network.tell = orders.tell = network.alerts.tell = network.membership.tell = network.brake.tell = core.tell
     network.feed = orders.feed = core.feed
-    network.relays_usable = lambda: relays.usable
+    network.relays_usable, network.relays_needed = lambda: relays.usable, lambda: relays.needed
     relays.is_stopped = lambda url: relay_subject(url) in network.policy.stopped
     if network.alerts.claims is not None:
         relays.on_lie = network.alerts.claims.lied

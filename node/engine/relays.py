@@ -123,6 +123,15 @@ class Relays:
             return 0
         return sum(any(answers) or len(answers) < ENOUGH_ANSWERS for answers in lately)
 
+    @property
+    def needed(self) -> int:
+        """How many have to be usable for nothing of our reach to be lacking: all that are offered anything.
+
+        Where our policy stopped every one, one is.
+        """
+        offered = sum(not self.is_stopped(relay.url) for relay in self._relays)
+        return offered or min(1, len(self._relays))
+
     def block_came(self, block: BlockNumber) -> None:
         """Forget who refused bundles for a block shortly before it came: these were late, which is no relay's fault."""
         if self._turns is not None:

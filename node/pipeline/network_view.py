@@ -46,6 +46,7 @@ class NetworkView(msgspec.Struct, frozen=True):
     finder_floor_bps: BasisPoints
     """Of the find's gross profit: what we get at least, or it is not executed."""
     relays: int
+    """Those that bundles are offered to: none that our policy has stopped."""
     relays_usable: int
     executor_live: bool
     resting: frozenset[BlockNumber] = frozenset()

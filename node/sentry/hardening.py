@@ -41,7 +41,9 @@ from libp2p.crypto.ed25519 import Ed25519PublicKey
 from libp2p.crypto.keys import PublicKey
 from libp2p.custom_types import TProtocol
 from libp2p.network.stream.exceptions import StreamError
+from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
+from libp2p.peer.peer_record import PEER_RECORD_ENVELOPE_DOMAIN
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
@@ -360,6 +362,9 @@ class HardenedPubsub(Pubsub):
                 raise Overdrawn
             self._records[peer] = record
             if not maybe_consume_signed_record(rpc, self.host, peer):
+                if _signed_its_record(record, peer):  # an older one: of the same identity elsewhere, or sent late
+                    self.counts["OLD_RECORD"] += 1
+                    return
                 self.counts["BAD_RECORD"] += 1
                 self.blame(peer, Fault.BAD_RECORD)
 
@@ -422,6 +427,15 @@ def _is_signed(message: rpc_pb2.Message) -> bool:
     try:
         return key is not None and key.verify(_signed_bytes(message), message.signature)
     except ValueError:  # a signature of another length
+        return False
+
+
+def _signed_its_record(record: bytes, peer: ID) -> bool:
+    """Tell whether a record of addresses is a peer's own, however old."""
+    try:
+        envelope, said = consume_envelope(record, PEER_RECORD_ENVELOPE_DOMAIN)
+        return bool(said.peer_id == peer == ID.from_pubkey(envelope.public_key))
+    except Exception:  # mend 2: the bytes may be anything
         return False
 
 

@@ -35,7 +35,7 @@ class Fault(Enum):
     OVERSIZE_RPC = "sent an RPC beyond its bounds"
     BAD_FRAMES = "broke a bound of the muxer"
     BAD_GOSSIP_SIGNATURE = "sent a message that its publisher did not sign"
-    BAD_RECORD = "sent a record of its addresses that it did not sign, or an old one"
+    BAD_RECORD = "sent a record of its addresses that it did not sign"
     REJECTED_MESSAGE = "sent a message that every honest node rejects"
     BAD_STREAM = "sent on a direct stream what no correct node sends"
     FLOOD = "sends more than it may"

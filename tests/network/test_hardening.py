@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import trio
+from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
+from libp2p.peer.peerstore import create_signed_peer_record
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
@@ -328,6 +330,23 @@ async def _count_turns(turns: list[int]) -> None:
     while True:
         turns[0] += 1
         await trio.lowlevel.checkpoint()
+
+
+@in_trio
+async def test_33_an_older_record_of_a_twin_costs_tokens_and_is_no_fault() -> None:
+    pair = create_new_key_pair()
+    peer = ID.from_pubkey(pair.public_key)
+    older, newer = (
+        create_signed_peer_record(peer, [Multiaddr(f"/ip4/1.1.1.{last}/tcp/1")], pair.private_key).marshal_envelope()
+        for last in (1, 2)
+    )
+    async with running("alice") as (alice,):
+        pubsub = alice.sentry.pubsub
+        flood = Flood(b"".join(rpc(senderRecord=record) for record in (newer, older) * 1_000), 1)
+        flood.muxed_conn.peer_id = peer
+        await pubsub.stream_handler(flood)  # type: ignore[arg-type]  # what of a stream is used
+        assert 0 < pubsub.counts["OLD_RECORD"] <= RPC_TOKENS.burst // TOKENS_OF_RECORD + 50
+        assert not pubsub.counts["BAD_RECORD"]
 
 
 @in_trio

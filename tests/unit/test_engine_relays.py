@@ -332,6 +332,14 @@ async def test_a_relay_that_can_name_bundles_and_names_another_is_told_of_and_no
         assert lies == [(f"http://127.0.0.1:{port}/", bundle.hash, bundle.plan.target_block)]
 
 
+async def test_to_stop_a_relay_by_our_own_policy_is_no_lack_of_reach(served: tuple[Relay, str]) -> None:
+    _, port = served
+    async with Relays([*configured(port), RelayConfig(name="other", url="http://127.0.0.1:1/")], SystemClock()) as two:
+        assert (two.usable, two.needed) == (2, 2)
+        two.is_stopped = lambda url: url.endswith(":1/")
+        assert (two.usable, two.needed) == (1, 1)
+
+
 async def test_a_relay_that_is_stopped_is_offered_nothing_and_still_hears_what_is_withdrawn(
     served: tuple[Relay, str], bundle: SignedBundle
 ) -> None:
@@ -340,7 +348,7 @@ async def test_a_relay_that_is_stopped_is_offered_nothing_and_still_hears_what_i
     async with Relays(configured(port), SystemClock()) as relays:
         relays.is_stopped = lambda url: url.endswith(f":{port}/")
         assert await relays.send(bundle, IDENTITY) == []
-        assert relays.usable == 0
+        assert (relays.usable, relays.needed) == (0, 1), "who is offered nothing lacks reach"
         assert not relay.bodies
         await relays.cancel(bundle.hash, IDENTITY)
         assert len(relay.bodies) == 1

@@ -134,8 +134,9 @@ class NetworkPart:
             order.executor, order_hash, order.target_block, value, accepted=accepted
         )
         self.feed: Callable[[Event], None] = lambda _: None
-        """Steps the pipeline; set where both are wired, as `relays_usable` and the registered hot key's `balance`."""
+        """Steps the pipeline; set where both are wired, as the relays and the registered hot key's `balance`."""
         self.relays_usable: Callable[[], int] = lambda: terms.relays
+        self.relays_needed: Callable[[], int] = lambda: terms.relays
         self.balance: Callable[[], Wei] = lambda: Wei(0)
         self.draws: Callable[[], bool] = lambda: False
         """Whether the registered hot key's vault funds executions; set where both are wired."""
@@ -354,7 +355,7 @@ class NetworkPart:
             fee_bps=registry.fee_bps,
             finder_bps=terms.finder_bps,
             finder_floor_bps=terms.finder_floor_bps,
-            relays=terms.relays,
+            relays=self.relays_needed(),
             relays_usable=self.relays_usable(),
             executor_live=vault.is_live,
             resting=self.membership.resting(header.number, self.keys.account),
