@@ -1,9 +1,8 @@
 """What ill positions of Morpho's are worth by our own pools: a market's own oracle is whose that made the market.
 
 Only a debt in a profit token is taken there, and only what our pools lead back to one is worth anything. A position is
-worth what is seized at the price of a small swap, less what is repaid, and no more than what the pools of its
-collateral hold of profit tokens: to come before others a stranger has to put up collateral that sells, or as much in a
-pool.
+worth what is seized at the price of a small swap, less what is repaid, and no more than what the pools on the way back
+hold: to come before others a stranger has to put up collateral that sells, or as much in a pool.
 """
 
 from __future__ import annotations
@@ -42,6 +41,16 @@ class _Depth(msgspec.Struct, frozen=True, gc=False, order=True):
     held: TokenAmount
 
 
+class _Sale(msgspec.Struct, frozen=True, gc=False):
+    """What a small swap of a collateral gives, and the most that any does: what the way's pools really hold, each
+    pool's at the small swap's price through those behind it.
+    """
+
+    sold: TokenAmount
+    got: TokenAmount
+    most_wei: Wei
+
+
 class Worth:
     """On a market with something laid over, at the profit tokens' prices (None where there is none)."""
 
@@ -56,6 +65,7 @@ class Worth:
         told = zip(profit_tokens, prices, strict=True)
         self._prices = {token.address: price for token, price in told if price is not None}
         self._depths: dict[Address, _Depth | None] = {}
+        self._sales: dict[Pair, _Sale | None] = {}
 
     def best(self, ill: Iterable[LiquidationFind], most: int, most_pairs: int) -> list[LiquidationFind]:
         """The positions that are worth most, at most so many, of at most so many pairs of tokens."""
@@ -65,18 +75,37 @@ class Worth:
         depths = {pair: depth for pair in of_pair if (depth := self._depth(*pair)) is not None}
         ranked: list[tuple[int, bytes, str, LiquidationFind]] = []
         for pair in nlargest(most_pairs, depths, key=lambda pair: (depths[pair], pair)):
-            depth = depths[pair]
-            collateral, debt = map(address_from_hex, pair)
-            sold = max(depth.held // _SMALL_PART, 1)
-            way = self._ways.best(collateral, debt, sold)
-            amounts = None if way is None else self._ways.amounts(way, sold)
-            if amounts is None:
+            sale = self._sale(pair, depths[pair])
+            if sale is None:
                 continue
+            debt = address_from_hex(pair[1])
             for one in of_pair[pair]:
-                gain = one.moved.collateral_received * amounts[-1] // sold - one.moved.debt_repaid
-                gain_wei = min(self._prices[debt].wei_down(gain), depth.held_wei)
+                gain = one.moved.collateral_received * sale.got // sale.sold - one.moved.debt_repaid
+                gain_wei = min(self._prices[debt].wei_down(gain), sale.most_wei)
                 ranked.append((-gain_wei, one.market, one.user, one))
         return [one for *_, one in nsmallest(most, ranked, key=lambda place: place[:3])]
+
+    def _sale(self, pair: Pair, depth: _Depth) -> _Sale | None:
+        """None where no way leads back, or a pool on it refuses."""
+        if pair not in self._sales:
+            self._sales[pair] = self._of_pair(*map(address_from_hex, pair), depth)
+        return self._sales[pair]
+
+    def _of_pair(self, collateral: Address, debt: Address, depth: _Depth) -> _Sale | None:
+        sold = max(depth.held // _SMALL_PART, 1)
+        way = self._ways.best(collateral, debt, sold)
+        amounts = None if way is None else self._ways.amounts(way, sold)
+        if way is None or amounts is None:
+            return None
+        if not way:
+            return _Sale(sold, amounts[-1], depth.held_wei)
+        most: TokenAmount | None = None
+        for number, given, got in zip(way, amounts[:-1], amounts[1:], strict=True):
+            edge = self._market.edges[number]
+            state = self._overlay.state(edge.pool)
+            held = 0 if state is None else _really_held(state)[edge.index_out]
+            most = held if most is None or not given else min(held, most * got // given)
+        return _Sale(sold, amounts[-1], self._prices[debt].wei_down(most or 0))
 
     def _depth(self, collateral: str, debt: str) -> _Depth | None:
         """None where the debt is in no priced profit token, or no pool of ours takes the collateral for one."""
