@@ -60,6 +60,8 @@ class Market:
         self._row_bytes = _bytes_of(self.rows)
         self.ticks = TickStore()
         self.refused_pools = 0
+        self.changes = 0
+        """How often a pool's state, or whether it is traded through, has been set."""
         self._eligible: list[bool] = []
         self._may_trade: list[bool] = []
         self._max_pools, self._max_cycles, self._traded = max_pools, max_cycles, frozenset(traded)
@@ -160,6 +162,7 @@ class Market:
 
     def refresh(self, pool: int) -> None:
         """Write the pool's rows anew from its confirmed state and what is trusted."""
+        self.changes += 1
         state = self.states[pool]
         is_known = state is not None and pool not in self._quarantined
         self._eligible[pool] = is_known and self._may_trade[pool] and pool not in self._suspended

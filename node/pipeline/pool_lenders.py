@@ -8,6 +8,7 @@ left there. So nothing has to be read, a reorg needs no care, and behind pending
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from heapq import nlargest, nsmallest
 
 from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.sqrt_price_math import amount0_delta_rounding_down, amount1_delta_rounding_down
@@ -84,9 +85,9 @@ def _ticks_from(state: ConcentratedPool | V4Pool, upwards: bool, ranges: int) ->
     """The next ticks on the side of the price where the token lies, with what enters there on the way."""
     net, tick = state.ticks.net, state.tick
     if upwards:
-        nearest = sorted([number for number in net if number > tick])[:ranges]
+        nearest = nsmallest(ranges, [number for number in net if number > tick])
         return ((sqrt_ratio_at_tick(number), net[number]) for number in nearest)
-    nearest = sorted([number for number in net if number <= tick], reverse=True)[:ranges]
+    nearest = nlargest(ranges, [number for number in net if number <= tick])
     return ((sqrt_ratio_at_tick(number), -net[number]) for number in nearest)
 
 

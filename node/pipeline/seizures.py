@@ -88,7 +88,8 @@ class Worth:
     def _sale(self, pair: Pair, depth: _Depth) -> _Sale | None:
         """None where no way leads back, or a pool on it refuses."""
         if pair not in self._sales:
-            self._sales[pair] = self._of_pair(*map(address_from_hex, pair), depth)
+            collateral, debt = map(address_from_hex, pair)
+            self._sales[pair] = self._of_pair(collateral, debt, depth)
         return self._sales[pair]
 
     def _of_pair(self, collateral: Address, debt: Address, depth: _Depth) -> _Sale | None:

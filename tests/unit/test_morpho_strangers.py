@@ -20,6 +20,7 @@ from node.engine.pool_topics import LogJson
 from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
 from node.engine.status import loan_counts
 from node.engine.upkeep import Upkeep
+from node.pipeline.detectors import liquidation
 from node.pipeline.detectors.liquidation import LOOKED_AT, LOOKS_PER_BLOCK, LOOKS_PER_FEED
 from node.pipeline.events import LoansRead
 from node.pipeline.lending import morpho_book
@@ -30,6 +31,7 @@ from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
 from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
 from node.pipeline.loans import MorphoLoans
 from node.pipeline.reasons import Reason
+from node.pipeline.seizures import Worth
 from node.pipeline.step import step
 from protocol.ethereum.abi import encode, encode_call, selector
 from protocol.ethereum.keccak import keccak256
@@ -668,3 +670,22 @@ def test_strangers_feeds_at_morpho_take_none_of_the_looks_of_aave() -> None:
         step(state, seen(of_stranger(10**8, feed)))
     assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_BLOCK
     assert len(found(step(state, seen(of_aave._answer(of_aave.LOW))))) == 1
+
+
+def test_a_look_knows_what_the_looks_before_it_found_the_collateral_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Worth] = []
+
+    class Counted(Worth):
+        def __init__(self, *given: Any) -> None:
+            made.append(self)
+            super().__init__(*given)
+
+    monkeypatch.setattr(liquidation, "Worth", Counted)
+    state = scene(book(FAIR))
+    for price in (LOW, LOW - 1):
+        step(state, seen(submitted(price)))
+    assert len(made) == 1
+    pool = state.market.pools_of(address_from_hex(ETHER))[0]
+    state.market.quarantine(pool, "its state is not known")
+    step(state, block())
+    assert len(made) == 2

@@ -88,6 +88,8 @@ class LiquidationDetector:
     def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
         self.unjudged = self.passed_over = 0
         self._margins: Margins | None = None
+        self._worth: Worth | None = None
+        self._worth_of: tuple[int, tuple[ReferencePrice | None, ...]] = 0, ()
         self._looks: dict[LiquidationVenue, Counter[str]] = {}
         """By book and aggregator, since the block began."""
         self._market, self._search, self._settings = market, search, settings
@@ -160,8 +162,7 @@ class LiquidationDetector:
         overlay = Overlay(self._market)
         finds: list[Find] = []
         if isinstance(book, MorphoBook):
-            worth = Worth(self._market, overlay, self._settings.profit_tokens, self._search.prices)
-            chosen = worth.best(ill, LOOKED_AT, PAIRS_LOOKED_AT)
+            chosen = self._worth_now().best(ill, LOOKED_AT, PAIRS_LOOKED_AT)
         else:
             chosen = list(ill[:LOOKED_AT])
         self.passed_over += len(ill) - len(chosen)
@@ -174,6 +175,15 @@ class LiquidationDetector:
             if best is not None:
                 finds.append(best)
         return finds
+
+    def _worth_now(self) -> Worth:
+        """Kept from look to look, while pools and prices are the same."""
+        of = self._market.changes, tuple(self._search.prices)
+        if self._worth is None or self._worth_of != of:
+            tokens = self._settings.profit_tokens
+            self._worth = Worth(self._market, Overlay(self._market), tokens, self._search.prices)
+            self._worth_of = of
+        return self._worth
 
     def _weigh(
         self, book: Book, ill: LiquidationFind, rank: int, overlay: Overlay, at: UnixSeconds
