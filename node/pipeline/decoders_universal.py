@@ -31,7 +31,6 @@ from node.pipeline.decoders_core import (
     Payment,
     PlannedSwap,
     PlanReader,
-    RoutedSwap,
     Step,
     Venue,
     address_at,
@@ -39,14 +38,15 @@ from node.pipeline.decoders_core import (
     byte_strings_at,
     bytes_at,
     number_at,
-    v3_swap,
+    packed_legs,
 )
-from node.pipeline.pools import V2_KEYS, V4_KEY, PoolFamily
+from node.pipeline.pools import V2_KEYS, V3_KEY, V4_KEY, PoolFamily
 from protocol.ethereum.abi import selector
 from protocol.units import ZERO_ADDRESS, Address
 
 MAX_COMMANDS: Final = 32
 MAX_DEPTH: Final = 3
+_V2, _V3 = Venue.V2, Venue.V3
 _MAY_FAIL: Final = 0x80
 _MAX_FEE: Final = 1 << 24
 _MAX_SPACING: Final = 1 << 15
@@ -66,10 +66,11 @@ _ACTIONS_PATH: Final = {0x07: True, 0x09: False}
 class _Run:
     """What is carried from command to command: what the call data does not say, and how many commands may follow."""
 
-    __slots__ = ("context", "left")
+    __slots__ = ("context", "deadline", "left")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, deadline: int) -> None:
         self.context = context
+        self.deadline = deadline
         self.left = MAX_COMMANDS
 
     def owner_at(self, data: bytes, place: int) -> Address:
@@ -87,16 +88,18 @@ def _execute(deadline_word: int | None) -> PlanReader:
     """A function that begins with (commands, inputs), and has a deadline as one of its words or none."""
 
     def read(data: bytes, value: int, context: Context) -> tuple[Step, ...]:
-        steps = list(_plan(data, 4, _Run(context), 1))
+        # A deadline of 0 has passed, as one of 1 has; 0 is none to us.
+        deadline = 0 if deadline_word is None else number_at(data, 4 + WORD * deadline_word) or 1
+        steps = list(_plan(data, 4, _Run(context, deadline), 1))
         if value:
             steps.insert(0, Payment(ZERO_ADDRESS, SENDER, ROUTER, value))
-        if deadline_word is None:
-            return tuple(steps)
-        # A deadline of 0 has passed, as one of 1 has; 0 is none to us.
-        deadline = number_at(data, 4 + WORD * deadline_word) or 1
-        return tuple([msgspec.structs.replace(step, deadline=deadline) for step in steps])
+        return tuple([_with_deadline(step, deadline) for step in steps])
 
     return read
+
+
+def _with_deadline(step: Step, deadline: int) -> Step:
+    return step if step.deadline == deadline else msgspec.structs.replace(step, deadline=deadline)
 
 
 def _plan(data: bytes, start: int, run: _Run, depth: int) -> Iterator[Step]:
@@ -109,9 +112,9 @@ def _plan(data: bytes, start: int, run: _Run, depth: int) -> Iterator[Step]:
     for command, given in zip(commands, inputs, strict=True):
         # A failing swap or payment is the router's own failure, whatever the flag says.
         kind = command & ~_MAY_FAIL
-        if kind in (_V3_EXACT_IN, _V3_EXACT_OUT):
+        if kind <= _V3_EXACT_OUT:
             yield _v3(given, run, kind == _V3_EXACT_IN)
-        elif kind in (_V2_EXACT_IN, _V2_EXACT_OUT):
+        elif _V2_EXACT_IN <= kind <= _V2_EXACT_OUT:
             yield _v2(given, run, kind == _V2_EXACT_IN)
         elif kind == _V4_SWAP:
             yield from _v4(given, run)
@@ -127,9 +130,9 @@ def _plan(data: bytes, start: int, run: _Run, depth: int) -> Iterator[Step]:
 
 def _v3(given: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     """(recipient, amount, limit, bytes path, payerIsUser, …)."""
-    packed = bytes_at(given, number_at(given, 3 * WORD))
-    swap = v3_swap(packed, exact_in, number_at(given, WORD), number_at(given, 2 * WORD), 0)
-    return _planned(swap, Venue.V3, given, run)
+    legs = packed_legs(bytes_at(given, number_at(given, 3 * WORD)), exact_in)
+    keys = tuple([V3_KEY + leg for leg in legs])
+    return _planned(keys, Address(legs[0][:20]), Address(legs[-1][23:]), exact_in, _V3, given, run)
 
 
 def _v2(given: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
@@ -137,15 +140,23 @@ def _v2(given: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     path = addresses_at(given, number_at(given, 3 * WORD))
     tag = V2_KEYS[PoolFamily.UNISWAP_V2]
     keys = tuple([tag + path[i] + path[i + 1] for i in range(len(path) - 1)])
-    amounts = number_at(given, WORD), number_at(given, 2 * WORD)
-    return _planned(RoutedSwap(keys, path[0], path[-1], exact_in, *amounts), Venue.V2, given, run)
+    return _planned(keys, path[0], path[-1], exact_in, _V2, given, run)
 
 
-def _planned(swap: RoutedSwap, venue: Venue, given: bytes, run: _Run) -> PlannedSwap:
-    """The swap with who pays for it and who has what it gives."""
+def _planned(
+    keys: tuple[bytes, ...],
+    token_in: Address,
+    token_out: Address,
+    exact_in: bool,
+    venue: Venue,
+    given: bytes,
+    run: _Run,
+) -> PlannedSwap:
+    """The swap with its amounts, who pays for it and who has what it gives; made at once, and by places: it is hot."""
+    amount, limit = number_at(given, WORD), number_at(given, 2 * WORD)
     payer = SENDER if number_at(given, 4 * WORD) else ROUTER
-    whole = swap.keys, swap.token_in, swap.token_out, swap.exact_in, swap.amount, swap.limit
-    return PlannedSwap(*whole, venue=venue, payer=payer, recipient=run.owner_at(given, 0))
+    to = run.owner_at(given, 0)
+    return PlannedSwap(keys, token_in, token_out, exact_in, amount, limit, 0, run.deadline, venue, payer, to)
 
 
 # Payments: (token, recipient, amount), or of ether and the wrapped coin (recipient, amount).
