@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {VmSafe} from "forge-std/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {IVaultModule} from "../src/interfaces/IVaultModule.sol";
@@ -101,6 +102,7 @@ contract BidTest is WorldTest {
 
     /// What the module has spent before it looks is not counted.
     function test_judges_the_priority_fee_by_what_gas_is_left_and_21000_and_16_for_a_byte() public {
+        vm.skip(vm.isContext(VmSafe.ForgeContext.Coverage)); // it measures other bytecode
         bytes memory plan = _plan(Plans.own());
         uint256 bytes_ = abi.encodeCall(IVaultModule.execute, (address(safe), weth, 10 ether, plan)).length;
         vm.fee(10 gwei);

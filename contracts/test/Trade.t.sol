@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {VmSafe} from "forge-std/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {Change, ChangeKind, IVaultModule} from "../src/interfaces/IVaultModule.sol";
@@ -137,6 +138,7 @@ contract TradeTest is InventoryTest {
 
     /// What the module has spent before it looks is not counted; no price is read before that.
     function test_the_priority_fee_is_judged_before_prices_are_read() public {
+        vm.skip(vm.isContext(VmSafe.ForgeContext.Coverage)); // it measures other bytecode
         bytes memory plan = _toDollars();
         uint256 bytes_ = abi.encodeCall(IVaultModule.trade, (address(safe), weth, 1 ether, usdc, plan)).length;
         vm.fee(10 gwei);
