@@ -3,8 +3,8 @@
 Three ranks, each with places of its own, so that none of a lower one delays those above: who stands in the
 configuration; whom the book knows, because we reached it or it was here, or whom our engine needs; and whom only a
 record names that others passed on. Of the first there are few; the second and third wait for a free place, the third
-also for room, and its pauses grow: whoever has stake can have any address knocked at by its record. News of an address
-ends a pause, but once in as long as the pause is, and the pause grows on.
+also for room, and its pauses grow: whoever has stake can have any address knocked at by its record. News of an address,
+or a message of the peer's own that others bring, ends a pause, but once in as long as the pause is, and it grows on.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ class Dialler:
         for waiting in [one for one in self._dials if keccak256(one.to_bytes()) == peer]:
             del self._dials[waiting]
 
-    def is_elsewhere(self, peer: ID) -> None:
-        """A peer says that it is elsewhere: it is due at once, behind who waits already; seldom if it is never there.
+    def is_there(self, peer: ID) -> None:
+        """A peer says that it is elsewhere, or is heard through others: it is due at once, behind who waits already.
 
-        The pause goes on to grow, and ends early once in its own length: a peer that signs another address each second
-        would else have us knock there each second, before all others that only records name.
+        The pause goes on to grow, and ends early once in its own length: a peer that signs another address each second,
+        or a message, would else have us knock there each second, before all others that only records name.
         """
         pause, at = self._dials.get(peer), trio.current_time()
         if pause is not None and pause.until > at >= pause.news_at + pause.seconds:

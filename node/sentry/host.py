@@ -52,6 +52,7 @@ SEED_BYTES: Final = 32
 ROUND_SECONDS: Final = 1.0
 RECORDS_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
+NEWS_SECONDS: Final = 0.2
 LARGE_PARTS: Final = 32
 """Who has at least this part of the stake always gets a place: at most as many, and splitting the stake gains none."""
 MAX_ASKED: Final = 16
@@ -248,6 +249,8 @@ class SentryHost:
             raise
         self._hear_time(publisher, forwarder, milliseconds_of(envelope.sequence))
         self.book.delivered(str(forwarder), now)
+        if publisher != forwarder and not self.host.get_network().get_connections(publisher):
+            self.dialler.is_there(publisher)
         self._callbacks.heard(envelope, data, forwarder)
 
     def _hear_time(self, publisher: ID, forwarder: ID, made_at: UnixMilliseconds) -> None:
@@ -330,7 +333,7 @@ class SentryHost:
             answer = await self.streams.ask(peer, request)
             assert isinstance(answer, PeerRecords)  # `ask` takes nothing else for an answer
             for whose in self.records.take(peer, request, answer, self._now()):
-                self.dialler.is_elsewhere(whose)
+                self.dialler.is_there(whose)
         except NoAnswer:  # it is asked again when its turn comes
             return
         except RemoteProtocolError:
@@ -364,10 +367,18 @@ class SentryHost:
                 self.admission.places.change_one()
 
     async def _save(self) -> None:
-        """Write the book now and then, and have libp2p forget whoever has no stake any more."""
+        """Write the book now and then, and soon when it has an address that it had not, for who is killed has no end.
+
+        And have libp2p forget whoever has no stake any more.
+        """
         network: Any = self.host.get_network()
+        due = trio.current_time() + SAVE_SECONDS
         while True:
-            await trio.sleep(SAVE_SECONDS)
-            self.book.keep()
-            self._peer_store.forget_others()
-            network.auto_connector.clear_all_cooldowns()
+            await trio.sleep(min(NEWS_SECONDS, SAVE_SECONDS))
+            is_due = trio.current_time() >= due
+            if is_due or self.book.has_news:
+                self.book.keep()
+            if is_due:
+                due = trio.current_time() + SAVE_SECONDS
+                self._peer_store.forget_others()
+                network.auto_connector.clear_all_cooldowns()

@@ -88,7 +88,7 @@ class PeerBook:
 
     def __init__(self, path: Path | None = None) -> None:
         self.evicted = self.unsaved = 0
-        self._is_failing = False
+        self.has_news = self._is_failing = False
         self._path = path
         self._records: dict[str, PeerRecord] = _read(path)
 
@@ -134,7 +134,9 @@ class PeerBook:
 
     def reached(self, peer: str, address: str, now: UnixMilliseconds) -> None:
         """Remember where a peer was dialled and answered."""
-        self._of(peer, now).dialled = address
+        record = self._of(peer, now)
+        self.has_news = self.has_news or record.dialled != address
+        record.dialled = address
 
     def addresses(self) -> dict[str, list[str]]:
         """Return where each peer was reached, and then where it says that it is."""
@@ -143,6 +145,7 @@ class PeerBook:
 
     def keep(self) -> None:
         """Write the book if that goes: a disk that takes nothing costs the file, is counted, and told once."""
+        self.has_news = False
         try:
             self.save()
         except OSError as error:

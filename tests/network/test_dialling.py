@@ -33,7 +33,7 @@ class Knocker:
         """Have alice take a record, as she does when she has asked."""
         answer = PeerRecords(records=(sealed(name, address("127.0.0.1", port), sequence=sequence),))
         for whose in self.sentry.records.take(peer_of("carol"), START, answer, NOW):
-            self.sentry.dialler.is_elsewhere(whose)
+            self.sentry.dialler.is_there(whose)
 
     async def round(self) -> None:
         """Dial whoever is due, and let a second pass."""
@@ -73,7 +73,7 @@ def test_a_crowd_that_moves_each_second_keeps_nobody_from_being_dialled() -> Non
             knocker.hears(name, 1 + number, MADE_AT)
         for _ in range(SECONDS // 2):
             for name in crowd:
-                knocker.sentry.dialler.is_elsewhere(peer_of(name))
+                knocker.sentry.dialler.is_there(peer_of(name))
             await knocker.round()
 
     trio.run(knock, clock=knocker.clock)

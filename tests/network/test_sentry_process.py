@@ -143,6 +143,12 @@ async def killed_at_random(folder: Path, names: tuple[str, ...], rounds: int, se
 
 
 @pytest.mark.timeout(300)
+async def test_who_came_back_is_known_to_be_there_when_those_between_are_killed_at_once(tmp_path: Path) -> None:
+    """The draws of this seed: bob is killed, comes back, and then both that bring his messages to dave are gone."""
+    await killed_at_random(tmp_path, ("alice", "bob", "carol", "dave"), 2, 2372771939)
+
+
+@pytest.mark.timeout(300)
 async def test_nodes_killed_at_random_find_each_other_again(tmp_path: Path, drawn_seed: int) -> None:
     await killed_at_random(tmp_path, ("alice", "bob", "carol", "dave"), 2, drawn_seed)
 
