@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.errors import AmmError, InsufficientLiquidity, StateUnpredictable
-from node.pipeline.amm.uniswap_v4 import V4Pool
-from node.pipeline.amm.units import SqrtPriceX96, TokenAmount
+from node.pipeline.amm.errors import AmmError, StateUnpredictable
+from node.pipeline.amm.units import TokenAmount
 from node.pipeline.changes import changed
 from node.pipeline.decoders import RoutedSwap, Step
 from node.pipeline.kernels import RATE
-from node.pipeline.market import Edge, Market
+from node.pipeline.market import Market
 from node.pipeline.pending import PendingSwap
-from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
+from node.pipeline.pools import PoolState, swap_exact_in
 from node.pipeline.reach import ENDLESS, Reach, stops_for
 from node.pipeline.reasons import Reason
 from node.pipeline.router_accounts import PlanReverts, RouterAccounts
@@ -141,45 +139,23 @@ class Overlay:
         """An exact input along the path: the output, or None below the swap's limit."""
         amount = swap.amount
         for number in edges:
-            edge = self._market.edges[number]
-            state = self._known(edge.pool)
-            if type(state) is ConcentratedPool or type(state) is V4Pool:
-                limit = swap.price_limit_x96 if type(state) is ConcentratedPool else 0  # V3's routers alone name one
-                amount = self._walked(edge, state, amount, limit=limit)
-            else:
-                self.states[edge.pool], moved = swap_exact_in(state, edge.index_in, edge.index_out, amount)
-                amount = moved.amount_out
+            _, amount = self._leg(number, amount, swap)
         return amount if amount >= swap.limit else None
 
     def _backward(self, swap: RoutedSwap, edges: tuple[int, ...]) -> int | None:
         """An exact output against the path: the input, or None above the swap's limit."""
         amount = swap.amount
         for number in reversed(edges):
-            edge = self._market.edges[number]
-            state = self._known(edge.pool)
-            if type(state) is ConcentratedPool or type(state) is V4Pool:
-                amount = self._walked(edge, state, amount, exact_in=False)
-            else:
-                self.states[edge.pool], moved = swap_exact_out(state, edge.index_in, edge.index_out, amount)
-                amount = moved.amount_in
+            amount, _ = self._leg(number, amount, swap)
         return amount if amount <= swap.limit else None
 
-    def _walked(
-        self,
-        edge: Edge,
-        pool: ConcentratedPool | V4Pool,
-        amount: TokenAmount,
-        *,
-        exact_in: bool = True,
-        limit: SqrtPriceX96 = 0,
-    ) -> TokenAmount:
-        """What comes out for an input, or goes in for an output, within the stops that are left."""
-        after, into, out_of = self._reach.walk(pool, edge.index_in == 0, amount, exact_in=exact_in, limit=limit)
-        moved, other = (into, out_of) if exact_in else (out_of, into)
-        if moved != amount and (type(pool) is V4Pool or not exact_in):  # a V3 pool's router takes what was left
-            raise InsufficientLiquidity("", f"the pool moves {moved} of {amount}")
+    def _leg(self, number: int, amount: TokenAmount, swap: RoutedSwap) -> tuple[TokenAmount, TokenAmount]:
+        """What goes in and what comes out of one pool, within the stops that are left."""
+        edge, limit = self._market.edges[number], swap.price_limit_x96
+        known = self._known(edge.pool)
+        after, into, out_of = self._reach.leg(known, edge, amount, exact_in=swap.exact_in, limit=limit)
         self.states[edge.pool] = after
-        return other
+        return into, out_of
 
     def _known(self, pool: int) -> PoolState:
         state = self.state(pool)

@@ -10,10 +10,12 @@ from typing import Final
 
 from node.pipeline.amm import concentrated, uniswap_v4
 from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.errors import PoolRevert
+from node.pipeline.amm.errors import InsufficientLiquidity, PoolRevert
 from node.pipeline.amm.tick_math import MAX_TICK, MIN_TICK, sqrt_ratio_at_tick
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.units import SqrtPriceX96, TokenAmount
+from node.pipeline.market import Edge
+from node.pipeline.pools import PoolState, swap_exact_in, swap_exact_out
 
 LEAST_GAS_PER_STOP: Final = 600
 """Less than any stop takes, its slots all warm: the load of the bitmap's word (100, EIP-2929) and the tick's price, of
@@ -38,6 +40,24 @@ class Reach:
 
     def __init__(self, stops: int) -> None:
         self.stops = stops
+
+    def leg(
+        self, state: PoolState, way: Edge, amount: TokenAmount, *, exact_in: bool, limit: SqrtPriceX96 = 0
+    ) -> tuple[PoolState, TokenAmount, TokenAmount]:
+        """(pool afterwards, amount in, amount out) of one pool's part in a swap through any router but V4's.
+
+        `limit`: a price of a V3 pool, 0 for none. An exact output that one stops is given in part; without one that
+        reverts, as in Uniswap's `exactOutputInternal`. Of an input a V3 pool takes what fits.
+        Raises AmmError, OutOfGas among them.
+        """
+        if isinstance(state, ConcentratedPool):
+            after, into, out_of = self.walk(state, way.index_in == 0, amount, exact_in=exact_in, limit=limit)
+            if out_of != amount and not exact_in and not limit:
+                raise InsufficientLiquidity("", f"the pool gives {out_of} of {amount}")
+            return after, into, out_of
+        move = swap_exact_in if exact_in else swap_exact_out
+        state, moved = move(state, way.index_in, way.index_out, amount)
+        return state, moved.amount_in, moved.amount_out
 
     def walk(
         self,

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from node.pipeline.amm.concentrated import ConcentratedPool
-from node.pipeline.amm.errors import InsufficientLiquidity
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.decoders_core import (
     MANAGER,
@@ -27,7 +25,7 @@ from node.pipeline.decoders_core import (
     Venue,
 )
 from node.pipeline.market import Edge, Market
-from node.pipeline.pools import PoolState, quote_exact_out, swap_exact_in, swap_exact_out
+from node.pipeline.pools import PoolState, quote_exact_out
 from node.pipeline.reach import Reach
 from protocol.units import Address
 
@@ -112,16 +110,10 @@ class RouterAccounts:
 
     def _leg(self, way: Edge, amount: int, *, exact_in: bool, price_limit: int = 0) -> tuple[int, int]:
         """Swap through one pool, up to a price where one is given: (amount in, amount out)."""
-        state = self._known(way.pool)
-        if isinstance(state, ConcentratedPool):
-            done = self._reach.walk(state, way.index_in == 0, amount, exact_in=exact_in, limit=price_limit)
-            if done[2] != amount and not exact_in and not price_limit:
-                raise InsufficientLiquidity("", f"the pool gives {done[2]} of {amount}")
-            self._states[way.pool] = done[0]
-            return done[1:]
-        move = swap_exact_in if exact_in else swap_exact_out
-        self._states[way.pool], moved = move(state, way.index_in, way.index_out, amount)
-        return moved.amount_in, moved.amount_out
+        known = self._known(way.pool)
+        after, into, out_of = self._reach.leg(known, way, amount, exact_in=exact_in, limit=price_limit)
+        self._states[way.pool] = after
+        return into, out_of
 
     def _v3_in(self, step: PlannedSwap, ways: Sequence[Edge]) -> int:
         """Every hop pays by itself, so what one that ran dry did not take stays behind."""

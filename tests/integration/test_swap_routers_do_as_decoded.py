@@ -13,8 +13,11 @@ from devnet.world import World
 from node.clock import SystemClock
 from node.config import RpcConfig
 from node.engine.endpoints import Endpoints
+from node.pipeline.amm.concentrated import ConcentratedPool
+from node.pipeline.pools import V3_KEY
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import encode_call
+from protocol.units import address_from_hex
 from tests.chain import BLOCK_SECONDS, Chain
 from tests.conftest import undone
 from tests.universal_router import MOST, ROUTER
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.anvil
 _V2_IN: Final = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
 _V2_OUT: Final = "swapTokensForExactTokens(uint256,uint256,address[],address,uint256)"
 _V3_IN: Final = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
+_V3_OUT: Final = "exactOutputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
 _02_V2_IN: Final = "swapExactTokensForTokens(uint256,uint256,address[],address)"
 _02_V2_OUT: Final = "swapTokensForExactTokens(uint256,uint256,address[],address)"
 _02_V3_IN: Final = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"
@@ -79,6 +83,34 @@ async def test_pairs_give_what_was_asked_for_or_all_that_it_costs_buys(stage: St
             assert await stage.call_does_as_foretold(encode_call(_V2_OUT, *given, FAR_FUTURE)) == len(path) - 1
             _at(stage, "uniswap_v3_router02", RouterKind.SWAP_ROUTER_02)
             assert await stage.call_does_as_foretold(encode_call(_02_V2_OUT, *given)) == len(path) - 1
+
+
+async def test_an_exact_output_that_stops_at_its_price_limit_is_given_in_part_and_without_one_not_at_all(
+    stage: Stage,
+) -> None:
+    key = V3_KEY + address_from_hex(stage.usdc) + (500).to_bytes(3, "big") + address_from_hex(stage.weth)
+    edge = stage.market.edges[stage.market.edge_by_key[key]]
+    pool = stage.market.states[edge.pool]
+    assert isinstance(pool, ConcentratedPool)
+    near = pool.sqrt_price_x96 * (9_999 if edge.index_in == 0 else 10_001) // 10_000
+    for price_limit in (near, 0):
+        amounts = 10**24, MOST, price_limit
+        calls = (
+            (
+                *("uniswap_v3_router", RouterKind.UNISWAP_V3),
+                encode_call(_V3_OUT, (stage.usdc, stage.weth, 500, WHALE.address, FAR_FUTURE, *amounts)),
+            ),
+            (
+                *("uniswap_v3_router02", RouterKind.SWAP_ROUTER_02),
+                encode_call(_02_V3_OUT, (stage.usdc, stage.weth, 500, WHALE.address, *amounts)),
+            ),
+        )
+        for name, kind, data in calls:
+            _at(stage, name, kind)
+            if price_limit:
+                assert await stage.call_does_as_foretold(data) == 1
+            else:
+                await stage.call_is_refused_as_foretold(data)
 
 
 async def test_what_one_call_left_with_the_router_is_what_the_next_one_swaps(stage: Stage) -> None:

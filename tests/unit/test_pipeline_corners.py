@@ -191,6 +191,22 @@ def test_a_price_limit_stops_a_swap_on_its_way() -> None:
     assert after.sqrt_price_x96 == limit
 
 
+def test_an_exact_output_that_stops_at_its_price_limit_is_given_in_part_and_without_one_not_at_all() -> None:
+    state = pipeline(MARKET)
+    assert isinstance(V3_POOL, ConcentratedPool)
+    limit, wanted = V3_POOL.sqrt_price_x96 * 9_999 // 10_000, 10**30
+    done = concentrated.swap(V3_POOL, True, -wanted, SqrtPriceX96(limit))
+    assert -done.amount1 < wanted
+    swap = {"exact_in": False, "amount": wanted, "price_limit_x96": limit}
+    overlay = Overlay(state.market)
+    assert overlay.apply([routed(state, V3.id, **swap, limit=done.amount0)], UnixSeconds(0)) is None
+    assert list(overlay.states.values()) == [done.after]
+    for refused in ({**swap, "limit": done.amount0 - 1}, {**swap, "limit": 10**40, "price_limit_x96": 0}):
+        overlay = Overlay(state.market)
+        assert overlay.apply([routed(state, V3.id, **refused)], UnixSeconds(0)) is Reason.VICTIM_WOULD_REVERT
+        assert overlay.states == {}
+
+
 @pytest.mark.parametrize("pool_id", [V2.id, V3.id, BALANCER.id])
 def test_an_exact_output_moves_the_pool_as_its_input_does(pool_id: bytes) -> None:
     state = pipeline(MARKET)
