@@ -93,11 +93,6 @@ class ContractCaller(Protocol):
     async def call(self, contract: Address, data: bytes) -> bytes:
         """What a view returns at the latest block. Raises `CallReverted`."""
 
-    async def call_over(
-        self, contract: Address, data: bytes, *, sender: Address, storage: Mapping[bytes, bytes]
-    ) -> bytes:
-        """What a call by `sender` would return if the contract had these words of storage. Raises `CallReverted`."""
-
     async def events(self, contract: Address, since: BlockNumber) -> Sequence[Event]:
         """Everything that a contract has told since a block, in order."""
 
@@ -164,15 +159,6 @@ class JsonRpcCaller:
         """Ask the node, for the latest block."""
         request = {"to": address_to_hex(contract), "data": _hex(data)}
         return _bytes(await self._reverting("eth_call", request, "latest"))
-
-    async def call_over(
-        self, contract: Address, data: bytes, *, sender: Address, storage: Mapping[bytes, bytes]
-    ) -> bytes:
-        """Ask the node, for the latest block and other words of its state."""
-        request = {"from": address_to_hex(sender), "to": address_to_hex(contract), "data": _hex(data)}
-        words = {_hex(slot): _hex(word) for slot, word in storage.items()}
-        changed = {address_to_hex(contract): {"stateDiff": words}}
-        return _bytes(await self._reverting("eth_call", request, "latest", changed))
 
     async def events(self, contract: Address, since: BlockNumber) -> Sequence[Event]:
         """Ask the node, in ranges that it gives."""

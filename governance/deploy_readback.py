@@ -2,8 +2,7 @@
 
 The arguments are those in the transaction that created each contract: sender, nonce and data fix the code for ever,
 also where it keeps a value private. Roles are every grant that the Timelock has told of, and what it answers. What
-deployments must satisfy is judged by the numbers that were read, not by those that were planned; the longest brake has
-no view, so it is found out by what the brake does (`governance.deploy_brake`).
+deployments must satisfy is judged by the numbers that were read, not by those that were planned.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any, Final
 
 from governance.caller import ContractCaller, SeenTransaction
 from governance.contracts import VAULT_MODULE
-from governance.deploy_brake import brake_findings
 from governance.deploy_errors import CallReverted
 from governance.deploy_plan import (
     BRAKE,
@@ -94,7 +92,6 @@ async def read_back(caller: ContractCaller, plan: Plan, created: dict[str, SeenT
             findings.append(f"{read.name} is {_told(value)} instead of {_told(read.expected)}")
     since = min((seen.block for seen in created.values() if seen.block is not None), default=BlockNumber(0))
     findings += [finding async for finding in _told_findings(caller, plan, since)]
-    findings += [finding async for finding in brake_findings(caller, plan)]
     findings += relation_findings(values)
     return findings
 

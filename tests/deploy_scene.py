@@ -13,13 +13,11 @@ from devnet.protocols.venue_bindings import executor_bindings
 from governance.amounts import HFT
 from governance.caller import Draft, Event, SeenTransaction, SignedDraft
 from governance.contracts import ExecutorBindings, VenueFactory
-from governance.deploy_brake import paused_before
 from governance.deploy_errors import CallReverted
 from governance.deploy_plan import Plan, plan_of
 from governance.deploy_readback import ROLES, reads, role_holders
 from governance.deploy_settings import EpochCut, NetworkSettings
-from governance.policy import DAY, LONGEST_BRAKE_SECONDS
-from protocol.ethereum.abi import encode, encode_call, selector
+from protocol.ethereum.abi import encode, encode_call
 from protocol.ethereum.keccak import keccak256
 from protocol.units import (
     ZERO_ADDRESS,
@@ -36,8 +34,6 @@ from protocol.units import (
 
 ETHER = 10**18
 CHAIN = ChainId(31337)
-NOW = 1_800_000_000
-"""The chain's time, in seconds."""
 DEPLOYER, GUARDIAN, HOLDER, FEE_TOKEN, STRANGER = (Address(bytes([number]) * 20) for number in range(1, 6))
 VENUE = VenueFactory(factory=Address(b"\x31" * 20), init_code_hash=b"\x32" * 32, fee_pips=3_000)
 BINDINGS = ExecutorBindings(
@@ -161,8 +157,6 @@ class TableChain:
     seen: dict[Hash32, SeenTransaction] = field(default_factory=dict)
     sent: list[int] = field(default_factory=list)
     pauses: int = 0
-    longest_brake: int = LONGEST_BRAKE_SECONDS
-    brake_refusal: bytes = selector("PauseBudgetSpent()")
 
     def __post_init__(self) -> None:
         for read in reads(self.plan):
@@ -171,7 +165,6 @@ class TableChain:
             key = (self.plan.addresses[read.contract], encode_call(read.signature, *read.arguments))
             self.answers[key] = encode(types, values)
         at = {name: address_to_hex(address) for name, address in self.plan.addresses.items()}
-        self.answer("NodeStaking", "clock()", ["uint48"], NOW)
         timelock = self.plan.addresses["TimelockController"]
         self.told[timelock] = [
             granted(role, account) for role, holders in role_holders(at).items() for account in holders.values()
@@ -202,19 +195,6 @@ class TableChain:
         if (contract, data) not in self.answers:
             raise CallReverted
         return self.answers[contract, data]
-
-    async def call_over(
-        self, contract: Address, data: bytes, *, sender: Address, storage: Mapping[bytes, bytes]
-    ) -> bytes:
-        asked = (contract, data, sender)
-        assert asked == (self.plan.addresses["EmergencyBrake"], selector("pause()"), self.plan.settings.guardian)
-        pause = storage[keccak256(bytes(32))]
-        start, end = int.from_bytes(pause[26:]), int.from_bytes(pause[20:26])
-        assert storage == paused_before(end, end - start)
-        assert NOW - 30 * DAY < start < end < NOW, "over by now, and in the 30 days that count"
-        if end - start >= self.longest_brake:
-            raise CallReverted(self.brake_refusal)
-        return b""
 
     async def events(self, contract: Address, since: BlockNumber) -> Sequence[Event]:
         assert since <= 105, "the block of the first contract"

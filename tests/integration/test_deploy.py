@@ -354,20 +354,6 @@ async def test_every_role_and_parameter_that_is_off_is_found_by_name(scene: Scen
     assert any(finding.startswith("HftGovernor: there is no code") for finding in await scene.findings())
 
 
-@pytest.mark.parametrize(
-    ("days", "said"),
-    [(9, "everything may be paused for less than 864000 s"), (11, "everything may be paused for more than 864000 s")],
-)
-async def test_a_brake_with_another_longest_pause_in_its_code_is_found(scene: Scene, days: int, said: str) -> None:
-    await scene.deploy()
-    brake, push = scene.at("EmergencyBrake"), "62"  # PUSH3: the constant of ten days, wherever the code uses it
-    code = await scene.chain.rpc.call("eth_getCode", brake, "latest")
-    ten, other = (push + (number * 86_400).to_bytes(3, "big").hex() for number in (10, days))
-    assert ten in code
-    await scene.chain.rpc.call("anvil_setCode", brake, code.replace(ten, other))
-    assert await scene.findings() == (f"EmergencyBrake: {said} in 30 days",)
-
-
 async def test_every_constructor_argument_that_is_off_is_found_by_name(scene: Scene, settings: NetworkSettings) -> None:
     assert settings.bindings is not None
     stranger = address_from_hex(STRANGER.address)

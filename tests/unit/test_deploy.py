@@ -230,30 +230,6 @@ async def test_delays_that_leave_governance_too_late_are_named_from_what_was_rea
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"longest_brake": 864_001}, "everything may be paused for more than 864000 s in 30 days"),
-        ({"longest_brake": 863_999}, "everything may be paused for less than 864000 s in 30 days"),
-        ({"longest_brake": 0, "brake_refusal": selector("NotGuardian()")}, "is not readable"),
-    ],
-)
-async def test_a_brake_that_lasts_longer_or_shorter_than_planned_is_named(changes: dict[str, Any], said: str) -> None:
-    def change(chain: TableChain) -> None:
-        for name, value in changes.items():
-            setattr(chain, name, value)
-
-    (found,) = await findings(change)
-    assert found.startswith("EmergencyBrake: ")
-    assert found.endswith(said)
-
-
-async def test_a_brake_on_a_chain_that_does_not_tell_its_time_is_not_readable() -> None:
-    key = (PLAN.addresses["NodeStaking"], encode_call("clock()"))
-    silent = await findings(lambda chain: chain.answers.pop(key))
-    assert silent == ["EmergencyBrake: how long everything may be paused is not readable"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
         ({"sender": STRANGER}, "EmergencyBrake: was not created by the deployer's nonce 10"),
         ({"nonce": 11}, "EmergencyBrake: was not created by the deployer's nonce 10"),
         ({"to": STRANGER}, "EmergencyBrake: was not created by the deployer's nonce 10"),
