@@ -13,11 +13,7 @@ contract DepositTest is WorldTest {
 
     function setUp() public override {
         super.setUp();
-        _loosen(_account(weth, CAP));
-    }
-
-    function _account(address token, uint256 cap) private view returns (Change memory) {
-        return Change(ChangeKind.Deposit, exchange, (cap << 160) | uint160(token));
+        _loosen(_depositChange(exchange, weth, CAP));
     }
 
     function _deposit(address by, address token, address to, uint256 amount) private {
@@ -90,7 +86,7 @@ contract DepositTest is WorldTest {
         IdleToken idle = new IdleToken();
         idle.mint(address(safe), 1 ether);
         _loosen(Change(ChangeKind.Token, address(idle), 0));
-        _loosen(_account(address(idle), CAP));
+        _loosen(_depositChange(exchange, address(idle), CAP));
         vm.expectRevert(abi.encodeWithSelector(IVaultModule.DepositIncomplete.selector, 1 ether, 1 ether));
         _deposit(alice, address(idle), exchange, 1 ether);
     }
@@ -99,9 +95,9 @@ contract DepositTest is WorldTest {
         lower = bound(lower, 0, CAP - 1);
         vm.prank(bob);
         vm.expectRevert(IVaultModule.NotTighter.selector);
-        module.tighten(address(safe), _account(weth, CAP));
+        module.tighten(address(safe), _depositChange(exchange, weth, CAP));
         vm.prank(alice);
-        module.tighten(address(safe), _account(weth, lower));
+        module.tighten(address(safe), _depositChange(exchange, weth, lower));
         (uint96 cap,) = module.depositOf(address(safe), exchange, weth);
         assertEq(cap, lower, "cap");
         vm.prank(bob);

@@ -87,6 +87,7 @@ async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
         await read_inventory(session.reader, safe, module_of(session.network)),
         BasisPoints(price_error_bps),
     )
+    burst = TokenAmount(0) if inventory is None else _burst(inventory, pinned, error)
     lines = [f"one execution may cost  {ETHER.shown(vault.bid_cap)} in bids, out of what it earns"]
     lines += [f"one execution may draw  {_unit(each).shown(each.max_draw)}, and returns as much" for each in pinned]
     lines += [] if inventory is None else _inventory_words(inventory)
@@ -95,14 +96,14 @@ async def limits(session: Session, safe: Address, price_error_bps: int) -> None:
         "If the hot key is stolen, while nobody acts:",
         "  principal       0: an execution that does not return what it drew reverts (P14)"
         if inventory is None
-        else f"  by trades       {_burst_words(inventory, pinned, error)}",
+        else f"  by trades       {_burst_words(inventory, burst, error)}",
         f"  gas             {ETHER.shown(vault.hot_key_wei)}: all that the hot key holds, and what it is given later",
         "  profit          executions at no profit: what would have been earned",
         "  on exchanges    whatever is there is outside of this bound",
         "Any one owner ends it at once: `hftnode vault pause`.",
     ]
     bound = {
-        "principal": 0 if inventory is None else _burst(inventory, pinned, error),
+        "principal": burst,
         "gas": vault.hot_key_wei,
     }
     session.answer(lines, {**_value(stands, vault, pinned), "theft_bound": bound})
@@ -206,8 +207,8 @@ def _burst(inventory: InventoryStanding, pinned: list[PinnedToken], error: Basis
     return inventory.limits.theft_bound_rounded_up(error, priced_tokens=priced)
 
 
-def _burst_words(inventory: InventoryStanding, pinned: list[PinnedToken], error: BasisPoints) -> str:
-    shown = Unit(inventory.symbol, inventory.decimals).shown(_burst(inventory, pinned, error))
+def _burst_words(inventory: InventoryStanding, burst: TokenAmount, error: BasisPoints) -> str:
+    shown = Unit(inventory.symbol, inventory.decimals).shown(burst)
     return f"{shown} at once, if each token's price is {error / 100:g} % off; each further day as much again"
 
 

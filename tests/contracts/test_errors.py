@@ -1,15 +1,12 @@
-"""Every error of the contracts is told in the docs with its meaning, and expected by a test of Foundry's."""
+"""Every error of the contracts is expected by a test of Foundry's."""
 
 from __future__ import annotations
 
 import re
 
 from scripts.forge import PROJECT
-from scripts.tree import ROOT
 
-PAGE = ROOT / "docs" / "reference" / "contract-errors.md"
 _DECLARED = re.compile(r"^(?:abstract )?(?:contract|interface|library) (\w+)|^    error (\w+)\(", re.MULTILINE)
-_MEANING = re.compile(r"^\| `(\w+)\([^`]*` \| `0x[0-9a-f]{8}` \| (.*) \|$", re.MULTILINE)
 
 
 def declared(source: str) -> list[tuple[str, str]]:
@@ -41,9 +38,3 @@ def test_errors_are_found_in_what_they_stand_in() -> None:
 
 def test_every_error_of_the_sources_is_expected_by_a_test() -> None:
     assert sorted(set(errors()) - expected()) == []
-
-
-def test_every_error_of_the_sources_is_in_the_docs_with_its_meaning() -> None:
-    meanings = dict(_MEANING.findall(PAGE.read_text()))
-    assert {error for _, error in errors()} <= meanings.keys()
-    assert [error for error, meaning in meanings.items() if not meaning.strip()] == []

@@ -62,10 +62,6 @@ abstract contract InventoryTest is WorldTest {
         return Change(ChangeKind.Feed, token, (maxAge << 160) | uint160(feed_));
     }
 
-    function _depositChange(address exchange, address token, uint256 cap) internal pure returns (Change memory) {
-        return Change(ChangeKind.Deposit, exchange, (cap << 160) | uint160(token));
-    }
-
     /// The feed's oracle submits a new answer, of 8 decimals.
     function _answer(uint256 dollarsE8) internal {
         _answerOf(feed, dollarsE8);

@@ -172,6 +172,10 @@ abstract contract WorldTest is Test {
         return Change(ChangeKind.Operator, operator, 0);
     }
 
+    function _depositChange(address exchange, address token, uint256 cap) internal pure returns (Change memory) {
+        return Change(ChangeKind.Deposit, exchange, (cap << 160) | uint160(token));
+    }
+
     function _execute(uint256 drawn, bytes memory plan) internal returns (uint256 profit) {
         vm.prank(alice);
         return module.execute(address(safe), weth, drawn, plan);

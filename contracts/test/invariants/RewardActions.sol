@@ -38,12 +38,7 @@ abstract contract RewardActions is NetworkActors {
 
     function claimStream(uint256 who, uint256 pots) external {
         address account = _who(who).account;
-        try stream.claim(account, bound(pots, 1, 10)) returns (uint256 amount) {
-            streamPaid += amount;
-            claimed[account] += amount;
-        } catch {
-            _countPayment();
-        }
+        if (!_claim(account, bound(pots, 1, 10))) _countPayment();
     }
 
     /// All leave, and come back some days later. Until then all that is funded waits; after that what was promised is paid.
@@ -61,7 +56,7 @@ abstract contract RewardActions is NetworkActors {
         }
         if (_totalActive() == 0) _daysWithNobody(days_, amount);
         for (uint256 i = 0; i < 4; ++i) {
-            _claimAll(operators[i].account);
+            if (!_claim(operators[i].account, type(uint256).max)) _countUnpaid();
             uint256 most = token.balanceOf(treasury) / 1_000;
             if (most != 0) _stake(operators[i], most < (i + 1) * 1_000 ether ? most : (i + 1) * 1_000 ether);
         }
@@ -89,12 +84,13 @@ abstract contract RewardActions is NetworkActors {
         else ++lostWhileNobody;
     }
 
-    function _claimAll(address account) private {
-        try stream.claim(account, type(uint256).max) returns (uint256 amount) {
+    function _claim(address account, uint256 pots) private returns (bool) {
+        try stream.claim(account, pots) returns (uint256 amount) {
             streamPaid += amount;
             claimed[account] += amount;
+            return true;
         } catch {
-            _countUnpaid();
+            return false;
         }
     }
 

@@ -40,7 +40,7 @@ contract VaultHandler is WorldTest {
 
     function setUp() public virtual override {
         super.setUp();
-        _loosen(Change(ChangeKind.Deposit, exchange, (uint256(DEPOSIT_CAP) << 160) | uint160(weth)));
+        _loosen(_depositChange(exchange, weth, DEPOSIT_CAP));
     }
 
     modifier nextBlock() {
