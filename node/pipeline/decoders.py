@@ -26,14 +26,16 @@ from node.pipeline.decoders_core import (
     addresses_at,
     byte_strings_at,
     bytes_at,
+    deadline_at,
     number_at,
-    v3_swap,
+    packed_path,
+    pair_keys,
 )
 from node.pipeline.decoders_curve import CURVE_READERS
 from node.pipeline.decoders_router02 import ROUTER_02_READERS
 from node.pipeline.decoders_universal import UNIVERSAL_READERS
 from node.pipeline.decoders_vault import VAULT_READERS
-from node.pipeline.pools import V2_KEYS, V3_KEY, PoolFamily
+from node.pipeline.pools import V3_KEY, PoolFamily
 from node.pipeline.settings import RouterKind
 from protocol.ethereum.abi import selector
 from protocol.units import Address
@@ -72,11 +74,6 @@ def decode_steps(
     return steps if any(isinstance(step, RoutedSwap) for step in steps) else ()
 
 
-def _deadline_at(data: bytes, place: int) -> int:
-    """The deadline in a word. One of 0 has passed, as one of 1 has; 0 is none to us."""
-    return number_at(data, place) or 1
-
-
 # Uniswap V2: arguments are words, the path is an array of addresses.
 
 
@@ -87,12 +84,9 @@ def _v2(words: tuple[int, int, int, int], exact_in: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
         amount = value if amount_word < 0 else number_at(data, 4 + WORD * amount_word)
         limit = value if limit_word < 0 else number_at(data, 4 + WORD * limit_word)
-        place = 4 + number_at(data, 4 + WORD * path_word)
-        path = addresses_at(data, place)
-        length = len(path)
-        deadline = 0 if deadline_word < 0 else _deadline_at(data, 4 + WORD * deadline_word)
-        tag = V2_KEYS[context.family]
-        keys = tuple([tag + path[i] + path[i + 1] for i in range(length - 1)])
+        path = addresses_at(data, 4 + number_at(data, 4 + WORD * path_word))
+        deadline = 0 if deadline_word < 0 else deadline_at(data, 4 + WORD * deadline_word)
+        keys = pair_keys(path, context.family)
         return (RoutedSwap(keys, path[0], path[-1], exact_in, amount, limit, 0, deadline),)
 
     return read
@@ -108,7 +102,7 @@ def _v3_single(exact_in: bool) -> Reader:
         if fee >> 24:
             raise Malformed
         place = 164
-        deadline = _deadline_at(data, 132)
+        deadline = deadline_at(data, 132)
         amount, limit, price_limit = number_at(data, place), number_at(data, place + 32), number_at(data, place + 64)
         key = V3_KEY + token_in + fee.to_bytes(3, "big") + token_out
         return (RoutedSwap((key,), token_in, token_out, exact_in, amount, limit, price_limit, deadline),)
@@ -119,11 +113,11 @@ def _v3_single(exact_in: bool) -> Reader:
 def _v3_path(exact_in: bool) -> Reader:
     def read(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
         start = 4 + number_at(data, 4)
-        packed = bytes_at(data, start + number_at(data, start))
+        keys, ends = packed_path(bytes_at(data, start + number_at(data, start)), exact_in)
         place = start + 96
-        deadline = _deadline_at(data, place - 32)
+        deadline = deadline_at(data, place - 32)
         amount, limit = number_at(data, place), number_at(data, place + 32)
-        return (v3_swap(packed, exact_in, amount, limit, deadline),)
+        return (RoutedSwap(keys, *ends, exact_in, amount, limit, 0, deadline),)
 
     return read
 
@@ -142,7 +136,7 @@ def _inner_swaps(
 ) -> list[Step]:
     """The swaps inside a multicall; `left` counts down the calls that may still be looked at."""
     array_word, has_deadline = layout
-    deadline = _deadline_at(data, 4) if has_deadline else 0
+    deadline = deadline_at(data, 4) if has_deadline else 0
     swaps: list[Step] = []
     for call in byte_strings_at(data, 4 + number_at(data, 4 + WORD * array_word), left[0]):
         left[0] -= 1

@@ -1,17 +1,17 @@
-"""What all decoders of call data share: the swap that they read, and readers of words, paths and arrays.
+"""What all decoders of call data share: the swap that they read, and readers of words, paths, keys and arrays.
 
 A reader raises `Malformed` where the bytes are not laid out as their function's ABI says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Final, TypeAlias
 
 import msgspec
 
-from node.pipeline.pools import V3_KEY, PoolFamily
+from node.pipeline.pools import V2_KEYS, V3_KEY, PoolFamily
 from protocol.units import Address
 
 MAX_HOPS: Final = 8
@@ -102,6 +102,16 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     router: Address | None = None
     sender: Address | None = None
 
+    def owner(self, address: Address) -> Address:
+        """Whose account it is: the router and the sender by the names that a plan has for them."""
+        if address == self.router:
+            return ROUTER
+        return SENDER if address == self.sender else address
+
+    def owner_at(self, data: bytes, place: int) -> Address:
+        """The same, of the address in the word at a place. Raises Malformed."""
+        return self.owner(address_at(data, place))
+
 
 Step: TypeAlias = RoutedSwap | Payment
 Reader: TypeAlias = Callable[[bytes, int, Context], tuple[RoutedSwap, ...]]
@@ -118,6 +128,11 @@ def number_at(data: bytes, place: int) -> int:
     if len(word) != WORD:
         raise Malformed
     return int.from_bytes(word, "big")
+
+
+def deadline_at(data: bytes, place: int) -> int:
+    """The deadline in the word at a place. One of 0 has passed, as one of 1 has; 0 is none to us."""
+    return number_at(data, place) or 1
 
 
 def address_at(data: bytes, place: int) -> Address:
@@ -155,20 +170,18 @@ def addresses_at(data: bytes, place: int) -> list[Address]:
     return [address_at(data, place + WORD * number) for number in range(1, length + 1)]
 
 
-def packed_legs(packed: bytes, exact_in: bool) -> list[bytes]:
-    """The legs of a packed V3 path, which runs backwards for an exact output, as token, fee, token in its order."""
+def pair_keys(path: Sequence[Address], family: PoolFamily) -> tuple[bytes, ...]:
+    """The legs of a path through a family's pairs."""
+    tag = V2_KEYS[family]
+    return tuple([tag + path[i] + path[i + 1] for i in range(len(path) - 1)])
+
+
+def packed_path(packed: bytes, exact_in: bool) -> tuple[tuple[bytes, ...], tuple[Address, Address]]:
+    """The legs of a packed V3 path, and the tokens at its ends: it runs backwards for an exact output."""
     hops, rest = divmod(len(packed) - 20, PATH_STEP)
     if rest or not 1 <= hops <= MAX_HOPS:
         raise Malformed
     legs = [packed[PATH_STEP * i : PATH_STEP * i + 43] for i in range(hops)]
     if not exact_in:
         legs = [leg[23:] + leg[20:23] + leg[:20] for leg in reversed(legs)]
-    return legs
-
-
-def v3_swap(packed: bytes, exact_in: bool, amount: int, limit: int, deadline: int) -> RoutedSwap:
-    """A swap along a packed path."""
-    legs = packed_legs(packed, exact_in)
-    keys = tuple([V3_KEY + leg for leg in legs])
-    ends = Address(legs[0][:20]), Address(legs[-1][23:])
-    return RoutedSwap(keys, *ends, exact_in, amount, limit, 0, deadline)
+    return tuple([V3_KEY + leg for leg in legs]), (Address(legs[0][:20]), Address(legs[-1][23:]))

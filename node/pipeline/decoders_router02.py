@@ -14,7 +14,6 @@ from node.pipeline.decoders_core import (
     ROUTER,
     ROUTERS_ALL,
     SENDER,
-    WHOLE,
     WORD,
     Context,
     Malformed,
@@ -27,21 +26,12 @@ from node.pipeline.decoders_core import (
     addresses_at,
     bytes_at,
     number_at,
-    v3_swap,
+    packed_path,
+    pair_keys,
 )
-from node.pipeline.pools import V2_KEYS, V3_KEY, PoolFamily
+from node.pipeline.pools import V3_KEY, PoolFamily
 from protocol.ethereum.abi import selector
 from protocol.units import ZERO_ADDRESS, Address
-
-_UINT256: Final = 1 << 256
-
-
-def _owner_at(data: bytes, place: int, context: Context) -> Address:
-    """The recipient in a word: the router and the sender by the names that it has for them."""
-    address = address_at(data, place)
-    if address == context.router:
-        return ROUTER
-    return SENDER if address == context.sender else address
 
 
 def _planned(
@@ -72,7 +62,7 @@ def _single(exact_in: bool) -> PlanReader:
             raise Malformed
         amounts = number_at(data, 132), number_at(data, 164), number_at(data, 196)
         key = V3_KEY + ends[0] + fee.to_bytes(3, "big") + ends[1]
-        return (_planned((key,), ends, exact_in, amounts, Venue.V3, _owner_at(data, 100, context)),)
+        return (_planned((key,), ends, exact_in, amounts, Venue.V3, context.owner_at(data, 100)),)
 
     return read
 
@@ -82,11 +72,9 @@ def _path(exact_in: bool) -> PlanReader:
 
     def read(data: bytes, _value: int, context: Context) -> tuple[Step, ...]:
         start = 4 + number_at(data, 4)
-        packed = bytes_at(data, start + number_at(data, start))
+        keys, ends = packed_path(bytes_at(data, start + number_at(data, start)), exact_in)
         amounts = number_at(data, start + 2 * WORD), number_at(data, start + 3 * WORD), 0
-        swap = v3_swap(packed, exact_in, *amounts)
-        ends, recipient = (swap.token_in, swap.token_out), _owner_at(data, start + WORD, context)
-        return (_planned(swap.keys, ends, exact_in, amounts, Venue.V3, recipient),)
+        return (_planned(keys, ends, exact_in, amounts, Venue.V3, context.owner_at(data, start + WORD)),)
 
     return read
 
@@ -96,10 +84,9 @@ def _pairs(exact_in: bool) -> PlanReader:
 
     def read(data: bytes, _value: int, context: Context) -> tuple[Step, ...]:
         path = addresses_at(data, 4 + number_at(data, 68))
-        tag = V2_KEYS[PoolFamily.UNISWAP_V2]
-        keys = tuple([tag + path[i] + path[i + 1] for i in range(len(path) - 1)])
+        keys = pair_keys(path, PoolFamily.UNISWAP_V2)
         amounts, ends = (number_at(data, 4), number_at(data, 36), 0), (path[0], path[-1])
-        return (_planned(keys, ends, exact_in, amounts, Venue.V2, _owner_at(data, 100, context)),)
+        return (_planned(keys, ends, exact_in, amounts, Venue.V2, context.owner_at(data, 100)),)
 
     return read
 
@@ -110,8 +97,8 @@ def _taken(token_word: int | None, least_word: int, recipient_word: int | None, 
     def read(data: bytes, _value: int, context: Context) -> tuple[Step, ...]:
         token = context.wrapped_coin if token_word is None else address_at(data, 4 + WORD * token_word)
         least = number_at(data, 4 + WORD * least_word)
-        target = SENDER if recipient_word is None else _owner_at(data, 4 + WORD * recipient_word, context)
-        return (Payment(token, ROUTER, target, ROUTERS_ALL, least, _UINT256 - 1, WHOLE, becomes),)
+        target = SENDER if recipient_word is None else context.owner_at(data, 4 + WORD * recipient_word)
+        return (Payment(token, ROUTER, target, ROUTERS_ALL, least, becomes=becomes),)
 
     return read
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-import msgspec
-
 from node.pipeline.amm.uniswap_v4 import pool_id
 from node.pipeline.decoders_core import (
     MANAGER,
@@ -37,10 +35,12 @@ from node.pipeline.decoders_core import (
     addresses_at,
     byte_strings_at,
     bytes_at,
+    deadline_at,
     number_at,
-    packed_legs,
+    packed_path,
+    pair_keys,
 )
-from node.pipeline.pools import V2_KEYS, V3_KEY, V4_KEY, PoolFamily
+from node.pipeline.pools import V4_KEY, PoolFamily
 from protocol.ethereum.abi import selector
 from protocol.units import ZERO_ADDRESS, Address
 
@@ -73,33 +73,16 @@ class _Run:
         self.deadline = deadline
         self.left = MAX_COMMANDS
 
-    def owner_at(self, data: bytes, place: int) -> Address:
-        """The recipient in a word: the router and the sender by the names that a plan has for them."""
-        return self.owner(address_at(data, place))
-
-    def owner(self, address: Address) -> Address:
-        """The same, of an address."""
-        if address == self.context.router:
-            return ROUTER
-        return SENDER if address == self.context.sender else address
-
 
 def _execute(deadline_word: int | None) -> PlanReader:
     """A function that begins with (commands, inputs), and has a deadline as one of its words or none."""
 
     def read(data: bytes, value: int, context: Context) -> tuple[Step, ...]:
-        # A deadline of 0 has passed, as one of 1 has; 0 is none to us.
-        deadline = 0 if deadline_word is None else number_at(data, 4 + WORD * deadline_word) or 1
-        steps = list(_plan(data, 4, _Run(context, deadline), 1))
-        if value:
-            steps.insert(0, Payment(ZERO_ADDRESS, SENDER, ROUTER, value))
-        return tuple([_with_deadline(step, deadline) for step in steps])
+        deadline = 0 if deadline_word is None else deadline_at(data, 4 + WORD * deadline_word)
+        steps = tuple(_plan(data, 4, _Run(context, deadline), 1))
+        return (Payment(ZERO_ADDRESS, SENDER, ROUTER, value), *steps) if value else steps
 
     return read
-
-
-def _with_deadline(step: Step, deadline: int) -> Step:
-    return step if step.deadline == deadline else msgspec.structs.replace(step, deadline=deadline)
 
 
 def _plan(data: bytes, start: int, run: _Run, depth: int) -> Iterator[Step]:
@@ -130,16 +113,14 @@ def _plan(data: bytes, start: int, run: _Run, depth: int) -> Iterator[Step]:
 
 def _v3(given: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     """(recipient, amount, limit, bytes path, payerIsUser, …)."""
-    legs = packed_legs(bytes_at(given, number_at(given, 3 * WORD)), exact_in)
-    keys = tuple([V3_KEY + leg for leg in legs])
-    return _planned(keys, Address(legs[0][:20]), Address(legs[-1][23:]), exact_in, _V3, given, run)
+    keys, ends = packed_path(bytes_at(given, number_at(given, 3 * WORD)), exact_in)
+    return _planned(keys, *ends, exact_in, _V3, given, run)
 
 
 def _v2(given: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     """(recipient, amount, limit, address[] path, payerIsUser, …)."""
     path = addresses_at(given, number_at(given, 3 * WORD))
-    tag = V2_KEYS[PoolFamily.UNISWAP_V2]
-    keys = tuple([tag + path[i] + path[i + 1] for i in range(len(path) - 1)])
+    keys = pair_keys(path, PoolFamily.UNISWAP_V2)
     return _planned(keys, path[0], path[-1], exact_in, _V2, given, run)
 
 
@@ -155,7 +136,7 @@ def _planned(
     """The swap with its amounts, who pays for it and who has what it gives; made at once, and by places: it is hot."""
     amount, limit = number_at(given, WORD), number_at(given, 2 * WORD)
     payer = SENDER if number_at(given, 4 * WORD) else ROUTER
-    to = run.owner_at(given, 0)
+    to = run.context.owner_at(given, 0)
     return PlannedSwap(keys, token_in, token_out, exact_in, amount, limit, 0, run.deadline, venue, payer, to)
 
 
@@ -176,7 +157,7 @@ def _or_all(given: bytes, place: int) -> int:
 
 
 def _transfer_from(given: bytes, run: _Run) -> Iterator[Payment]:
-    yield Payment(address_at(given, 0), SENDER, run.owner_at(given, WORD), _amount(given, 2 * WORD))
+    yield Payment(address_at(given, 0), SENDER, run.context.owner_at(given, WORD), _amount(given, 2 * WORD))
 
 
 def _transfers_from(given: bytes, run: _Run) -> Iterator[Payment]:
@@ -188,34 +169,34 @@ def _transfers_from(given: bytes, run: _Run) -> Iterator[Payment]:
         if run.context.sender not in (None, source) or target in (SENDER, ROUTER):
             raise Malformed
         token = address_at(given, place + 3 * WORD)
-        yield Payment(token, SENDER, run.owner(target), _amount(given, place + 2 * WORD))
+        yield Payment(token, SENDER, run.context.owner(target), _amount(given, place + 2 * WORD))
 
 
 def _sweep(given: bytes, run: _Run) -> Iterator[Payment]:
     token, least = address_at(given, 0), _amount(given, 2 * WORD)
-    yield Payment(token, ROUTER, run.owner_at(given, WORD), ROUTERS_ALL, least)
+    yield Payment(token, ROUTER, run.context.owner_at(given, WORD), ROUTERS_ALL, least)
 
 
 def _transfer(given: bytes, run: _Run) -> Iterator[Payment]:
     token, amount = address_at(given, 0), _or_all(given, 2 * WORD)
     if token == ZERO_ADDRESS and amount == ROUTERS_ALL:
         raise Malformed
-    yield Payment(token, ROUTER, run.owner_at(given, WORD), amount)
+    yield Payment(token, ROUTER, run.context.owner_at(given, WORD), amount)
 
 
 def _pay_portion(given: bytes, run: _Run) -> Iterator[Payment]:
     portion = _amount(given, 2 * WORD, WHOLE + 1)
-    yield Payment(address_at(given, 0), ROUTER, run.owner_at(given, WORD), ROUTERS_ALL, portion=portion)
+    yield Payment(address_at(given, 0), ROUTER, run.context.owner_at(given, WORD), ROUTERS_ALL, portion=portion)
 
 
 def _wrap(given: bytes, run: _Run) -> Iterator[Payment]:
     amount, coin = _or_all(given, WORD), run.context.wrapped_coin
-    yield Payment(ZERO_ADDRESS, ROUTER, run.owner_at(given, 0), amount, becomes=coin)
+    yield Payment(ZERO_ADDRESS, ROUTER, run.context.owner_at(given, 0), amount, becomes=coin)
 
 
 def _unwrap(given: bytes, run: _Run) -> Iterator[Payment]:
     coin, least = run.context.wrapped_coin, number_at(given, WORD)
-    yield Payment(coin, ROUTER, run.owner_at(given, 0), ROUTERS_ALL, least, becomes=ZERO_ADDRESS)
+    yield Payment(coin, ROUTER, run.context.owner_at(given, 0), ROUTERS_ALL, least, becomes=ZERO_ADDRESS)
 
 
 _Payments: TypeAlias = Callable[[bytes, _Run], Iterator[Payment]]
@@ -241,9 +222,9 @@ def _v4(given: bytes, run: _Run) -> Iterator[Step]:
         raise Malformed
     for action, param in zip(actions, params, strict=True):
         if action in _ACTIONS_SINGLE:
-            yield _v4_single(param, _ACTIONS_SINGLE[action])
+            yield _v4_single(param, run, _ACTIONS_SINGLE[action])
         elif action in _ACTIONS_PATH:
-            yield _v4_path(param, _ACTIONS_PATH[action])
+            yield _v4_path(param, run, _ACTIONS_PATH[action])
         elif action in _V4_PAYMENTS:
             yield _V4_PAYMENTS[action](param, run)
         else:
@@ -266,7 +247,8 @@ def _settle_all(param: bytes, _run: _Run) -> Payment:
 
 def _take(param: bytes, run: _Run) -> Payment:
     """(currency, recipient, amount)."""
-    return Payment(address_at(param, 0), MANAGER, run.owner_at(param, WORD), _amount(param, 2 * WORD, _UINT128) or OPEN)
+    amount = _amount(param, 2 * WORD, _UINT128) or OPEN
+    return Payment(address_at(param, 0), MANAGER, run.context.owner_at(param, WORD), amount)
 
 
 def _take_all(param: bytes, _run: _Run) -> Payment:
@@ -277,7 +259,7 @@ def _take_all(param: bytes, _run: _Run) -> Payment:
 def _take_portion(param: bytes, run: _Run) -> Payment:
     """(currency, recipient, portion)."""
     portion = _amount(param, 2 * WORD, WHOLE + 1)
-    return Payment(address_at(param, 0), MANAGER, run.owner_at(param, WORD), OPEN, 0, UNLIMITED, portion)
+    return Payment(address_at(param, 0), MANAGER, run.context.owner_at(param, WORD), OPEN, 0, UNLIMITED, portion)
 
 
 _V4_PAYMENTS: Final[dict[int, Callable[[bytes, _Run], Payment]]] = {
@@ -289,7 +271,7 @@ _V4_PAYMENTS: Final[dict[int, Callable[[bytes, _Run], Payment]]] = {
 }
 
 
-def _v4_single(param: bytes, exact_in: bool) -> PlannedSwap:
+def _v4_single(param: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     """(PoolKey, zeroForOne, amount, limit, hookData); newer routers have a limit of the hop before the last."""
     start = number_at(param, 0)
     if number_at(param, start + 8 * WORD) not in (_HOOK_DATA, 0):
@@ -299,12 +281,10 @@ def _v4_single(param: bytes, exact_in: bool) -> PlannedSwap:
     token_in, token_out = currencies if number_at(param, start + 5 * WORD) else currencies[::-1]
     amounts = _amounts(param, start + 6 * WORD)
     key = V4_KEY + pool + token_in + token_out
-    return PlannedSwap(
-        (key,), token_in, token_out, exact_in, *amounts, venue=Venue.V4, payer=MANAGER, recipient=MANAGER
-    )
+    return _at_manager((key,), (token_in, token_out), exact_in, amounts, run)
 
 
-def _v4_path(param: bytes, exact_in: bool) -> PlannedSwap:
+def _v4_path(param: bytes, run: _Run, exact_in: bool) -> PlannedSwap:
     """(currency, PathKey[] path, amount, limit); newer routers have limits of each hop before the amounts."""
     start = number_at(param, 0)
     currency, offset = address_at(param, start), number_at(param, start + WORD)
@@ -323,8 +303,14 @@ def _v4_path(param: bytes, exact_in: bool) -> PlannedSwap:
     if not exact_in:
         tokens.append(currency)
     keys = tuple([_v4_key(tokens[i], tokens[i + 1], *pool) for i, pool in enumerate(pools)])
-    ends = tokens[0], tokens[-1], exact_in
-    return PlannedSwap(keys, *ends, *amounts, venue=Venue.V4, payer=MANAGER, recipient=MANAGER)
+    return _at_manager(keys, (tokens[0], tokens[-1]), exact_in, amounts, run)
+
+
+def _at_manager(
+    keys: tuple[bytes, ...], ends: tuple[Address, Address], exact_in: bool, amounts: tuple[int, int], run: _Run
+) -> PlannedSwap:
+    """The swap by the router's account there."""
+    return PlannedSwap(keys, *ends, exact_in, *amounts, 0, run.deadline, Venue.V4, MANAGER, MANAGER)
 
 
 def _v4_key(token_in: Address, token_out: Address, fee: int, spacing: int, hooks: Address) -> bytes:

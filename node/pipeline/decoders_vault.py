@@ -9,12 +9,14 @@ from typing import Final, NamedTuple
 from node.pipeline.decoders_core import (
     MAX_HOPS,
     MAX_INNER_CALLS,
+    UNLIMITED,
     WORD,
     Context,
     Malformed,
     Reader,
     RoutedSwap,
     address_at,
+    deadline_at,
     number_at,
 )
 from protocol.ethereum.abi import selector
@@ -23,7 +25,6 @@ from protocol.units import ZERO_ADDRESS, Address
 _FUNDS: Final = "(address,bool,address,bool)"
 _MAX_ASSETS: Final = 2 * MAX_INNER_CALLS
 _SIGN: Final = 1 << 255
-_NO_LIMIT: Final = (1 << 256) - 1
 
 
 class _Step(NamedTuple):
@@ -38,7 +39,7 @@ class _Step(NamedTuple):
 def _single_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, ...]:
     """swap(SingleSwap, FundManagement, limit, deadline); kind 0 is given in, 1 is given out."""
     start = 4 + number_at(data, 4)
-    limit, deadline = number_at(data, 164), number_at(data, 196) or 1
+    limit, deadline = number_at(data, 164), deadline_at(data, 196)
     pool_id, kind = data[start : start + WORD], number_at(data, start + 32)
     token_in, token_out = _asset(data, start + 64, context), _asset(data, start + 96, context)
     amount = number_at(data, start + 128)
@@ -53,7 +54,7 @@ def _batch_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, 
     A step with an amount begins a path, steps without one go on with it: forwards for an exact input, backwards for an
     exact output. Limits bind the sums of a batch; they are told where the batch is one path.
     """
-    kind, deadline = number_at(data, 4), number_at(data, 4 + 8 * WORD) or 1
+    kind, deadline = number_at(data, 4), deadline_at(data, 4 + 8 * WORD)
     if kind > 1:
         raise Malformed
     exact_in = kind == 0
@@ -71,7 +72,7 @@ def _batch_swap(data: bytes, value: int, context: Context) -> tuple[RoutedSwap, 
         steps = path if exact_in else path[::-1]
         first, last = steps[0].index_in, steps[-1].index_out
         keys = tuple([step.pool_id + assets[step.index_in] + assets[step.index_out] for step in steps])
-        limit = 0 if exact_in else _NO_LIMIT
+        limit = 0 if exact_in else UNLIMITED
         if len(paths) == 1:
             # Positive: the most that the Vault may take; negative: the least that it must give.
             signed = number_at(data, limits + WORD * (1 + (last if exact_in else first)))

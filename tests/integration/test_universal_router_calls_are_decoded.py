@@ -110,13 +110,13 @@ async def test_what_just_misses_its_limit_reverts_and_what_just_meets_it_does_no
         limit = await _exact_limit(stage, command, amount, way)
         missed = limit + 1 if exact_in else limit - 1
         await stage.is_refused_as_foretold(swap(command, amount, missed, way))
-        # The flag saves no one: a one that fails is the router's own failure.
+        # The flag saves no one: a swap that fails is the router's own failure.
         await stage.is_refused_as_foretold(swap(command, amount, missed, way).may_fail)
         await stage.does_as_foretold(swap(command, amount, limit, way))
 
 
 async def _exact_limit(stage: Stage, command: Command, amount: int, way: bytes | list[str]) -> int:
-    """What the chain says that a one takes or gives, by doing it and taking it back."""
+    """What the chain says that a swap takes or gives, by doing it and taking it back."""
     snapshot = await stage.chain.rpc.call("evm_snapshot")
     exact_in = command in (Command.V3_IN, Command.V2_IN)
     token = stage.weth if exact_in else stage.usdc
@@ -155,7 +155,7 @@ async def test_ether_is_wrapped_and_unwrapped_as_the_plan_says(stage: Stage) -> 
     )
     for amount in (ALL, ONE_ETHER):
         assert await stage.does_as_foretold(ether(Command.WRAP, ROUTER, amount), half, rest, value=ONE_ETHER) == 2
-    # Wrapped for somebody else, it is not the router's to one.
+    # Wrapped for somebody else, it is not the router's to swap.
     await stage.is_refused_as_foretold(ether(Command.WRAP, SENDER, ALL), half, value=ONE_ETHER)
     await stage.is_refused_as_foretold(ether(Command.WRAP, ROUTER, ONE_ETHER + 1), half, value=ONE_ETHER)
     await stage.is_refused_as_foretold(ether(Command.WRAP, ROUTER, ONE_ETHER // 4), half, value=ONE_ETHER)
@@ -254,7 +254,7 @@ async def test_v4_is_settled_and_taken_from_in_every_way(stage: Stage) -> None:
     )
     assert await stage.does_as_foretold(bought, paid(Command.SWEEP, ETHER, SENDER, 0), value=ONE_ETHER) == 1
     await stage.is_refused_as_foretold(bought, value=10**15)
-    # The debt of one one is the output of another.
+    # The debt of one swap is the output of another.
     debt = single(Action.OUT_SINGLE, key, not forth, OPEN, MOST)
     both = v4(swap_in, debt, settle_all(stage.weth, MOST), take(stage.weth, SENDER, OPEN))
     assert await stage.ends_as_foretold(both)
