@@ -2,9 +2,9 @@
 restart (`market_loading`); degenbot beside it.
 
 The pools are those of `hotpath`'s generator. Nothing is pruned: a full rescan looks at every cycle of two and three
-hops through a profit token. degenbot (0.3.0, its Python line; 0.5.0, which brings compiled code, where Python 3.12 is
-found) gets the same pools and is asked for the same quotes in turn; before anything is timed, its answers must be ours
-to the unit. It has no screen over many cycles: what it does for each is compared with what we do for each.
+hops through a profit token. degenbot (0.3.0, its Python line; 0.5.0, which brings compiled code, where Python 3.12
+or 3.13 is found) gets the same pools and is asked for the same quotes in turn; before anything is timed, its answers
+must be ours to the unit. It has no screen over many cycles: what it does for each is compared with what we do for each.
 """
 
 from __future__ import annotations

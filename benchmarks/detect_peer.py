@@ -1,8 +1,8 @@
 """degenbot beside us: processes of environments of their own that get our pools and are asked in turn with us.
 
-Two lines of it: 0.3.0, pure Python, on our interpreter; and 0.5.0, which brings compiled code and needs Python 3.12,
-where an interpreter for it is found. Of 0.5.0, two functions of ticks and the addresses' checksums are compiled; its
-quotes and its optimiser are Python and call none of them.
+Two lines of it: 0.3.0, pure Python, on our interpreter; and 0.5.0, which brings compiled code and needs Python 3.12
+or 3.13, where one is found. Of 0.5.0, two functions of ticks and the addresses' checksums are compiled; its quotes and
+its optimiser are Python and call none of them.
 """
 
 from __future__ import annotations

@@ -165,9 +165,12 @@ class Discovery:
         return specs
 
     async def _pairs(self, factory: FactoryConfig, head: Header, known: FactoryRecord, most: int) -> FactoryRecord:
-        """The list of a factory from where the known part of it ends, up to `most` pairs."""
+        """The list of a factory from where the known part of it ends, up to `most` pairs, the others counted."""
         (answer,) = await self._multicall.read([View(factory.address, _ALL_PAIRS_LENGTH)], head.hash)
-        count = min(number_at(answer, 0) if answer else 0, most)
+        listed = number_at(answer, 0) if answer else 0
+        count, beyond = min(listed, most), listed - max(most, len(known.pools))
+        if beyond > 0:
+            self.passed_over["more than are followed"] += beyond
         pools = {spec.id: spec for spec in known.pools}
         for start in range(max(0, len(known.pools) - PAIRS_READ_AGAIN), count, PAIRS_AT_ONCE):
             part = await self._pairs_of(factory, head.hash, start, min(count, start + PAIRS_AT_ONCE))

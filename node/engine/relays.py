@@ -38,8 +38,7 @@ ENOUGH_ANSWERS: Final = 6
 """A relay that took nothing of so many is of no use to us."""
 LATE_SECONDS: Final = 1.0
 OVERTAKEN: Final = "not sent: overtaken"
-NAMES_ANOTHER: Final = "lies: it names another bundle"
-_NAMED: Final = re.compile(NAMES_ANOTHER + r", 0x[0-9a-fA-F]{64}")
+_HASH: Final = re.compile("0x[0-9a-fA-F]{64}")
 _ERROR_CHARACTERS: Final = 300
 
 
@@ -150,13 +149,9 @@ class Relays:
         """Offer a bundle to all relays and return their answers; never raises for what a relay does."""
         plan = bundle.plan
         body = bundle_body(bundle.transactions, plan.target_block, plan.replaces)
-        expected = "0x" + bundle.hash.hex()
-        judge = partial(self._bundle_error, expected=expected)
+        judge = partial(self._bundle_error, bundle=bundle)
         offered = [relay for relay in self._relays if not self.is_stopped(relay.url)]
         answers = await self._ask_all(offered, body, identity, bundle.hash, plan.replaces, judge)
-        for relay, answer in zip(offered, answers, strict=True):
-            if _NAMED.fullmatch(answer.error) and relay.url in self._names_rightly:
-                self.on_lie(relay.url, bundle.hash, plan.target_block)
         for answer in answers:  # of bundles alone: who takes nothing of ours still lets us withdraw
             if answer.error != OVERTAKEN:
                 told = _Answered(not answer.error, plan.target_block, self._clock.monotonic())
@@ -220,14 +215,17 @@ class Relays:
         self.states[relay.name] = error or "ok"
         return RelayAnswered(bundle_hash=name, relay=relay.name, error=error, took_ns=took)
 
-    def _bundle_error(self, relay: RelayConfig, result: Any, expected: str) -> str:
+    def _bundle_error(self, relay: RelayConfig, result: Any, bundle: SignedBundle) -> str:
+        """What is wrong with what a relay calls a bundle; told as a lie where it could have known better."""
         told = result.get("bundleHash") if isinstance(result, dict) else None
         if told is None:
             return ""
-        if str(told).lower() == expected:
+        if str(told).lower() == "0x" + bundle.hash.hex():
             self._names_rightly.add(relay.url)
             return ""
-        return f"{NAMES_ANOTHER}, {str(told)[:80]}"
+        if _HASH.fullmatch(str(told)) and relay.url in self._names_rightly:
+            self.on_lie(relay.url, bundle.hash, bundle.plan.target_block)
+        return f"lies: it names another bundle, {str(told)[:80]}"
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], judge: Callable[[Any], str]) -> str:
         if self._http is None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from node.engine.multicall import Multicall, View, number_at
+from node.engine.view_answers import number_of, present
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.events import VaultRead
 from protocol.ethereum.abi import encode_call
 from protocol.units import Address, Hash32, address_to_hex
 
 _WORD: Final = 32
-_UNREAD: Final = TokenAmount(-1)
 _Key = tuple[Address, Address]
 
 
@@ -56,15 +56,16 @@ class VaultLimits:
             self._is_reading = False
         news: list[VaultRead] = []
         for sender in safes:
-            is_enabled = self._is_drawn_on and _number(next(answers), 0) == 1
+            is_enabled = self._is_drawn_on and _is_enabled(next(answers))
             for token in self._tokens:
-                drawable = _drawable(next(answers), next(answers) if self._is_drawn_on else None, is_enabled)
-                if (
-                    drawable != _UNREAD
-                    and sender in self._safes
-                    and self._told.get((sender, token), _UNREAD) != drawable
-                ):
-                    self._told[sender, token] = drawable
+                limit, held = next(answers), next(answers) if self._is_drawn_on else None
+                try:
+                    drawable = _drawable(limit, held, is_enabled)
+                except ValueError:
+                    continue
+                key = sender, token
+                if sender in self._safes and (key not in self._told or self._told[key] != drawable):
+                    self._told[key] = drawable
                     news.append(VaultRead(sender, token, drawable))
         return news
 
@@ -81,19 +82,21 @@ class VaultLimits:
         return views
 
 
+def _is_enabled(answer: bytes | None) -> bool:
+    """Whether the Safe has enabled the module; one that does not answer has not."""
+    try:
+        return number_of(answer, "isModuleEnabled") == 1
+    except ValueError:
+        return False
+
+
 def _drawable(limit: bytes | None, held: bytes | None, is_enabled: bool) -> TokenAmount | None:
-    """What may be drawn by the module's limit and the Safe's balance; _UNREAD where one of them was not told."""
-    pinned, most = _number(limit, 0), _number(limit, 1)
-    if pinned is None or most is None:
-        return _UNREAD
-    if not pinned:
-        return None
-    has = _number(held, 0) if is_enabled else 0
-    return _UNREAD if has is None else min(most, has)
+    """What may be drawn by the module's limit and the Safe's balance; None where the token is not pinned.
 
-
-def _number(answer: bytes | None, place: int) -> int | None:
-    """A word of an answer; None where there is none."""
-    if answer is None or len(answer) < (place + 1) * _WORD:
+    Raises ValueError where one of them was not told.
+    """
+    words = present(limit, "limitOf")
+    is_pinned, most = number_at(words, 0), number_at(words, _WORD)
+    if not is_pinned:
         return None
-    return number_at(answer, place * _WORD)
+    return min(most, number_of(held, "balanceOf")) if is_enabled else 0

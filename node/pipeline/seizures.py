@@ -52,16 +52,12 @@ class _Sale(msgspec.Struct, frozen=True, gc=False):
 
 
 class Worth:
-    """On a market with something laid over, at the profit tokens' prices (None where there is none)."""
+    """On the confirmed market, at the profit tokens' prices (None where there is none)."""
 
     def __init__(
-        self,
-        market: Market,
-        overlay: Overlay,
-        profit_tokens: Sequence[ProfitToken],
-        prices: Sequence[ReferencePrice | None],
+        self, market: Market, profit_tokens: Sequence[ProfitToken], prices: Sequence[ReferencePrice | None]
     ) -> None:
-        self._market, self._overlay, self._ways = market, overlay, Ways(market, overlay)
+        self._market, self._ways = market, Ways(market, Overlay(market))
         told = zip(profit_tokens, prices, strict=True)
         self._prices = {token.address: price for token, price in told if price is not None}
         self._depths: dict[Address, _Depth | None] = {}
@@ -103,7 +99,7 @@ class Worth:
         most: TokenAmount | None = None
         for number, given, got in zip(way, amounts[:-1], amounts[1:], strict=True):
             edge = self._market.edges[number]
-            state = self._overlay.state(edge.pool)
+            state = self._market.states[edge.pool]
             held = 0 if state is None else _really_held(state)[edge.index_out]
             most = held if most is None or not given else min(held, most * got // given)
         return _Sale(sold, amounts[-1], self._prices[debt].wei_down(most or 0))
@@ -121,7 +117,7 @@ class Worth:
         market = self._market
         bounds = []
         for pool in market.pools_of(token):
-            state = self._overlay.state(pool)
+            state = market.states[pool]
             if state is not None and market.is_eligible(pool):
                 bounds.append((held_amounts(state)[market.routed[pool].index(token)], pool, state))
         if not bounds:

@@ -10,6 +10,7 @@ from node.engine.multicall import Multicall
 from node.engine.rpc import RpcError
 from node.engine.vault_limits import VaultLimits
 from node.pipeline.events import VaultRead
+from protocol.ethereum.abi import selector
 from protocol.units import Address, Hash32
 from tests.fake_chain_node import endpoints_to, unplugged
 from tests.fake_contracts import MULTICALL3, FakeContracts
@@ -57,6 +58,37 @@ async def test_what_has_not_changed_is_not_told_again_and_what_cannot_be_read_st
     assert await reader.read(BLOCK) == [VaultRead(SENDER, TOKEN, 3)]
     contracts.answer(TOKEN, "balanceOf(address)", lambda _arguments: None)
     assert await reader.read(BLOCK) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "function", "answer"),
+    [
+        (TOKEN, "balanceOf(address)", None),
+        (TOKEN, "balanceOf(address)", bytes(31)),
+        (MODULE, "limitOf(address,address)", None),
+        (MODULE, "limitOf(address,address)", (1).to_bytes(32, "big")),
+    ],
+)
+async def test_what_a_token_or_the_module_does_not_tell_whole_stays_as_it_was(
+    target: Address, function: str, answer: bytes | None
+) -> None:
+    contracts = chain()
+    reader = limits(contracts)
+    await reader.read(BLOCK)
+    contracts.view(MODULE, "limitOf(address,address)", 1, 50)
+    contracts.view(TOKEN, "balanceOf(address)", 3)
+    told = contracts.views[target, selector(function)]
+    contracts.answer(target, function, lambda _arguments: answer)
+    assert await reader.read(BLOCK) == []
+    contracts.answer(target, function, told)
+    assert await reader.read(BLOCK) == [VaultRead(SENDER, TOKEN, 3)]
+
+
+@pytest.mark.parametrize("answer", [None, b"", (2).to_bytes(32, "big")])
+async def test_a_safe_that_does_not_say_that_the_module_is_enabled_lets_nothing_be_drawn(answer: bytes | None) -> None:
+    contracts = chain()
+    contracts.answer(SAFE, "isModuleEnabled(address)", lambda _arguments: answer)
+    assert await limits(contracts).read(BLOCK) == [VaultRead(SENDER, TOKEN, 0)]
 
 
 async def test_a_vault_is_read_for_the_key_that_took_its_place() -> None:

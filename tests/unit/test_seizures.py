@@ -26,7 +26,7 @@ def state() -> PipelineState:
 
 
 def worth(state: PipelineState) -> Worth:
-    return Worth(state.market, Overlay(state.market), state.settings.profit_tokens, state.search.prices)
+    return Worth(state.market, state.settings.profit_tokens, state.search.prices)
 
 
 def ill(number: int, collateral: Address, received: int, repaid: int) -> LiquidationFind:

@@ -180,8 +180,7 @@ class LiquidationDetector:
         """Kept from look to look, while pools and prices are the same."""
         of = self._market.changes, tuple(self._search.prices)
         if self._worth is None or self._worth_of != of:
-            tokens = self._settings.profit_tokens
-            self._worth = Worth(self._market, Overlay(self._market), tokens, self._search.prices)
+            self._worth = Worth(self._market, self._settings.profit_tokens, self._search.prices)
             self._worth_of = of
         return self._worth
 
