@@ -21,11 +21,32 @@ from node.engine.signing_journal import Owner
 from node.records import AnyRecord, NetworkAlertTold
 from protocol.kinds import Verdict
 from protocol.messages import Payload, SecurityAlert, SignedAttestation
-from protocol.units import Address, BlockNumber, BootId, Hash32, PeerIdHash, UnixMilliseconds, UnixNanoseconds
+from protocol.units import (
+    Address,
+    BlockNumber,
+    BootId,
+    Hash32,
+    PeerIdHash,
+    UnixMilliseconds,
+    UnixNanoseconds,
+    UnixSeconds,
+)
 from tests.block_alert_samples import header
 from tests.protocol_factories import ADDRESSES, DEVNET, SECRETS, hash_of
 
 NOW: Final = UnixMilliseconds(1_790_000_000_000)
+
+
+class NoOperators:
+    """A registry without anybody: nobody is judged by its signatures."""
+
+    def peer_of(self, _account: Address) -> PeerIdHash | None:
+        """Return nobody's."""
+        return None
+
+    def key_of(self, _account: Address, _block: BlockNumber, _time: UnixSeconds) -> Address | None:
+        """Return nobody's."""
+        return None
 
 
 class Scene:
@@ -44,6 +65,7 @@ class Scene:
         path = folder / f"{name}.journal"
         begin_journal(path, owner, BlockNumber(7))
         self.keys.open(AntiSlashingStore(path, owner, BlockNumber(7)))
+        claims = claims or Claims(NoOperators(), DEVNET, ADDRESSES[name])
         self.alerts = Alerts(self, self.keys, lambda: UnixNanoseconds(1), claims)  # type: ignore[arg-type]
         self.alerts.tell = self.records.append
 

@@ -197,8 +197,7 @@ async def wire(process: Process) -> AsyncIterator[Engine]:
         rotation.on_replaced = partial(_replace, core, relays, call_data, treasury, limits_of, strays)
         stop = OperatorStop(core, StopFile(config.data_folder if config.lockstep is None else None))
         if network is not None:
-            if network.alerts.claims is not None:
-                network.alerts.claims.screen = feed.transfers_of
+            network.alerts.claims.screen = feed.transfers_of
             _connect(network, core, relays, treasury, lockstep)
             network.draws = lambda: bool(vaults) and state.vaults.draws(network.keys.hot_key)
             network.feed = stop.feed
@@ -243,8 +242,7 @@ def _connect(
     network.feed = orders.feed = core.feed
     network.relays_usable, network.relays_needed = lambda: relays.usable, lambda: relays.needed
     relays.is_stopped = lambda url: relay_subject(url) in network.policy.stopped
-    if network.alerts.claims is not None:
-        relays.on_lie = network.alerts.claims.lied
+    relays.on_lie = network.alerts.claims.lied
     network.shown.ours = lambda: treasury.balances
     network.balance = lambda: treasury.balances.get(network.keys.hot_key, Wei(0))
     core.hand_over, core.answer_order = orders.hand_over, orders.answer
@@ -298,7 +296,7 @@ def _emit(core: EngineCore, event: Event, strays: Strays, network: NetworkPart |
             retracted = retracted or OutcomeRetracted(block_hash=event.hash)
         if retracted is not None:
             core.tell(retracted)
-    if isinstance(event, TokenScreened) and network is not None and network.alerts.claims is not None:
+    if isinstance(event, TokenScreened) and network is not None:
         network.alerts.claims.flagged(event.token, event.verdict)
     core.feed(event)
 

@@ -29,16 +29,15 @@ from protocol.claims import FlaggedContract
 from protocol.kinds import AlertKind, ContractFault
 from protocol.messages import Payload, SecurityAlert
 from protocol.units import (
-    Address,
     BlockNumber,
     BootId,
     Hash32,
     PeerIdHash,
     UnixMilliseconds,
     UnixNanoseconds,
-    UnixSeconds,
     address_from_hex,
 )
+from tests.alerts_scene import NoOperators
 from tests.devnet_run import devnet
 from tests.engine_scene import engine_config
 from tests.feed_run import Follower, following
@@ -46,16 +45,6 @@ from tests.protocol_factories import ADDRESSES, DEVNET, SECRETS, hash_of
 from tests.vault_stand_in import signed, signer
 
 pytestmark = pytest.mark.anvil
-
-
-class NoOperators:
-    """A registry without anybody: what is judged here is no peer."""
-
-    def peer_of(self, _account: Address) -> PeerIdHash | None:
-        return None
-
-    def key_of(self, _account: Address, _block: BlockNumber, _time: UnixSeconds) -> Address | None:
-        return None
 
 
 class Node:

@@ -227,7 +227,7 @@ async def test_who_saw_one_half_believes_the_alert_that_proves_both_and_goes_to_
     for node in nodes:
         await node.registry.follow(head)
 
-    (alert,) = await claims[0].begin(head)
+    (alert,) = await claims[0].begin(head, [head])
     assert (alert.kind, alert.subject) == (AlertKind.PEER_MISBEHAVES, peer_id_hash(CHEAT.peer.secret))
     assert await claims[1].judge(alert, head, east.keys.account) is Verdict.CONFIRMED
     assert south.watcher.counts["found"] == 1

@@ -86,7 +86,7 @@ async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goe
     directory.follow(BlockNumber(9))
     trust.limits(known.operators)
     await scene.sees(9, [])
-    await claims.begin(header(9))
+    await claims.begin(header(9), [header(7), header(9)])
     left = BY_COUNT - {"trust._known", "claims._offences"}
     assert where_mentioned(whole, BOB, NOT_OURS) == left, "it broke nothing, and its offence was told"
 

@@ -13,7 +13,6 @@ from node.engine.network import claims as claims_module
 from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, UNJUDGED
 from node.engine.network.block_alerts import alert_of
 from node.engine.network.claims import (
-    HEADERS_KNOWN,
     LIES_REMEMBERED,
     MAX_QUEUED,
     MAX_SCREENS_OF_ONE,
@@ -149,9 +148,22 @@ async def test_what_we_found_of_a_block_that_is_not_looked_at_any_more_is_acted_
     alice: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts_module, "BLOCKS_KNOWN", 1)
-    await alice.block(7)
+    alice.alerts._in_order = False
+    gate = asyncio.Event()
+
+    async def slowly(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:
+        await gate.wait()
+        return POOL, TokenVerdict.PLAIN
+
+    alice.claims.screen = slowly
+    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
     alice.claims.contradicted(double_accept())
-    await alice.block(8)
+    for number in (7, 8):
+        await alice.block(number)
+        await asyncio.sleep(0)
+    gate.set()
+    await asyncio.sleep(0.01)
+    assert alice.alerts.counts["not told"] == 1
     assert [one.kind for one in alice.believed] == [AlertKind.PEER_MISBEHAVES]
     assert not alice.alerts_told()
     assert not alice.claims._told
@@ -389,6 +401,56 @@ async def test_two_signatures_that_contradict_each_other_are_told_and_prove_them
     assert not carol.alerts_told(), "one offence is told once"
 
 
+async def test_an_offence_of_any_block_of_those_that_were_looked_at_at_once_is_told(alice: Node) -> None:
+    for number in (7, 8):
+        alice.blocks[header(number).hash] = []
+        alice.alerts.expect(header(number))
+    await alice.alerts.work()
+    alice.claims.contradicted(double_accept(number=7))
+
+    await alice.block(9)
+
+    assert alice.alerts_told() == [claim_alert(header(7), misbehaving(double_accept(number=7)), PEER_OF_BOB)]
+    assert alice.claims.counts["block unknown"] == 0
+
+
+async def test_an_offence_of_a_block_that_came_while_claims_were_looked_at_is_told(alice: Node) -> None:
+    alice.alerts._in_order = False
+    gate = asyncio.Event()
+
+    async def slowly(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:
+        await gate.wait()
+        return POOL, TokenVerdict.PLAIN
+
+    alice.claims.screen = slowly
+    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
+    for number in (7, 8):
+        await alice.block(number)
+        await asyncio.sleep(0)
+    gate.set()
+    await asyncio.sleep(0.01)
+    alice.claims.contradicted(double_accept(number=8))
+
+    await alice.block(9)
+    await asyncio.sleep(0.01)
+
+    evidence = double_accept(number=8)
+    assert alice.alerts_told() == [claim_alert(header(8), misbehaving(evidence, 8), PEER_OF_BOB)]
+
+
+async def test_accepts_for_a_number_that_two_blocks_had_are_told_of_the_one_that_came_last(alice: Node) -> None:
+    fork = replace(header(7), hash=hash_of("fork 7"))
+    for one in (header(7), fork, header(7)):
+        alice.blocks[one.hash] = []
+        alice.alerts.expect(one)
+        await alice.alerts.work()
+    alice.claims.contradicted(double_accept(number=7))
+
+    await alice.block(8)
+
+    assert [one.evidence[:32] for one in alice.alerts_told()] == [header(7).hash]
+
+
 async def test_evidence_about_a_block_that_nobody_has_is_not_told(alice: Node) -> None:
     await alice.block(7)
     alice.claims.contradicted(two_verdicts(block_hash=hash_of("no block")))
@@ -442,12 +504,17 @@ async def test_a_false_claim_of_any_kind_leads_to_nothing(alice: Node, carol: No
     assert not carol.believed
 
 
-async def test_headers_and_screens_are_forgotten(alice: Node) -> None:
-    for number in range(7, 7 + HEADERS_KNOWN + 3):
-        await alice.block(number)
-    assert len(alice.claims._headers) == HEADERS_KNOWN
-    assert not alice.claims._screened
-    assert not alice.claims._screens
+async def test_what_was_screened_is_forgotten_with_the_next_block(alice: Node, carol: Node) -> None:
+    carol.tokens[TOKEN] = HONEYPOT
+    await carol.block(7)
+    await carol.judges(alice, claim_alert(header(), flagged(), TOKEN_SUBJECT), 8)
+    assert carol.claims._screened == {(TOKEN, header(7).hash): HONEYPOT}
+    assert carol.claims._screens == {ALICE: 1}
+
+    await carol.block(9)
+
+    assert not carol.claims._screened
+    assert not carol.claims._screens
 
 
 async def test_beside_the_work_a_slow_look_holds_up_no_block_and_the_claims_behind_it_wait(

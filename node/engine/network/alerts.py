@@ -50,6 +50,7 @@ MAX_REFUTED: Final = 24
 with our own less than half of its 65,536 slots."""
 MAX_OF_BLOCK: Final = 96
 """Alerts of one block that are ours or confirmed, claims among them; beyond, others' claims are not judged."""
+_SIZES: Final = EVIDENCE_BYTES | CLAIM_BYTES
 UNJUDGED: Final = "unjudged"
 """In the ledger, the verdict on a claim of which nothing here can tell whether it is true."""
 READ_SECONDS: Final = 10.0
@@ -69,7 +70,9 @@ class _Block(msgspec.Struct, frozen=True):
 class Alerts:
     """See the module. `counts`: `found`, `confirmed`, `refuted`, `not answered` (false ones beyond the bounds),
     `unknown block`, `left waiting` (given up for others), `attested`, `unread`, `said forgotten` (beyond MAX_SAID),
-    `unjudged` (nothing here can tell), `claims put off` (to the next block: others are still looked at), `faults`.
+    `unjudged` (nothing here can tell), `claims put off` (to the next block: others are still looked at), `faults`,
+    `left out` (blocks that nobody had time to look at), `not told` (of a block that is too old by now), `not attested`,
+    `without evidence` (not of the form of its kind).
     """
 
     def __init__(
@@ -77,19 +80,18 @@ class Alerts:
         endpoints: Endpoints,
         keys: NetworkKeys,
         now: Callable[[], UnixNanoseconds],
-        claims: Claims | None = None,
+        claims: Claims,
         *,
         in_order: bool = True,
     ) -> None:
         """`in_order`: `work` ends when claims are judged, too; else they are beside it: simulations take their time."""
         self.claims, self._in_order = claims, in_order
         self._claiming: asyncio.Task[None] | None = None
-        self._sizes = EVIDENCE_BYTES if claims is None else EVIDENCE_BYTES | CLAIM_BYTES
         self.counts: Counter[str] = Counter()
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         self.publish: Callable[[Payload], Awaitable[None]] = _nowhere
         self.on_confirmed: Callable[[SecurityAlert, Header], None] = lambda _alert, _header: None
-        """Called once for each alert that our own look at the chain comes to, whoever told it."""
+        """Called once for each alert that our own means come to, whoever told it, and also where nobody is told."""
         self.on_block: Callable[[Header, Sequence[Receipt]], None] = lambda _header, _receipts: None
         """Called with what is in each block that was read, in its order."""
         self._endpoints, self._keys, self._now = endpoints, keys, now
@@ -129,19 +131,19 @@ class Alerts:
             self.on_block(header, tuple(receipts.values()))
             await self._look(header, block_alerts(header, tuple(receipts.values()), before))
             looked_at = header
-        if looked_at is None or self.claims is None:
+        if looked_at is None:
             return
         if self._in_order:
-            await self._work_at_claims(self.claims, looked_at)
+            await self._work_at_claims(looked_at)
         elif self._claiming is not None:
             self.counts["claims put off"] += 1
         else:
-            self._claiming = asyncio.create_task(self._work_at_claims(self.claims, looked_at))
+            self._claiming = asyncio.create_task(self._work_at_claims(looked_at))
             self._claiming.add_done_callback(self._claimed)
 
-    async def _work_at_claims(self, claims: Claims, header: Header) -> None:
-        await self._claim(claims, header)
-        await self._judge_claims(claims)
+    async def _work_at_claims(self, header: Header) -> None:
+        await self._claim(header)
+        await self._judge_claims()
 
     def _claimed(self, done: asyncio.Task[None]) -> None:
         self._claiming = None
@@ -154,6 +156,7 @@ class Alerts:
         former = self._blocks.get(header.hash)  # it left the chain, and came back
         block = _Block(header, {alert_id(alert): alert for alert in found}, {} if former is None else former.said)
         self._blocks[header.hash] = block
+        self._blocks.move_to_end(header.hash)
         self._refuted.clear()
         while len(self._blocks) > BLOCKS_KNOWN:
             self._blocks.popitem(last=False)
@@ -171,9 +174,9 @@ class Alerts:
         await self.publish(alert)
         await self._attest(name, block.header, Verdict.CONFIRMED)
 
-    async def _claim(self, claims: Claims, header: Header) -> None:
+    async def _claim(self, header: Header) -> None:
         """Tell what no block says by itself and we came to: one of each kind, whatever others have us judge."""
-        for alert in await claims.begin(header):
+        for alert in await self.claims.begin(header, [block.header for block in self._blocks.values()]):
             block = self._blocks.get(Hash32(alert.evidence[:HASH_BYTES]))
             name = alert_id(alert)
             if block is None:
@@ -182,9 +185,9 @@ class Alerts:
             elif name not in block.alerts:
                 block.alerts[name] = alert
                 await self._find(name, alert, block)
-                claims.told(alert)
+                self.claims.told(alert)
 
-    async def _judge_claims(self, claims: Claims) -> None:
+    async def _judge_claims(self) -> None:
         """Judge the claims that wait and whose block is here; after a failure of the chain's node the rest waits on."""
         ready = self._take_waiting(lambda one: _is_claim(one) and _block_of(one) in self._blocks)
         while ready:
@@ -192,26 +195,25 @@ class Alerts:
             try:
                 block = self._blocks.get(_block_of(envelope))
                 if block is not None:  # it may be too old by now
-                    await self._judge_claim(claims, envelope, block)
+                    await self._judge_claim(envelope, block)
             except RpcError as error:
                 self.counts["unread"] += 1
                 _LOG.info("an alert of 0x%s cannot be looked at: %s", envelope.operator.hex(), error)
                 self._waiting += ready
                 return
 
-    async def _judge_claim(self, claims: Claims, envelope: Envelope, block: _Block) -> None:
+    async def _judge_claim(self, envelope: Envelope, block: _Block) -> None:
         alert = envelope.payload
         if not isinstance(alert, SecurityAlert) or (alert_id(alert), envelope.operator) in block.said:
             return
         name = alert_id(alert)
         if name in block.alerts:
-            self.counts["confirmed"] += 1
-            self._told(name, alert, block, envelope.operator, Verdict.CONFIRMED)
+            await self._judge(envelope, block)
             return
         if not self._has_room(block, envelope.operator):
             self.counts["not answered"] += 1
             return
-        verdict = await claims.judge(alert, block.header, envelope.operator)
+        verdict = await self.claims.judge(alert, block.header, envelope.operator)
         self._told(name, alert, block, envelope.operator, verdict)
         if verdict is None:
             self.counts[UNJUDGED] += 1
@@ -239,10 +241,7 @@ class Alerts:
     def heard(self, envelope: Envelope) -> None:
         """Somebody tells an alert; it is judged now, or with its block if that is not here yet."""
         alert = envelope.payload
-        if not isinstance(alert, SecurityAlert) or alert.kind not in self._sizes:
-            self.counts["not recomputable"] += 1
-            return
-        if len(alert.evidence) != self._sizes[alert.kind]:
+        if not isinstance(alert, SecurityAlert) or len(alert.evidence) != _SIZES.get(alert.kind):
             self.counts["without evidence"] += 1
             return
         block = self._blocks.get(_block_of(envelope))

@@ -15,7 +15,7 @@ all are looked at from one block to the next, of one token after one block once.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from node.engine.headers import Header
@@ -48,7 +48,6 @@ MAX_TOLD: Final = 4_096
 """What was told or confirmed lately, so that it is not told again; the oldest is forgotten."""
 MAX_SCREENS: Final = 8
 MAX_SCREENS_OF_ONE: Final = 2
-HEADERS_KNOWN: Final = 64
 LIES_REMEMBERED: Final = 64
 """Blocks for which a relay's lie to us speaks for what it is said to have told others."""
 _FAULTS: Final = {
@@ -103,7 +102,6 @@ class Claims:
         self._lies: list[_Lie] = []
         self._offences: OrderedDict[Hash32, Evidence] = OrderedDict()
         self._told: OrderedDict[tuple[AlertKind, bytes], UnixSeconds] = OrderedDict()
-        self._headers: OrderedDict[BlockNumber, Header] = OrderedDict()
         self._screened: dict[tuple[Address, Hash32], tuple[Address, TokenVerdict] | None] = {}
         self._screens: Counter[Address] = Counter()
 
@@ -127,18 +125,16 @@ class Claims:
         if name not in self._offences and self._has_room(len(self._offences)):
             self._offences[name] = evidence
 
-    async def begin(self, header: Header) -> list[SecurityAlert]:
+    async def begin(self, header: Header, known: Sequence[Header]) -> list[SecurityAlert]:
         """A block was looked at: return what is to be told of it or of one before, at most one of each kind.
 
-        From here on what others claim is looked at anew, as far as the bounds allow.
+        `known`: what alerts can be told of, the newest last. From here on what others claim is looked at anew, as far
+        as the bounds allow.
         """
-        self._headers[header.number] = header
-        for number in [number for number in self._headers if number + HEADERS_KNOWN <= header.number]:
-            del self._headers[number]
         self._screens.clear()
         self._screened.clear()
         self._told = OrderedDict((name, until) for name, until in self._told.items() if until > header.timestamp)
-        found = [self._next_lie(header), self._next_offence(), await self._next_flag(header)]
+        found = [self._next_lie(header), self._next_offence(known), await self._next_flag(header)]
         return [alert for alert in found if alert is not None]
 
     def told(self, alert: SecurityAlert) -> None:
@@ -149,7 +145,7 @@ class Claims:
         """Return what our own means say of an alert about this block; None if they do not say. Raises RpcError."""
         try:
             claim = decode_claim(alert.kind, alert.evidence)
-            if claim.block_hash != header.hash or alert != claim_alert(header, claim, alert.subject):
+            if alert != claim_alert(header, claim, alert.subject):
                 return Verdict.REFUTED
         except ProtocolError:
             return Verdict.REFUTED
@@ -215,10 +211,11 @@ class Claims:
                 )
         return None
 
-    def _next_offence(self) -> SecurityAlert | None:
+    def _next_offence(self, known: Sequence[Header]) -> SecurityAlert | None:
         while self._offences:
             _, evidence = self._offences.popitem(last=False)
-            header = self._block_of(evidence)
+            # Of the block that its statements are about: nobody else would know another.
+            header = next((one for one in reversed(known) if _is_about(evidence, one)), None)
             peer = self._operators.peer_of(evidence.operator)
             if header is None or peer is None:
                 self.counts["block unknown"] += 1
@@ -231,7 +228,8 @@ class Claims:
     async def _next_flag(self, header: Header) -> SecurityAlert | None:
         while self._tokens:
             token, _ = self._tokens.popitem(last=False)
-            if (AlertKind.CONTRACT_FLAGGED, token) in self._told:
+            subject = Hash32(token.rjust(HASH_BYTES, b"\0"))
+            if (AlertKind.CONTRACT_FLAGGED, subject) in self._told:
                 self.counts["told before"] += 1
                 continue
             try:
@@ -245,7 +243,7 @@ class Claims:
                 self.counts["plain by now"] += 1
                 return None
             claim = FlaggedContract(block_hash=header.hash, fault=fault, holder=found[0])
-            return self._own(header, claim, Hash32(token.rjust(HASH_BYTES, b"\0")))
+            return claim_alert(header, claim, subject)
         return None
 
     async def _look_at(self, token: Address, block: Hash32) -> tuple[Address, TokenVerdict] | None:
@@ -269,13 +267,6 @@ class Claims:
     def _has_room(self, waiting: int) -> bool:
         self.counts["queued" if waiting < MAX_QUEUED else "left out"] += 1
         return waiting < MAX_QUEUED
-
-    def _block_of(self, evidence: Evidence) -> Header | None:
-        """The block that statements are about, if we know it: nobody else would know another."""
-        statement = evidence.statement_a
-        number = statement.target_block if isinstance(statement, Accept) else statement.block_number
-        header = self._headers.get(number)
-        return header if header is not None and _is_about(evidence, header) else None
 
 
 def relay_subject(url: str) -> Hash32:
@@ -309,14 +300,8 @@ def _statements(evidence: Evidence) -> tuple[tuple[Accept | Attestation, bytes],
 
 
 def _what(subject: Hash32, claim: Claim) -> bytes:
-    """What a claim is called among those that are not told twice: a token, a relay, an offence."""
-    match claim:
-        case FlaggedContract():
-            return subject[-ADDRESS_BYTES:]
-        case LyingRelay():
-            return subject
-        case MisbehavingPeer():
-            return offence_id(claim.evidence)
+    """What a claim is called among those that are not told twice: an offence, or what it is about."""
+    return offence_id(claim.evidence) if isinstance(claim, MisbehavingPeer) else subject
 
 
 async def _nobody(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:

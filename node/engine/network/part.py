@@ -119,9 +119,8 @@ class NetworkPart:
         self.policy = Policy(lambda: self.terms)
         self.policy.notify, self.policy.on_stopped = self._notify, self._stopped
         self.policy.stop_all = lambda why: self.feed(KillSwitchSet(True, why))
-        if alerts.claims is not None:
-            self.watcher.on_contradicted = alerts.claims.contradicted
-            alerts.claims.on_proven = self.watcher.proven
+        self.watcher.on_contradicted = alerts.claims.contradicted
+        alerts.claims.on_proven = self.watcher.proven
         orders.on_promise = self.watcher.got
         self.on_envelope[Opportunity] = self.watcher.heard
         self.on_envelope[SecurityAlert] = alerts.heard
@@ -290,7 +289,7 @@ class NetworkPart:
             ("membership", self.membership.counts),
             ("orders", self.orders.counts),
             ("alerts", self.alerts.counts),
-            ("claims", {} if self.alerts.claims is None else self.alerts.claims.counts),
+            ("claims", self.alerts.claims.counts),
             ("policy", self.policy.counts),
             ("accepts", self.watcher.counts),
             ("brake", self.brake.counts),
