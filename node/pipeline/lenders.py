@@ -99,8 +99,9 @@ class LenderBook:
         found: list[tuple[FlashLender, TokenAmount]] = []
         most = 0
         for lender in self._by_token.get(token, ()):
-            is_limited = drawable is not None and lender.kind is LenderKind.VAULT
-            available = min(drawable or 0, self._has(lender) or 0) if is_limited else self._has(lender)
+            available = self._has(lender)
+            if drawable is not None and lender.kind is LenderKind.VAULT:
+                available = min(drawable, available or 0)
             if available is not None and moved and self._pools is not None:
                 available = self._pools.behind(lender, available, moved)
             part = amount if available is None else min(amount, available)

@@ -294,9 +294,8 @@ def simulated(state: PipelineState, event: BundleSimulated) -> list[Effect]:
     _remember(state, finder, reason)
     if reason is not None:
         return [*given_up(state, name), *coordination.drop(state, trial.placed.find, reason)]
-    judged = _judged(state, view, trial.placed.find, trial.whole)
-    if key in state.taken_keys:  # another of its leg was accepted in the meantime
-        judged = DeclineReason.CONFLICT
+    is_taken = key in state.taken_keys  # another of its leg was accepted in the meantime
+    judged = DeclineReason.CONFLICT if is_taken else _judged(state, view, trial.placed.find, trial.whole)
     if isinstance(judged, DeclineReason):
         return given_up(state, name, judged)
     placed, leaving = judged

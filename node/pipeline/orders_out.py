@@ -59,17 +59,22 @@ def lack_of(state: PipelineState, find: Find) -> Lack | None:
 def share_of_funded(state: PipelineState, target: BlockNumber) -> BasisPoints:
     """What we get of a find that the leader of a block funds and executes; 0 where it would not."""
     view = state.network
-    turn = None if view is None else view.turns.get(target)
-    if view is None or turn is None or turn.operator == view.account or view.is_paused:
-        return BasisPoints(0)
-    return view.finder_bps if turn.operator in view.takes_orders & view.funds_orders else BasisPoints(0)
+    return view.finder_bps if view is not None and _taker(view, target) in view.funds_orders else BasisPoints(0)
 
 
 def most_funded(state: PipelineState, target: BlockNumber) -> Wei:
     """The most that a find may be worth that is given to the leader of a block."""
     view = state.network
-    turn = None if view is None else view.turns.get(target)
-    return Wei(0) if view is None or turn is None else view.value_limits.get(turn.operator, Wei(0))
+    taker = None if view is None else _taker(view, target)
+    return Wei(0) if view is None or taker is None else view.value_limits.get(taker, Wei(0))
+
+
+def _taker(view: NetworkView, target: BlockNumber) -> Address | None:
+    """Who is given what we hand over for a block: its leader, where that is another and takes orders now."""
+    turn = view.turns.get(target)
+    if turn is None or turn.operator == view.account or turn.operator not in view.takes_orders or view.is_paused:
+        return None
+    return turn.operator
 
 
 def _brings_more_elsewhere(state: PipelineState, find: Find) -> bool:
@@ -113,15 +118,15 @@ def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | Non
         return []
     if view is None or own.opportunity.order is not None:
         return None
-    turn = view.turns.get(own.opportunity.target_block)
-    if turn is None or turn.operator == view.account or turn.operator not in view.takes_orders or view.is_paused:
+    taker = _taker(view, own.opportunity.target_block)
+    if taker is None:
         return None
     shown: tuple[Find, LegKey, bytes] | None = None
     why: Reason | None = None
-    for find in _sizes(state, own, lack, funds=turn.operator in view.funds_orders):
+    for find in _sizes(state, own, lack, funds=taker in view.funds_orders):
         if not all(isinstance(step, SwapStep) for step in find.opportunity.steps):
             continue  # an order's route is swaps alone
-        if find.surplus > view.value_limits.get(turn.operator, Wei(0)):
+        if find.surplus > view.value_limits.get(taker, Wei(0)):
             why = Reason.ABOVE_VALUE_LIMIT
             continue
         primary = _primary_key(state, find)
@@ -142,7 +147,7 @@ def hand_over(state: PipelineState, own: Find, lack: Lack) -> list[Effect] | Non
     occasion = _occasion(find)
     is_backup = occasion in state.given_before
     state.given_now.add(occasion)
-    order = _order_of(find, view, turn.operator, primary, route)
+    order = _order_of(find, view, taker, primary, route)
     return [HandOver(find.opportunity, order, route, lack.value, is_backup)]
 
 
@@ -150,7 +155,7 @@ def _sizes(state: PipelineState, own: Find, lack: Lack, *, funds: bool) -> list[
     """A find as a leader could be given it, the best first; none that would be shown for nothing."""
     full = [_at_full_size(state, own)] if funds else []
     is_enough = own.is_funded and lack is not Lack.INVENTORY
-    return [*full, own] if is_enough and (not funds or own.route.beyond is not None) else full
+    return [*full, own] if is_enough and own not in full else full
 
 
 def _order_of(find: Find, view: NetworkView, leader: Address, primary: LegKey, route: bytes) -> Order:
