@@ -41,8 +41,8 @@ from libp2p.stream_muxer.yamux.yamux import (
 )
 
 from node.sentry.buffered_packets import buffer_packets
+from node.sentry.trio_clock import trio_milliseconds
 from protocol.buckets import BucketRules, TokenBucket
-from protocol.units import UnixMilliseconds
 
 MAX_STREAMS: Final = 32
 MAX_SEND_WINDOW: Final = 16 * 1024 * 1024
@@ -154,7 +154,7 @@ class BoundedYamux(Yamux):
         self._blame = blame
         self._heard_at = trio.current_time()
         self._reading = trio.CancelScope()
-        self._answers = TokenBucket(ANSWERS, _milliseconds())
+        self._answers = TokenBucket(ANSWERS, trio_milliseconds())
 
     async def open_stream(self) -> BoundedStream:
         """Open a stream to the peer. Raises MuxedStreamError if there are too many, or the connection is ending."""
@@ -220,7 +220,7 @@ class BoundedYamux(Yamux):
         return data
 
     def _require_answerable(self) -> None:
-        if not self._answers.take(ANSWERS, _milliseconds()):
+        if not self._answers.take(ANSWERS, trio_milliseconds()):
             raise BoundBroken("asks too much")
 
     async def _take_frame(self, kind: int, flags: int, stream_id: int, length: int, body: bytes) -> bool:
@@ -300,8 +300,3 @@ class BoundedYamux(Yamux):
 
     def _count(self, *, ours: bool) -> int:
         return sum(stream.is_initiator is ours for stream in self.streams.values())
-
-
-def _milliseconds() -> UnixMilliseconds:
-    """Return trio's clock as the buckets count."""
-    return UnixMilliseconds(int(trio.current_time() * 1_000))

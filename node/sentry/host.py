@@ -367,7 +367,7 @@ class SentryHost:
                 self.admission.places.change_one()
 
     async def _save(self) -> None:
-        """Write the book now and then, and soon when it has an address that it had not, for who is killed has no end.
+        """Write the book now and then, and soon after a peer was reached at a new address: who is killed has no end.
 
         And have libp2p forget whoever has no stake any more.
         """

@@ -8,13 +8,13 @@ BAN_MS the first time and twice as long each time after, up to MAX_BAN_MS; a ban
 from __future__ import annotations
 
 import logging
-import os
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from node.durable import replace_file
 from protocol.units import UnixMilliseconds
 
 MAX_PEERS: Final = 1_024
@@ -161,12 +161,7 @@ class PeerBook:
     def save(self) -> None:
         """Write the book to its file, whole or not at all. Raises OSError."""
         if self._path is not None:
-            aside = self._path.with_name(self._path.name + ".new")
-            with aside.open("wb") as file:
-                file.write(msgspec.json.encode(self._records))
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self._path)
+            replace_file(self._path, msgspec.json.encode(self._records))
 
     def _of(self, peer: str, now: UnixMilliseconds) -> PeerRecord:
         record = self._records.get(peer)

@@ -14,8 +14,8 @@ import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 
+from node.sentry.trio_clock import trio_milliseconds
 from protocol.buckets import BucketRules, Buckets, TokenBucket
-from protocol.units import UnixMilliseconds
 
 RPC_TOKENS: Final = BucketRules(rate=10_000, burst=40_000)
 MAX_PEERS_WATCHED: Final = 1_024
@@ -48,7 +48,7 @@ class Account:
     def pays(self, tokens: int) -> bool:
         """Take tokens; return whether they were there."""
         self._tokens += tokens
-        return self._bucket.take(RPC_TOKENS, _milliseconds(), tokens)
+        return self._bucket.take(RPC_TOKENS, trio_milliseconds(), tokens)
 
     async def give_way(self) -> None:
         """Let others have their turn if it is time."""
@@ -65,7 +65,7 @@ class RpcBudget:
 
     def account(self, peer: ID) -> Account:
         """Return a peer's account, for one stream."""
-        return Account(self._buckets.of(peer, RPC_TOKENS, _milliseconds()))
+        return Account(self._buckets.of(peer, RPC_TOKENS, trio_milliseconds()))
 
 
 def tokens_of(rpc: Any) -> int:
@@ -79,8 +79,3 @@ def tokens_of(rpc: Any) -> int:
             if TOKENS_OF_CONTROL * len(entries) <= RPC_TOKENS.burst:  # beyond it these alone are too much
                 tokens += sum(min(len(entry.messageIDs), MAX_IDS_PER_RPC) for entry in entries)
     return tokens
-
-
-def _milliseconds() -> UnixMilliseconds:
-    """Return trio's clock as the buckets count."""
-    return UnixMilliseconds(int(trio.current_time() * 1_000))

@@ -2,8 +2,8 @@
 
 log            a line in the log
 notify         an alert of this node, too
-stop_subject   while the alert stands: nothing goes through the pool or token, nothing is sent to the relay, no order
-               is given to the peer's operator, and none of it is taken
+stop_subject   while the alert stands: nothing goes through the pool or token, nothing is offered to the relay, no
+               order is given to the peer's operator, and none of it is taken
 stop_all       nothing is executed until `hftnode resume`
 """
 
