@@ -1,4 +1,5 @@
-"""What is read beside the blocks: states of pools, verdicts on tokens, senders' nonces, the audit.
+"""What is read beside the blocks: states of pools, verdicts on tokens, senders' nonces, the audit; loans by
+`loan_upkeep`.
 
 Requests wait here, each once, and are served at the newest head. What was read at a head that has left the chain
 meanwhile is read again.
@@ -13,20 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from node.config import Config
 from node.engine.audit import Audit
-from node.engine.block_reader import BlockReader
 from node.engine.discovery import Discovery
 from node.engine.endpoints import Endpoints
 from node.engine.first_load import READING, FirstLoad
 from node.engine.headers import Header
-from node.engine.loan_logs import Kinds, LoanLogs
-from node.engine.loan_reading import LoanReader, NotAave, aggregators
+from node.engine.loan_upkeep import LoanReaders, LoanUpkeep
 from node.engine.market_memory import MAY_MOVE, MarketMemory, is_untold
-from node.engine.mempool import Mempool
-from node.engine.morpho_reading import MorphoReader
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_reading import PoolReader, Unreadable
 from node.engine.rpc import Call, RpcError
@@ -34,16 +29,12 @@ from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
 from node.pipeline.events import (
     Event,
-    LoansRead,
     PoolDiscovered,
     PoolQuarantined,
     PoolSynced,
-    RatesRead,
     TokenScreened,
     TokenVerdict,
 )
-from node.pipeline.lending.aave_book import AaveBook
-from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.pools import AT_BALANCER_V2, PoolId, PoolSpec, PoolState
 from protocol.units import ZERO_ADDRESS, Address, Hash32
 
@@ -60,30 +51,19 @@ SNAPSHOT_BLOCKS: Final = 300
 """The market's states are written to disk so often, and in the end."""
 
 
-class Readers(msgspec.Struct, frozen=True, kw_only=True):
+class Readers(LoanReaders, frozen=True, kw_only=True):
     """What upkeep reads with."""
 
     endpoints: Endpoints
-    blocks: BlockReader
     logs: PoolLogs
     pools: PoolReader
     discovery: Discovery
     screen: TokenScreen
     audit: Audit
-    mempool: Mempool
     memory: MarketMemory
     load: FirstLoad
     state_of: Callable[[PoolId], PoolState | None]
     """A pool's state in the pipeline's market."""
-    loan_logs: LoanLogs
-    loans: LoanReader | None = None
-    """None where no lender is configured whose loans we follow."""
-    book: Callable[[], AaveBook | None] = lambda: None
-    """The pipeline's loans."""
-    morpho_logs: LoanLogs
-    morpho: MorphoReader | None = None
-    """None where no Morpho is configured."""
-    morpho_book: Callable[[], MorphoBook | None] = lambda: None
 
 
 class Upkeep:
@@ -99,6 +79,7 @@ class Upkeep:
         self.idle.set()
         self.counts: Counter[str] = Counter()
         self.verdicts: dict[Address, TokenVerdict] = {}
+        self.loans = LoanUpkeep(readers, self.counts, self._is_gone, emit)
         self._tokens, self._readers, self._emit = config.tokens, readers, emit
         self._max_pools = config.bounds.max_pools
         vaults = [one.address for one in config.protocols.factories if one.family in AT_BALANCER_V2]
@@ -111,19 +92,12 @@ class Upkeep:
         self._read: set[PoolId] = set()
         self._kept_at: int | None = None
         self._is_discovered = False
-        self._borrowers_wanted: dict[str, None] = {}
-        self._are_loans_wanted = readers.loans is not None
-        self._is_morpho_wanted = readers.morpho is not None
-        self._morpho_sources: dict[str, Kinds] = {}
-        """Whose logs move the book of Morpho's that was told last."""
-        self._are_rates_due = False
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
         waiting = self._wanted or self._unscreened or self._registered or self._readers.mempool.unasked
-        of_loans = self._are_loans_wanted or self._borrowers_wanted or self._is_morpho_wanted or self._are_rates_due
-        return not waiting and not self._is_audit_due and not of_loans
+        return not waiting and not self._is_audit_due and self.loans.is_idle
 
     def resync(self, pool_ids: Sequence[PoolId]) -> None:
         """Read these pools; none means all that are followed."""
@@ -133,13 +107,8 @@ class Upkeep:
 
     def resync_loans(self, users: Sequence[str], *, is_morpho: bool = False) -> None:
         """Read these borrowers; none means everything of the lender: Aave, or Morpho."""
-        if is_morpho:
-            self._is_morpho_wanted = self._readers.morpho is not None
-            self.look()
-        elif self._readers.loans is not None:
-            self._borrowers_wanted.update(dict.fromkeys(users))
-            self._are_loans_wanted |= not users
-            self.look()
+        self.loans.resync(users, is_morpho=is_morpho)
+        self.look()
 
     def screen(self, tokens: Sequence[Address]) -> None:
         """Screen these tokens anew; the verdict that there is holds until then."""
@@ -193,7 +162,7 @@ class Upkeep:
     def block_told(self) -> None:
         """A block was told: the audit is due, and the states of which logs do not tell all."""
         self._is_audit_due = True
-        self._are_rates_due = self._readers.morpho is not None
+        self.loans.block_told()
         self._want_untold()
         self.look()
 
@@ -222,7 +191,7 @@ class Upkeep:
     async def work(self) -> None:
         """Serve all requests. Raises RpcError; what was not served still waits, and holds nothing else up."""
         self.wake.clear()
-        of_chain = (self._identify, self._resync, self._read_loans, self._read_morpho)
+        of_chain = (self._identify, self._resync, self.loans.read_aave, self.loans.read_morpho)
         parts = (*of_chain, self._screen, self._ask_nonces, self._audit)
         while not self.is_idle and (head := self._readers.blocks.head) is not None:
             failure: RpcError | None = None
@@ -309,61 +278,6 @@ class Upkeep:
             self._read.discard(pool_id)
             self._emit(PoolQuarantined(pool_id, f"it cannot be read: {why}"))
 
-    async def _read_loans(self, head: Header) -> None:
-        loans, users = self._readers.loans, tuple(self._borrowers_wanted)
-        if loans is None or not (users or self._are_loans_wanted):
-            return
-        is_whole = self._are_loans_wanted
-        try:
-            read = await (loans.read(head) if is_whole else loans.read_positions(users, head))
-        except NotAave as error:
-            self.counts["loans_unreadable"] += 1
-            self._are_loans_wanted = False
-            self._borrowers_wanted.clear()
-            _log.error("loans are not followed: %s", error)
-            return
-        if self._is_gone(head) or (self._readers.loan_logs.watch(loans.sources) and self._readers.blocks.head != head):
-            return  # of blocks since, the logs were not read
-        self._are_loans_wanted &= not is_whole
-        for user in users:
-            self._borrowers_wanted.pop(user, None)
-        self._readers.mempool.watch(aggregators(loans.sources))
-        self.counts["loans_read"] += 1
-        self._emit(read)
-
-    async def _read_morpho(self, head: Header) -> None:
-        """The whole book where it is wanted, else the rates after the head."""
-        morpho = self._readers.morpho
-        if morpho is None or self._readers.blocks.head is not head:
-            return
-        book = self._readers.morpho_book()
-        if self._are_rates_due and book is not None and morpho.is_due(book, head):
-            self._is_morpho_wanted = True  # until one is told: what the reader learns on the way ends its being due
-        is_whole = self._is_morpho_wanted
-        if is_whole:
-            read: LoansRead | RatesRead = await morpho.read(head)
-        elif self._are_rates_due and book is not None:
-            read = await morpho.rates(book, head)
-        else:
-            self._are_rates_due = False
-            return
-        if self._is_gone(head):
-            return
-        # A whole book may take longer to read than a block: of blocks since, only the logs of its sources are needed.
-        # Until it is told the pipeline goes on with the one before, by the logs of that one's.
-        logs = self._readers.morpho_logs
-        is_new = is_whole and logs.watch(self._morpho_sources | morpho.sources)
-        if is_new:
-            self._readers.mempool.watch(aggregators(morpho.sources))
-        if (is_new or not is_whole) and self._readers.blocks.head is not head:
-            return
-        self._are_rates_due = False
-        if is_whole:
-            self._is_morpho_wanted, self._morpho_sources = False, dict(morpho.sources)
-            logs.watch(morpho.sources)
-        self.counts["loans_read"] += is_whole
-        self._emit(read)
-
     async def _screen(self, head: Header) -> None:
         tokens = tuple(self._unscreened)
         if not tokens:
@@ -417,33 +331,13 @@ class Upkeep:
         if not self._is_audit_due or self._readers.blocks.head is not head:
             return
         self._is_audit_due = False
-        morpho_book = self._readers.morpho_book()
-        book = self._readers.book()  # the one after this head: a block told while we wait makes another
+        books = self.loans.books()  # those after this head: a block told while we wait makes others
         differing = await self._readers.audit.sample(self._readers.logs.followed, head.hash)
         if self._is_gone(head):
             return
         for pool_id, why in differing.items():
             self._emit(PoolQuarantined(pool_id, f"audit at block {head.number}: {why}"))
-        await self._audit_loans(head, book)
-        await self._audit_morpho(head, morpho_book)
-
-    async def _audit_loans(self, head: Header, book: AaveBook | None) -> None:
-        if self._readers.loans is None or book is None:
-            return
-        differs = await self._readers.loans.differing(book, head)
-        if differs is not None and not self._is_gone(head) and self._readers.blocks.head is head:
-            self.counts["loans_differed"] += 1
-            _log.warning("audit at block %d: %s", head.number, differs)
-            self.resync_loans(())
-
-    async def _audit_morpho(self, head: Header, book: MorphoBook | None) -> None:
-        if self._readers.morpho is None or book is None or self._readers.blocks.head is not head:
-            return
-        differs = await self._readers.morpho.differing(book, head)
-        if differs is not None and not self._is_gone(head) and self._readers.blocks.head is head:
-            self.counts["loans_differed"] += 1
-            _log.warning("audit at block %d: %s", head.number, differs)
-            self.resync_loans((), is_morpho=True)
+        await self.loans.audit(head, *books)
 
     def _is_gone(self, head: Header) -> bool:
         """Whether a head has left the chain, so that what was read at it is not to be told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,15 @@ import pytest
 
 from node.engine import loan_reading
 from node.engine.headers import header_from_json
+from node.engine.loan_logs import LoanLogs
 from node.engine.loan_reading import LoanReader, NotAave, submitters_of
+from node.engine.loan_upkeep import LoanUpkeep
 from node.engine.multicall import View
 from node.engine.upkeep import Upkeep
 from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.aave_v3 import Market
+from node.pipeline.lending.morpho_book import MorphoBook
 from protocol.ethereum.abi import encode, selector
 from protocol.units import Address, Hash32, address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
@@ -88,6 +92,45 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
     upkeep.block_told()
     await upkeep._audit(HEAD)
     assert [(audited is first, at is HEAD) for audited, at in seen] == [(True, True)]
+
+
+@pytest.mark.parametrize("lender", ["Aave", "Morpho"])
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_book_that_differs_is_read_anew_unless_its_head_has_left_the_chain(lender: str, is_gone: bool) -> None:
+    left: list[bool] = [False]
+    emitted: list[Any] = []
+
+    async def read(_: Any) -> str:
+        return f"all of {lender}"
+
+    async def differing(*_: Any) -> str:
+        return "it differs"
+
+    told = SimpleNamespace(read=read, differing=differing, is_due=lambda *_: False, sources={})
+    readers = SimpleNamespace(
+        blocks=SimpleNamespace(head=HEAD),
+        mempool=SimpleNamespace(watch=lambda _: None),
+        loan_logs=LoanLogs(),
+        loans=told if lender == "Aave" else None,
+        book=lambda: book() if lender == "Aave" else None,
+        morpho_logs=LoanLogs(),
+        morpho=told if lender == "Morpho" else None,
+        morpho_book=lambda: MorphoBook("0x" + "0b" * 20, {}, {}, {}, {}, {}, {}) if lender == "Morpho" else None,
+    )
+    counts = Counter[str]()
+    upkeep = LoanUpkeep(readers, counts, lambda _: left[0], emitted.append)  # type: ignore[arg-type]
+
+    async def read_all() -> None:
+        await upkeep.read_aave(HEAD)
+        await upkeep.read_morpho(HEAD)
+
+    await read_all()
+    assert (upkeep.is_idle, emitted) == (True, [f"all of {lender}"])
+    left[0] = is_gone
+    await upkeep.audit(HEAD, *upkeep.books())
+    assert (counts["loans_differed"], upkeep.is_idle) == (0 if is_gone else 1, is_gone)
+    await read_all()
+    assert (upkeep.is_idle, len(emitted)) == (True, 1 if is_gone else 2)
 
 
 async def test_a_pool_of_aave_3_3_or_later_is_refused_by_name() -> None:

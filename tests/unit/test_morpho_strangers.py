@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,13 @@ import pytest
 from benchmarks.market_generator import GWEI, HEAD
 from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
+from node.engine.loan_upkeep import LoanUpkeep
 from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
 from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
 from node.engine.status import loan_counts
-from node.engine.upkeep import Upkeep
 from node.pipeline.detectors import liquidation
 from node.pipeline.detectors.liquidation import LOOKED_AT, LOOKS_PER_BLOCK, LOOKS_PER_FEED
 from node.pipeline.events import LoansRead
@@ -37,7 +38,6 @@ from protocol.ethereum.abi import encode, encode_call, selector
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import address_from_hex, address_to_hex
-from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
 from tests.manual_clock import ManualClock
 from tests.pipeline_scene import block, seen, signed
@@ -393,7 +393,7 @@ class Followed:
 
     def __init__(self, chain: Chain, book: MorphoBook | None = None) -> None:
         self.reader, self.book = reader(chain), book
-        self.blocks = SimpleNamespace(head=HEADER, is_told=lambda _: True)
+        self.blocks = SimpleNamespace(head=HEADER)
         self.failures: list[RpcError] = []
         self.logs = LoanLogs()
         self.emitted: list[Any] = []
@@ -404,9 +404,10 @@ class Followed:
             morpho=self.morpho,
             morpho_book=lambda: self.book,
             morpho_logs=self.logs,
-            mempool=SimpleNamespace(watch=lambda _: None, unasked={}),
+            mempool=SimpleNamespace(watch=lambda _: None),
         )
-        self.upkeep = Upkeep(engine_config(), readers, self.emitted.append)  # type: ignore[arg-type]
+        counts = Counter[str]()
+        self.upkeep = LoanUpkeep(readers, counts, lambda _: False, self.emitted.append)  # type: ignore[arg-type]
 
     async def _read(self, head: Header) -> LoansRead:
         told = await self.reader.read(head)
@@ -418,8 +419,8 @@ class Followed:
 
     async def work(self) -> None:
         """At the newest head, of which the rates are due."""
-        self.upkeep._are_rates_due = True
-        await self.upkeep._read_morpho(self.blocks.head)
+        self.upkeep.block_told()
+        await self.upkeep.read_morpho(self.blocks.head)
 
 
 def header_at(number: int) -> Header:
