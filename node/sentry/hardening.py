@@ -32,30 +32,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, cast
 
 from google.protobuf.message import DecodeError
 from libp2p.abc import IHost, INetStream
-from libp2p.crypto.ed25519 import Ed25519PublicKey
-from libp2p.crypto.keys import PublicKey
 from libp2p.custom_types import TProtocol
 from libp2p.network.stream.exceptions import StreamError
-from libp2p.peer.envelope import consume_envelope
 from libp2p.peer.id import ID
-from libp2p.peer.peer_record import PEER_RECORD_ENVELOPE_DOMAIN
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.utils import maybe_consume_signed_record, safe_bytes_from_hex
-from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from libp2p.utils import encode_varint_prefixed
 
 from node.sentry.outbound import MAX_MESSAGES_PER_RPC, BoundedQueue, CountingCache, answers
 from node.sentry.peers import Fault
 from node.sentry.rpc_budget import MAX_IDS_PER_RPC, RPC_TOKENS, TOKENS_OF_RECORD, Account, RpcBudget, tokens_of
 from node.sentry.seen_ids import SeenIds
+from node.sentry.signatures import is_signed, signed_its_record
 from protocol.gossip import GossipIgnore, GossipReject, IgnoreReason
 from protocol.kinds import PayloadKind
 
@@ -66,9 +62,6 @@ READ_BYTES: Final = 64 * 1024
 MAX_READ_STREAMS: Final = 4
 """Of one peer, for gossip, which may be silent for long: it needs one for each of two connections."""
 MAX_VARINT_BYTES: Final = 4
-PEER_BYTES: Final = 38
-"""Of a peer id that holds an Ed25519 key."""
-NUMBER_BYTES: Final = 8
 LASTING: Final = frozenset({IgnoreReason.DUPLICATE, IgnoreReason.STALE, IgnoreReason.OLD_SEQUENCE})
 """Why what is ignored now will be ignored whenever and from whomever it comes again."""
 
@@ -263,7 +256,7 @@ class HardenedPubsub(Pubsub):
             return
         is_own = msg_forwarder == self.my_id
         is_from_elsewhere = not is_own and msg.from_id == self.my_id.to_bytes()
-        if not is_own and not _is_signed(msg):
+        if not is_own and not is_signed(msg):
             self.counts["BAD_GOSSIP_SIGNATURE"] += 1
             self.blame(msg_forwarder, Fault.BAD_GOSSIP_SIGNATURE)
             return
@@ -362,7 +355,7 @@ class HardenedPubsub(Pubsub):
                 raise Overdrawn
             self._records[peer] = record
             if not maybe_consume_signed_record(rpc, self.host, peer):
-                if _signed_its_record(record, peer):  # an older one: of the same identity elsewhere, or sent late
+                if signed_its_record(record, peer):  # an older one: of the same identity elsewhere, or sent late
                     self.counts["OLD_RECORD"] += 1
                     return
                 self.counts["BAD_RECORD"] += 1
@@ -414,41 +407,3 @@ def next_rpc(buffer: bytearray, pays: Pays = lambda length: True) -> rpc_pb2.RPC
     if len(rpc.publish) > MAX_MESSAGES_PER_RPC:
         raise MalformedRpc(Fault.OVERSIZE_RPC)
     return rpc
-
-
-def _is_signed(message: rpc_pb2.Message) -> bool:
-    """Tell whether the publisher signed, whose key is in its peer id: we take no peers but those with Ed25519 keys.
-
-    Both parts of a message's id have one length: what is kept of it has one, too.
-    """
-    if len(message.from_id) != PEER_BYTES or len(message.seqno) != NUMBER_BYTES:
-        return False
-    key = _key_of(message.from_id)
-    try:
-        return key is not None and key.verify(_signed_bytes(message), message.signature)
-    except ValueError:  # a signature of another length
-        return False
-
-
-def _signed_its_record(record: bytes, peer: ID) -> bool:
-    """Tell whether a record of addresses is a peer's own, however old."""
-    try:
-        envelope, said = consume_envelope(record, PEER_RECORD_ENVELOPE_DOMAIN)
-        return bool(said.peer_id == peer == ID.from_pubkey(envelope.public_key))
-    except Exception:  # mend 2: the bytes may be anything
-        return False
-
-
-@lru_cache(maxsize=4_096)
-def _key_of(peer: bytes) -> PublicKey | None:
-    """Return the key in a peer id, None if it is no Ed25519 key; kept, for it costs as much as a signature."""
-    try:
-        key = ID(peer).extract_public_key()
-    except Exception:  # mend 2: the bytes may be anything
-        return None
-    return key if isinstance(key, Ed25519PublicKey) else None
-
-
-def _signed_bytes(message: rpc_pb2.Message) -> bytes:
-    bare = rpc_pb2.Message(data=message.data, topicIDs=message.topicIDs, from_id=message.from_id, seqno=message.seqno)
-    return PUBSUB_SIGNING_PREFIX.encode() + bare.SerializeToString()
