@@ -41,7 +41,7 @@ from node.config import (
 )
 from node.config_template import write_commented
 from node.engine.anti_slashing import begin_journal
-from node.engine.network.part import JOURNAL
+from node.engine.network.hot_key import JOURNAL
 from node.engine.network.wiring import machine_name
 from node.engine.signing_journal import Owner
 from node.identity import write_identity

@@ -23,7 +23,7 @@ from governance.amounts import HFT
 from governance.contracts import VAULT_MODULE
 from governance.network import OffenceRecord, offence_query, operator_query
 from governance.vaults import Change, ChangeKind, tighten_call
-from node.engine.network.part import JOURNAL
+from node.engine.network.hot_key import JOURNAL
 from node.pipeline.pools import PoolFamily
 from protocol.evidence import Evidence, evidence_of
 from protocol.slashing import HORIZON, Refusal, offence_id

@@ -20,7 +20,7 @@ from node.config import Config
 from node.config_file import load_config
 from node.durable import replace_file
 from node.engine.anti_slashing import AntiSlashingStore
-from node.engine.network.part import JOURNAL
+from node.engine.network.hot_key import JOURNAL
 from node.engine.network.wiring import machine_name
 from node.engine.rpc import HttpTransport, Rpc, public_name
 from node.engine.rpc_types import Quantity

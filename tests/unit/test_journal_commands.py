@@ -18,7 +18,7 @@ from node.cli.main import main
 from node.config import Config
 from node.config_template import write_commented
 from node.engine.anti_slashing import AntiSlashingStore, SlashableRefused
-from node.engine.network.part import JOURNAL
+from node.engine.network.hot_key import JOURNAL
 from node.engine.network.wiring import machine_name
 from node.engine.signing_journal import Owner, place_of
 from protocol.signing import Domain

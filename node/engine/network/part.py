@@ -20,13 +20,13 @@ from typing import Final
 import msgspec
 
 from governance.network import vault_query
-from node.engine.anti_slashing import AntiSlashingStore
 from node.engine.headers import Header
 from node.engine.network.abilities import EXECUTES, Means, abilities
 from node.engine.network.alerts import Alerts
 from node.engine.network.brake import Brake
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.exchange import Exchange
+from node.engine.network.hot_key import HotKey
 from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.network.orders import OrderDesk
@@ -34,14 +34,12 @@ from node.engine.network.policy import Policy
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.shown import Shown
-from node.engine.network.successor import Successor
 from node.engine.network.terms import Terms
 from node.engine.network.trust_file import TrustFile
 from node.engine.network.watcher import Watcher
 from node.engine.resume import LeftOpen
 from node.engine.rpc import RpcError
 from node.engine.signing_journal import Owner
-from node.errors import NodeError
 from node.link import GossipHeard, NetworkStatus, PeerAsks, clock_words
 from node.pipeline.events import Event, KillSwitchSet, NetworkRead
 from node.pipeline.network_view import NetworkView
@@ -70,7 +68,6 @@ from protocol.units import (
     Wei,
 )
 
-JOURNAL: Final = "signed.journal"
 FINDER_PAID: Final = "finder_paid"
 TURNS_AHEAD: Final = 4
 RETRACTED_REMEMBERED: Final = 64
@@ -107,7 +104,8 @@ class NetworkPart:
         """Who takes payloads of a type, beside the directory."""
         self.tell: Callable[[AnyRecord], object] = lambda _: None
         """Puts a record into the ledger; set where both are wired."""
-        self._journal, self._owner, self._now_ms = journal, owner, now_ms
+        self._hot_key = HotKey(keys, registry, membership, journal, owner, self.counts)
+        self._now_ms = now_ms
         self.terms, self.orders, self.alerts = terms, orders, alerts
         self._trust_file = trust_file or TrustFile(None)
         self.trust = self._trust_file.load()
@@ -134,16 +132,14 @@ class NetworkPart:
         )
         self.feed: Callable[[Event], None] = lambda _: None
         """Steps the pipeline; set where both are wired, as the relays and the registered hot key's `balance`."""
-        self.relays_usable: Callable[[], int] = lambda: terms.relays
-        self.relays_needed: Callable[[], int] = lambda: terms.relays
+        self.relays_usable: Callable[[], int] = lambda: 0
+        self.relays_needed: Callable[[], int] = lambda: 0
         self.balance: Callable[[], Wei] = lambda: Wei(0)
         self.draws: Callable[[], bool] = lambda: False
         """Whether the registered hot key's vault funds executions; set where both are wired."""
         self.exchange: Exchange | None = None
         """In lockstep alone: where what is said is exchanged with the other operators."""
         self._is_live = self._is_clock_wrong = False
-        self._store: AntiSlashingStore | None = None
-        self._successor: Successor | None = None
         self._latest: Header | None = None
         self._view: NetworkView | None = None
         self._retracted: dict[Hash32, None] = {}
@@ -205,8 +201,7 @@ class NetworkPart:
             _LOG.warning("the registry cannot be read at block %d: %s", header.number, error)
             return False
         self.counts["followed"] += 1
-        self._follow_key(header)
-        self._follow_store(header.number)
+        self._hot_key.follow(header)
         self.directory.follow(header.number)
         self._look_at_clock()
         await self._tell_pipeline(header)
@@ -231,12 +226,7 @@ class NetworkPart:
 
     def expect(self, secret: bytes) -> None:
         """The next hot key is at hand; it signs from the block on in which it is in force."""
-        successor = Successor(secret, self._journal.with_name(JOURNAL), self._owner)
-        if successor.hot_key == self.keys.hot_key:
-            return
-        if self._successor is not None:
-            self._successor.close()
-        self._successor = successor
+        self._hot_key.expect(secret)
 
     def resume(self, left: LeftOpen) -> None:
         """Go on where an earlier process ended."""
@@ -254,7 +244,7 @@ class NetworkPart:
             return
         self.counts[f"heard {envelope.kind.name.lower()}"] += 1
         if envelope.operator == self.keys.account:
-            self._hear_ourselves(envelope)
+            self._hot_key.hear(envelope)
             return
         self.directory.heard(envelope, self._now_ms())
         take = self.on_envelope.get(type(envelope.payload))
@@ -317,9 +307,7 @@ class NetworkPart:
 
     def close(self) -> None:
         """Let go of the stores."""
-        for store in (self._store, self._successor):
-            if store is not None:
-                store.close()
+        self._hot_key.close()
 
     async def _tell_pipeline(self, header: Header) -> None:
         """Tell the pipeline whose turn the coming blocks are, and what we can do ourselves."""
@@ -376,41 +364,6 @@ class NetworkPart:
         turns = (self.registry.leader(BlockNumber(head + ahead)) for ahead in range(1, TURNS_AHEAD + 1))
         return list(dict.fromkeys(turn.operator for turn in turns if turn is not None))
 
-    def _follow_key(self, header: Header) -> None:
-        """Sign by the next hot key once it is in force; its journal has been kept since it was found."""
-        self.keys.speak()
-        successor = self._successor
-        if successor is None:
-            return
-        successor.follow(header.number)
-        if self.registry.key_of(self.keys.account, header.number, header.timestamp) != successor.hot_key:
-            return
-        self._successor, former = None, self._store
-        if former is not None:
-            former.close()
-        self.keys.replace(successor.secret)
-        self.membership.replace(self.keys.key)
-        self._store, self._owner, self._journal = successor.store, successor.owner, successor.journal
-        if self._store is not None:
-            self.keys.open(self._store)
-        self.counts["keys replaced"] += 1
-        _LOG.warning("the hot key %s is in force from block %d on", self.keys.key.address, header.number)
-
-    def _follow_store(self, head: BlockNumber) -> None:
-        try:
-            if self._store is not None:
-                self._store.follow(head)
-                return
-            self._store = AntiSlashingStore(self._journal, self._owner, head)
-        except NodeError as error:
-            self.counts["no store"] += 1
-            self.keys.slashable = None
-            _LOG.error("nothing slashable is signed: %s", error)
-            return
-        if self._store.doubt:
-            _LOG.warning("the signing journal is %s: nothing slashable is signed for a while", self._store.doubt)
-        self.keys.open(self._store)
-
     async def _keep_trust(self) -> None:
         try:
             await self._trust_file.save(self.trust)
@@ -450,7 +403,7 @@ class NetworkPart:
         self.tell(AlertRaised(kind=kind, detail=what, at=UnixNanoseconds(self._now_ms() * 1_000_000)))
 
     def _stopped(self) -> None:
-        """Let nothing go through a pool or token any more: at once, not with the next block."""
+        """Let nothing go through what is stopped, and deal with no peer that is: at once, not with the next block."""
         if self._view is not None:
             stopped = self.policy.stopped
             takes, funds = (
@@ -464,10 +417,6 @@ class NetworkPart:
     def _may_deal(self, account: Address) -> bool:
         """Whether the operator's policy lets us give orders to an operator and take its."""
         return self.registry.peer_of(account) not in self.policy.stopped
-
-    def _hear_ourselves(self, envelope: Envelope) -> None:
-        if self._store is not None:
-            self._store.hear(envelope.sequence, self.keys.first_sequence)
 
     def _heartbeat(self, header: Header) -> Heartbeat:
         means = Means(

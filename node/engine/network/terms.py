@@ -20,7 +20,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     finder_bps: BasisPoints
     finder_floor_bps: BasisPoints
     takes_orders: bool
-    relays: int
     venues: Mapping[bytes, PoolFamily] = {}
     """Whose pools a factory, a vault or a manager makes."""
     policies: Mapping[str, AlertAction] = {}

@@ -20,10 +20,11 @@ from node.engine.network.alerts import Alerts
 from node.engine.network.claims import Claims
 from node.engine.network.directory import PeerDirectory
 from node.engine.network.exchange import Exchange, SteppedLink
+from node.engine.network.hot_key import JOURNAL
 from node.engine.network.keys import NetworkKeys, Repeated
 from node.engine.network.membership import Membership
 from node.engine.network.orders import DECIDE_SECONDS, OrderDesk
-from node.engine.network.part import JOURNAL, NetworkPart
+from node.engine.network.part import NetworkPart
 from node.engine.network.registry import Registry
 from node.engine.network.sentry_link import SentryLink
 from node.engine.network.terms import Terms
@@ -188,7 +189,6 @@ def _terms(config: Config, network: NetworkConfig, safe: Address) -> Terms:
         finder_bps=network.finder_share,
         finder_floor_bps=network.finder_floor,
         takes_orders=network.takes_orders,
-        relays=len(config.relays),
         venues={
             address: factory.family
             for factory in config.protocols.factories
