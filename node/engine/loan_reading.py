@@ -24,7 +24,7 @@ from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import BORROW, MAX_POSITIONS, AaveBook
 from node.pipeline.lending.aave_v3 import EMode, Market, Position, Reserve, ReserveSettings
 from node.pipeline.lending.errors import LendingError
-from node.pipeline.lending.oracle_view import OracleView
+from node.pipeline.lending.oracle_view import MOST_SUBMITTERS, OracleView
 from protocol.ethereum.abi import InvalidAbi, decode, selector
 from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32, address_from_hex, address_to_hex
 
@@ -276,10 +276,14 @@ def _address(word: bytes) -> Address:
 
 
 async def submitters_of(multicall: Multicall, feeds: Sequence[str], at: Hash32) -> dict[str, frozenset[str]]:
-    """By feed, whose submissions it takes; without those that do not tell. Raises RpcError."""
+    """By feed, whose submissions it takes; without those that do not tell, or tell more than there can be. Raises
+    RpcError.
+    """
     answers = await multicall.read([View(address_from_hex(feed), _ORACLES) for feed in feeds], at)
     oracles: dict[str, frozenset[str]] = {}
     for feed, answer in zip(feeds, answers, strict=True):
+        if answer is not None and len(answer) > _WORD * (2 + MOST_SUBMITTERS):
+            continue
         try:
             oracles[feed] = frozenset(decode(["address[]"], answer or b"")[0])
         except InvalidAbi:

@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
-from node.clock import Clock
+from node.clock import Clock, within
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
+from node.engine.loan_reading import submitters_of
 from node.engine.multicall import Multicall, View, signed_at
 from node.engine.rpc import Call, RpcRefused
 from node.engine.rpc_types import Data
@@ -31,6 +32,8 @@ FORGIVEN_BLOCKS: Final = 7_200
 """So long after the last time: an honest one differs too where the logs of a feed did not come."""
 READ_SECONDS: Final = 20.0
 """For all oracles of one read; one may take a node as long to answer as its maker pleases. Those left are refused."""
+SLOW_SECONDS: Final = 5.0
+"""An oracle that takes longer comes last; one takes seven requests or fewer where nothing is refused."""
 MAX_DECIMALS: Final = 77
 """Of a token or a feed: ten to the power of more is no word."""
 _ORACLE_DECIMALS: Final = 36
@@ -58,11 +61,18 @@ class _Parts(msgspec.Struct, frozen=True):
 
 
 class Understood(msgspec.Struct, frozen=True):
-    """Oracles by address, the feeds' answers by aggregator, markets whose oracle is not understood and why."""
+    """Oracles by address, the feeds' answers and whose they take by aggregator, markets whose oracle is not understood
+    and why.
+    """
 
     oracles: dict[str, FeedOracle]
     answers: dict[str, int]
+    submitters: dict[str, frozenset[str]]
     refused: dict[bytes, str]
+
+
+_WELL, _NOT_ASKED, _BADLY = range(3)
+"""How an oracle was read, in the order of turns."""
 
 
 class _OfOracle(ValueError):
@@ -74,8 +84,8 @@ class OracleReader:
 
     def __init__(self, endpoints: Endpoints, multicall: Multicall, clock: Clock) -> None:
         self._endpoints, self._multicall, self._clock = endpoints, multicall, clock
-        self._was_read: dict[str, bool] = {}
-        """Whether an oracle was understood when all were read last; without those that were left."""
+        self._took: dict[str, tuple[int, float]] = {}
+        """How the last read of an oracle went, and the seconds that it took; without those that were left."""
         self._are_some_left = False
         self._differed: dict[str, tuple[int, BlockNumber]] = {}
         """How often, and when the last time, by oracle: those of the markets that are followed."""
@@ -97,34 +107,43 @@ class OracleReader:
             for oracle, (times, last) in self._differed.items()
             if head.number < last + FORGIVEN_BLOCKS
         }
-        told, refusals, asked = Understood({}, {}, {}), dict[str, str](), set[str]()
+        told, refusals, took = Understood({}, {}, {}, {}), dict[str, str](), dict[str, tuple[int, float]]()
         ends_at, left = self._clock.monotonic() + READ_SECONDS, 0
         for name, one in self._in_turn(params):
             if one.oracle in told.oracles:
                 continue
-            if one.oracle not in refusals and self._clock.monotonic() >= ends_at:
-                told.refused[name] = f"its oracle was not reached within {READ_SECONDS:g} s"
-                left += 1
-                continue
-            asked.add(one.oracle)
+            begun = self._clock.monotonic()
             try:
                 if one.oracle in refusals:
                     raise _OfOracle(refusals[one.oracle])
-                await self._take(one, told, at)
+                await self._take_until(ends_at, one, told, at)
+            except TimeoutError:
+                told.refused[name] = f"its oracle was not read within {READ_SECONDS:g} s"
+                if self._clock.monotonic() - begun <= SLOW_SECONDS:
+                    left += one.oracle not in took
+                    continue
             except (ValueError, LendingError) as error:
                 if isinstance(error, _OfOracle):
                     refusals[one.oracle] = str(error)
                 told.refused[name] = f"its oracle's price is not one of feeds that we can follow: {error}"
-        self._are_some_left = left > 0
-        self._was_read = {oracle: oracle in told.oracles for oracle in asked}
+            seconds = self._clock.monotonic() - begun
+            is_well = one.oracle in told.oracles and seconds <= SLOW_SECONDS
+            took[one.oracle] = (_WELL if is_well else _BADLY), max(seconds, took.get(one.oracle, (0, 0.0))[1])
+        self._are_some_left, self._took = left > 0, took
         return told
 
     def _in_turn(self, params: Mapping[bytes, MarketParams]) -> list[tuple[bytes, MarketParams]]:
-        """First the oracles that were understood, then those that were not asked, then those that were not understood:
-        who makes slow ones holds up no other's for more than one read.
+        """First the oracles that were understood in good time, then those that were not asked, then the others; the
+        quickest of each first: who makes slow ones holds up no other's for more than one read.
         """
-        known = self._was_read
-        return sorted(params.items(), key=lambda item: (True, None, False).index(known.get(item[1].oracle)))
+        return sorted(params.items(), key=lambda item: self._took.get(item[1].oracle, (_NOT_ASKED, 0.0)))
+
+    async def _take_until(self, ends_at: float, params: MarketParams, told: Understood, at: Hash32) -> None:
+        """As `_take`, but raises TimeoutError at a time of the clock."""
+        left = ends_at - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        await within(self._clock, left, self._take(params, told, at))
 
     async def _take(self, params: MarketParams, told: Understood, at: Hash32) -> None:
         """Raises ValueError and LendingError for an oracle that is not understood, and RpcError."""
@@ -156,8 +175,10 @@ class OracleReader:
         ours, theirs = oracle.price(answers), number_of(price, "its price")
         if ours != theirs:
             raise ValueError(f"it says {theirs}, its feeds make {ours}")
+        submitters = await submitters_of(self._multicall, unknown, at)
         told.oracles[params.oracle] = oracle
         told.answers.update(answers)
+        told.submitters.update(submitters)
 
     async def _parts(self, oracle: Address, at: Hash32) -> _Parts:
         asked = (*_OF_FEEDS, *_OF_CHAINLINK, _SCALE, *_VAULTS)

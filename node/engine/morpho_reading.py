@@ -14,7 +14,6 @@ from node.clock import Clock
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, Kinds
-from node.engine.loan_reading import submitters_of
 from node.engine.log_ranges import logs_by_range
 from node.engine.morpho_oracles import OracleReader
 from node.engine.multicall import Multicall, View, number_at
@@ -70,13 +69,13 @@ class MorphoReader:
         positions = await self._held(at)
         understood = await self._oracles.read(params, head)
         oracles, answers, refused = understood.oracles, understood.answers, understood.refused
-        submitters = await submitters_of(self._multicall, list(answers), at)
         morpho = address_to_hex(self._morpho)
         self.sources = {**dict.fromkeys(answers, OF_FEED), morpho: OF_MORPHO}
         rates = await self._rates(markets, list(markets), at)
         beyond = self._markets_beyond, self._positions_beyond
         self._read_at = head.number
-        book = MorphoBook(morpho, params, markets, positions, oracles, answers, rates, refused, submitters, *beyond)
+        told = oracles, answers, rates, refused, understood.submitters
+        book = MorphoBook(morpho, params, markets, positions, *told, *beyond)
         return LoansRead(head.number, book)
 
     def is_due(self, book: MorphoBook, head: Header) -> bool:

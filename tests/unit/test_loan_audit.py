@@ -22,6 +22,7 @@ from node.pipeline.lending import aave_v3
 from node.pipeline.lending.aave_book import AaveBook
 from node.pipeline.lending.aave_v3 import Market
 from node.pipeline.lending.morpho_book import MorphoBook
+from node.pipeline.lending.oracle_view import MOST_SUBMITTERS
 from protocol.ethereum.abi import encode, selector
 from protocol.units import Address, Hash32, address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
@@ -144,8 +145,9 @@ async def test_a_pool_of_aave_3_3_or_later_is_refused_by_name() -> None:
 
 
 async def test_whose_answers_a_feed_takes_is_asked_of_it_and_one_that_does_not_say_has_none() -> None:
-    feeds = ["0x" + digit * 40 for digit in "1234"]
+    feeds = ["0x" + digit * 40 for digit in "12345"]
     told = {feeds[0]: encode(["address[]"], [[ALICE, BOB]]), feeds[1]: encode(["address[]"], [[]]), feeds[2]: b"\x01"}
+    told[feeds[3]] = encode(["address[]"], [[ALICE] * (MOST_SUBMITTERS + 1)])
 
     class Feeds:
         async def read(self, views: Sequence[View], _at: Hash32) -> list[bytes | None]:

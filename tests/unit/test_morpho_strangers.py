@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from benchmarks.market_generator import GWEI, HEAD
 from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
 from node.engine.loan_upkeep import LoanUpkeep
-from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS
+from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS, SLOW_SECONDS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
@@ -30,6 +31,7 @@ from node.pipeline.lending.errors import UnknownReserve
 from node.pipeline.lending.logs import Event
 from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
 from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
+from node.pipeline.lending.oracle_view import MOST_SUBMITTERS
 from node.pipeline.loans import MorphoLoans
 from node.pipeline.reasons import Reason
 from node.pipeline.seizures import Worth
@@ -123,7 +125,10 @@ class Chain:
         """As Multicall does, which no aggregator lets read."""
         targets = [address_to_hex(view.target) for view in views]
         self.asked += targets
+        await asyncio.sleep(0)  # a deadline begins
         await self.clock.advance(sum(self.seconds.get(target, 0.0) for target in set(targets)))
+        for _ in range(5):
+            await asyncio.sleep(0)  # a deadline that has passed ends this
         return [self._answer(target, view.data) for target, view in zip(targets, views, strict=True)]
 
     async def call(self, method: str, *_: Any, **__: Any) -> list[LogJson]:
@@ -146,7 +151,9 @@ class Chain:
         assert len(address_from_hex(target)) == 20
         if target == MORPHO:
             return self.answers.get((target, data), bytes(32 * (6 if data[:4] == selector("market(bytes32)") else 3)))
-        return None if target in (AGGREGATOR, OWN) else self.answers.get((target, data))
+        if target in (AGGREGATOR, OWN) and data == selector("latestAnswer()"):
+            return None
+        return self.answers.get((target, data))
 
 
 def reader(chain: Chain) -> MorphoReader:
@@ -312,12 +319,41 @@ async def test_slow_oracles_are_left_at_the_deadline_and_come_last_from_then_on(
     chain.set(BAD_ORACLE, price=b"")
     chain.seconds[BAD_ORACLE] = READ_SECONDS
     told = await taken(one)
-    assert told.refused[GOOD] == "its oracle was not reached within 20 s"
+    assert told.refused[GOOD] == "its oracle was not read within 20 s"
     later = header_at(7 + READ_AGAIN_BLOCKS)
     assert one.is_due(told, later)
     told = await taken(one, later)
     assert set(told.refused) == {BAD}
     assert not one.is_due(told, header_at(7 + 2 * READ_AGAIN_BLOCKS))
+
+
+async def test_a_feed_that_is_slow_to_say_whose_answers_it_takes_is_left_at_the_deadline_of_its_oracle() -> None:
+    chain = Chain()
+    chain.logs.reverse()
+    chain.set(AGGREGATOR, latestAnswer=word(PRICE), getOracles=encode(["address[]"], [[USER]]))
+    chain.seconds[OWN] = 10 * READ_SECONDS
+    one = reader(chain)
+    for number in (7, 7 + READ_AGAIN_BLOCKS):
+        chain.asked.clear()
+        told = await taken(one, header_at(number))
+        assert told.refused[BAD] == "its oracle was not read within 20 s"
+        assert told.answers.keys() <= {AGGREGATOR}
+    assert told.believes(AGGREGATOR, USER)
+    assert told.price(GOOD) == PRICE * SCALE
+    assert chain.asked.count(OWN) == 1
+
+
+async def test_slow_oracles_that_are_understood_leave_others_unread_once_at_most() -> None:
+    chain = Chain()
+    chain.logs.reverse()
+    chain.seconds[BAD_ORACLE] = 0.49 * READ_SECONDS
+    chain.seconds[GOOD_ORACLE] = SLOW_SECONDS / 4
+    one = reader(chain)
+    told = await taken(one)
+    assert told.refused == {GOOD: "its oracle was not read within 20 s"}
+    later = header_at(7 + READ_AGAIN_BLOCKS)
+    assert one.is_due(told, later)
+    assert set((await taken(one, later)).refused) == {BAD}
 
 
 async def test_an_audit_asks_no_price_of_a_refused_market() -> None:
@@ -540,6 +576,13 @@ def test_whom_a_feed_lets_answer_is_no_answer() -> None:
     assert not both.believes(feed, oracle)
     alone, _ = both.after((put_out,), at())
     assert alone.believes(feed, STRANGER)
+
+
+def test_of_a_feed_that_lets_more_answer_than_a_feed_can_no_more_are_kept() -> None:
+    feed = next(iter(book().submitters))
+    crowd = [told("OraclePermissionsUpdated", f"0x{number:040x}", True, source=feed) for number in range(100)]
+    one, _ = book().after(crowd, at())
+    assert len(one.submitters[feed]) == MOST_SUBMITTERS
 
 
 def test_a_block_in_which_a_feed_lets_somebody_answer_is_taken_in() -> None:

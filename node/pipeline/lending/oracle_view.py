@@ -21,6 +21,8 @@ FEED_EVENTS: Final = events_of("""
     AnswerUpdated(int256 indexed,uint256 indexed,uint256)
     OraclePermissionsUpdated(address indexed,bool indexed)
 """)
+MOST_SUBMITTERS: Final = 77
+"""Of one aggregator: FluxAggregator.sol, MAX_ORACLE_COUNT. What takes more is none, and anybody can make one."""
 _SUBMIT: Final = "submit(uint256,int256)"
 
 
@@ -53,10 +55,12 @@ class OracleView(msgspec.Struct, frozen=True, gc=False):
 
 
 def submitters_after(known: frozenset[str] | None, event: Event) -> frozenset[str]:
-    """Whose answers an aggregator takes after an `OraclePermissionsUpdated`."""
+    """Whose answers an aggregator takes after an `OraclePermissionsUpdated`; of more than it can have those before."""
     oracle, is_let_in = event.values
     before = known or frozenset()
-    return before | {oracle} if is_let_in else before - {oracle}
+    if not is_let_in:
+        return before - {oracle}
+    return before | {oracle} if len(before) < MOST_SUBMITTERS else before
 
 
 def pending_answer(call_data: bytes) -> int | None:
