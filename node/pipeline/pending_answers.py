@@ -1,7 +1,10 @@
-"""Pending answers of price feeds: by hash and by sender, in the order of nonces. Bounded: the oldest leave, counted."""
+"""Pending answers of price feeds: by hash and by sender, in the order of nonces. Bounded: the oldest of the feed
+that has most leave, counted.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -46,8 +49,13 @@ class PendingAnswers:
                 self.remove(known.transaction.hash)
         if len(self._by_hash) >= MAX_ANSWERS:
             self.overflowed += 1
-            del self._by_hash[next(iter(self._by_hash))]
+            self._make_room()
         self._by_hash[pending.transaction.hash] = pending
+
+    def _make_room(self) -> None:
+        """Forget the oldest of the feed that has most: it may be a stranger's own."""
+        ((feed, _),) = Counter([one.aggregator for one in self]).most_common(1)
+        del self._by_hash[next(name for name, one in self._by_hash.items() if one.aggregator == feed)]
 
     def remove(self, transaction_hash: bytes) -> None:
         """Forget it, if it is there."""

@@ -2,12 +2,14 @@
 
 Only a debt in a profit token is taken there, and only what our pools lead back to one is worth anything. A position is
 worth what is seized at the price of a small swap, less what is repaid, and no more than what the pools on the way back
-hold: to come before others a stranger has to put up collateral that sells, or as much in a pool.
+hold: to come before others a stranger has to put up collateral that sells, or as much in a pool. Feeds are ranked
+likewise, by what is put up in a market of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import nlargest, nsmallest
 from typing import Final
 
@@ -17,6 +19,7 @@ from node.pipeline.amm.concentrated import ConcentratedPool
 from node.pipeline.amm.uniswap_v4 import V4Pool
 from node.pipeline.amm.units import TokenAmount
 from node.pipeline.lending.liquidations import LiquidationFind
+from node.pipeline.lending.morpho_book import MorphoBook
 from node.pipeline.market import Market
 from node.pipeline.overlay import Overlay
 from node.pipeline.pool_lenders import least_held
@@ -68,18 +71,42 @@ class Worth:
         of_pair: dict[Pair, list[LiquidationFind]] = {}
         for one in ill:
             of_pair.setdefault((one.collateral_asset, one.debt_asset), []).append(one)
-        depths = {pair: depth for pair in of_pair if (depth := self._depth(*pair)) is not None}
         ranked: list[tuple[int, bytes, str, LiquidationFind]] = []
-        for pair in nlargest(most_pairs, depths, key=lambda pair: (depths[pair], pair)):
-            sale = self._sale(pair, depths[pair])
-            if sale is None:
-                continue
-            debt = address_from_hex(pair[1])
+        for pair, sale in self._sales_of(of_pair, most_pairs):
             for one in of_pair[pair]:
-                gain = one.moved.collateral_received * sale.got // sale.sold - one.moved.debt_repaid
-                gain_wei = min(self._prices[debt].wei_down(gain), sale.most_wei)
+                gain_wei = self._wei(pair, sale, one.moved.collateral_received, one.moved.debt_repaid)
                 ranked.append((-gain_wei, one.market, one.user, one))
         return [one for *_, one in nsmallest(most, ranked, key=lambda place: place[:3])]
+
+    def feeds(self, book: MorphoBook, most: int, most_pairs: int) -> list[str]:
+        """The feeds behind which who owes in one market has put most up: at most so many, of at most so many pairs."""
+        held: Counter[bytes] = Counter()
+        for (name, _), position in book.positions.items():
+            if position.borrow_shares:
+                held[name] += position.collateral
+        of_pair: dict[Pair, list[bytes]] = {}
+        for name in held:
+            if name not in book.refused and book.params[name].oracle in book.oracles:
+                of_pair.setdefault((book.params[name].collateral, book.params[name].loan), []).append(name)
+        worth: dict[str, int] = {}
+        for pair, sale in self._sales_of(of_pair, most_pairs):
+            for name in of_pair[pair]:
+                oracle, wei = book.oracles[book.params[name].oracle], self._wei(pair, sale, held[name])
+                worth |= {feed: max(wei, worth.get(feed, 0)) for feed in (*oracle.base, *oracle.quote)}
+        return nlargest(most, worth, key=lambda feed: (worth[feed], feed))
+
+    def _sales_of(self, pairs: Collection[Pair], most: int) -> Iterator[tuple[Pair, _Sale]]:
+        """Of those with the deepest pools."""
+        depths = {pair: depth for pair in pairs if (depth := self._depth(*pair)) is not None}
+        for pair in nlargest(most, depths, key=lambda pair: (depths[pair], pair)):
+            sale = self._sale(pair, depths[pair])
+            if sale is not None:
+                yield pair, sale
+
+    def _wei(self, pair: Pair, sale: _Sale, received: TokenAmount, repaid: TokenAmount = 0) -> Wei:
+        """What so much collateral is worth above what is repaid for it."""
+        price = self._prices[address_from_hex(pair[1])]
+        return min(price.wei_down(received * sale.got // sale.sold - repaid), sale.most_wei)
 
     def _sale(self, pair: Pair, depth: _Depth) -> _Sale | None:
         """None where no way leads back, or a pool on it refuses."""

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 import pytest
 
-from benchmarks.market_generator import GWEI, HEAD
+from benchmarks.market_generator import HEAD
 from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
 from node.engine.loan_upkeep import LoanUpkeep
@@ -21,9 +21,6 @@ from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
 from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
-from node.engine.status import loan_counts
-from node.pipeline.detectors import liquidation
-from node.pipeline.detectors.liquidation import LOOKED_AT, LOOKS_PER_BLOCK, LOOKS_PER_FEED
 from node.pipeline.events import LoansRead
 from node.pipeline.lending import morpho_book
 from node.pipeline.lending.aave_book import UNREADABLE, LoanLog
@@ -33,30 +30,21 @@ from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
 from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
 from node.pipeline.lending.oracle_view import MOST_SUBMITTERS
 from node.pipeline.loans import MorphoLoans
-from node.pipeline.reasons import Reason
-from node.pipeline.seizures import Worth
-from node.pipeline.step import step
-from protocol.ethereum.abi import encode, encode_call, selector
+from protocol.ethereum.abi import encode, selector
 from protocol.ethereum.keccak import keccak256
-from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import address_from_hex, address_to_hex
 from tests.fake_blocks import header_json
 from tests.manual_clock import ManualClock
-from tests.pipeline_scene import block, seen, signed
-from tests.unit import test_liquidations as of_aave
+from tests.pipeline_scene import block
 from tests.unit.test_morpho_loans import (
     DOLLAR,
     ETHER,
-    FAIR,
     LOW,
     NAME,
     STRANGER,
     USER,
     at,
     book,
-    found,
-    scene,
-    submitted,
     told,
 )
 
@@ -636,100 +624,3 @@ def test_who_comes_when_the_book_is_full_is_counted_and_the_others_go_on(monkeyp
     assert [ill.user for ill in one.liquidatable(at())[0]] == [USER]
     leaves = told("WithdrawCollateral", NAME, STRANGER, STRANGER, STRANGER, 5)
     assert one.after((leaves,), at())[0].positions_beyond == 2
-
-
-# Liquidating
-
-
-def crowd(one: MorphoBook, collateral: str, loan: str = DOLLAR, price: int = 30_250 * 10**9) -> MorphoBook:
-    """Many ill positions in a stranger's market, whose oracle says that they are worth more than any other."""
-    params = MarketParams(loan, collateral, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
-    many = with_a_strangers(one, params=params)
-    shares = many.markets[OTHERS].borrow_shares * 100
-    owed = MorphoMarket(params.lltv, 10 * shares, 10 * shares, shares // 10**6, shares, 0, at())
-    positions = {(OTHERS, "0x" + f"{number:02x}" * 20): MorphoPosition(shares // 10, 10**9) for number in range(10)}
-    return msgspec.structs.replace(
-        many,
-        markets={**many.markets, OTHERS: owed},
-        positions={**many.positions, **positions},
-        answers={**many.answers, OTHERS_FEED: price},
-    )
-
-
-@pytest.mark.parametrize(
-    ("collateral", "loan"),
-    [
-        ("0x" + "99" * 20, DOLLAR),
-        ("0x" + "99" * 20, "0x" + "98" * 20),
-        (ETHER, "0x" + "98" * 20),
-        (ETHER, DOLLAR),
-    ],
-    ids=[
-        "collateral that no pool knows",
-        "nothing that a pool knows",
-        "a debt in nothing",
-        "dust at a price of its own",
-    ],
-)
-def test_a_crowd_of_a_strangers_positions_hides_no_other(collateral: str, loan: str) -> None:
-    one = crowd(book(LOW), collateral, loan)
-    ill, _ = one.liquidatable(at())
-    assert len(ill) == 11
-    assert NAME not in {find.market for find in ill[:LOOKED_AT]}
-    state = scene(crowd(book(FAIR), collateral, loan))
-    fall = told("AnswerUpdated", LOW, 7, 1, source=next(iter(book().submitters)))
-    taken_ones = found(step(state, msgspec.structs.replace(block(), morpho_logs=(fall,))))
-    assert len(taken_ones) == 1
-    counts = loan_counts(state)
-    assert counts["not_weighed"] >= 11 - LOOKED_AT
-    assert (counts["morpho_markets"], counts["morpho_positions"], counts["morpho_feeds_unpriced"]) == (2, 11, 0)
-
-
-def of_stranger(price: int, feed: str = OTHERS_FEED, *, nonce: int = 0) -> SignedTransaction:
-    """What a stranger tells a feed of their own."""
-    data = encode_call("submit(uint256,int256)", 9, price)
-    return signed(data, address_from_hex(feed), "mallory", nonce, max_fee=30 * GWEI)
-
-
-def with_strangers_feeds(feeds: Sequence[str]) -> MorphoBook:
-    one = with_a_strangers(book(FAIR))
-    of = dict.fromkeys(feeds, frozenset({of_stranger(1).sender}))
-    answers = {**one.answers, **dict.fromkeys(feeds, 10**8)}
-    return msgspec.structs.replace(one, answers=answers, submitters={**one.submitters, **of})
-
-
-def test_a_strangers_many_answers_leave_the_looks_of_others() -> None:
-    state = scene(with_strangers_feeds([OTHERS_FEED]))
-    for number in range(LOOKS_PER_BLOCK):
-        step(state, seen(of_stranger(10**8 + number)))
-    assert len(found(step(state, seen(submitted(LOW))))) == 1
-    assert state.dropped[Reason.OVER_ANSWER_BUDGET] == LOOKS_PER_BLOCK - LOOKS_PER_FEED
-
-
-def test_strangers_feeds_at_morpho_take_none_of_the_looks_of_aave() -> None:
-    feeds = [f"0x{0xFEED00 + number:040x}" for number in range(LOOKS_PER_BLOCK)]
-    state = of_aave._scene(of_aave._book())
-    state.morpho.book = with_strangers_feeds(feeds)
-    for feed in feeds:
-        step(state, seen(of_stranger(10**8, feed)))
-    assert state.dropped[Reason.NOT_PROFITABLE] == LOOKS_PER_BLOCK
-    assert len(found(step(state, seen(of_aave._answer(of_aave.LOW))))) == 1
-
-
-def test_a_look_knows_what_the_looks_before_it_found_the_collateral_worth(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Worth] = []
-
-    class Counted(Worth):
-        def __init__(self, *given: Any) -> None:
-            made.append(self)
-            super().__init__(*given)
-
-    monkeypatch.setattr(liquidation, "Worth", Counted)
-    state = scene(book(FAIR))
-    for price in (LOW, LOW - 1):
-        step(state, seen(submitted(price)))
-    assert len(made) == 1
-    pool = state.market.pools_of(address_from_hex(ETHER))[0]
-    state.market.quarantine(pool, "its state is not known")
-    step(state, block())
-    assert len(made) == 2

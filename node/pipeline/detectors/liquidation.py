@@ -9,7 +9,7 @@ what is spare then is only given back where the debt is in the profit token, so 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -51,6 +51,10 @@ LOOKS_PER_BLOCK = 24
 """Pending answers that are weighed between two blocks for one book: each may make every loan ill."""
 LOOKS_PER_FEED = 2
 """Of these, of one aggregator: at Morpho it may be a stranger's own."""
+FEEDS_FIRST = 12
+"""Morpho's aggregators that have their looks also where others used up those of the block: strangers would starve all
+else. They are those behind which most collateral stands that sells for what is owed.
+"""
 _ROUNDS = 40
 """Of the search for the amount, if it is not all that may be repaid."""
 _NEARLY = 1024
@@ -82,7 +86,7 @@ class LiquidationDetector:
     `passed_over`: what was ill and was not weighed, since the start.
 
     Each pending answer is looked at when it comes and at each block that it waits for: `LOOKS_PER_FEED` of one
-    aggregator and `LOOKS_PER_BLOCK` in all, for each book by itself.
+    aggregator and `LOOKS_PER_BLOCK` in all, for each book by itself; beyond these only the `FEEDS_FIRST` have theirs.
     """
 
     def __init__(self, market: Market, search: Search, settings: PipelineSettings) -> None:
@@ -90,6 +94,7 @@ class LiquidationDetector:
         self._margins: Margins | None = None
         self._worth: Worth | None = None
         self._worth_of: tuple[int, tuple[ReferencePrice | None, ...]] = 0, ()
+        self._first: tuple[MorphoBook, Worth, list[str]] | None = None
         self._looks: dict[LiquidationVenue, Counter[str]] = {}
         """By book and aggregator, since the block began."""
         self._market, self._search, self._settings = market, search, settings
@@ -112,7 +117,9 @@ class LiquidationDetector:
     ) -> list[Find] | Reason:
         """Finds of what a pending answer makes ill, or is ill and stays so; behind it, and behind what it waits for."""
         looks = self._looks.setdefault(_venue(book), Counter())
-        if looks.total() >= LOOKS_PER_BLOCK or looks[pending.aggregator] >= LOOKS_PER_FEED:
+        if looks[pending.aggregator] >= LOOKS_PER_FEED:
+            return Reason.OVER_ANSWER_BUDGET
+        if looks.total() >= LOOKS_PER_BLOCK and pending.aggregator not in self._first_feeds(book):
             return Reason.OVER_ANSWER_BUDGET
         chain = answers.with_predecessors(pending)
         if chain is None:
@@ -175,6 +182,15 @@ class LiquidationDetector:
             if best is not None:
                 finds.append(best)
         return finds
+
+    def _first_feeds(self, book: Book) -> Collection[str]:
+        """Of Morpho's; looked for once for a book, pools and prices: who uses up the looks makes it cost no more."""
+        if not isinstance(book, MorphoBook):
+            return ()
+        worth = self._worth_now()
+        if self._first is None or self._first[0] is not book or self._first[1] is not worth:
+            self._first = book, worth, worth.feeds(book, FEEDS_FIRST, PAIRS_LOOKED_AT)
+        return self._first[2]
 
     def _worth_now(self) -> Worth:
         """Kept from look to look, while pools and prices are the same."""
