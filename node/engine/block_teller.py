@@ -87,7 +87,6 @@ class BlockTeller:
         """Tell of everything between the last block told and a head. Raises RpcError, HeadNotConnected."""
         blocks, emit = self._readers.blocks, self._hooks.emit
         way = await blocks.way_to(head)
-        self.counts["begun_anew"] += way.is_anew
         for header in way.retracted:
             blocks.retract(header)
             self._readers.mempool.retracted(header.number)
@@ -95,6 +94,7 @@ class BlockTeller:
             emit(BlockRetracted(header.hash, self._time.now()))
         for header in way.arrived:
             await self._tell(header)
+        self.counts["begun_anew"] += way.is_anew  # not before: who begins is the head that can be read
 
     async def _tell(self, header: Header) -> None:
         self.chain_time = UnixNanoseconds(header.timestamp * NANOSECONDS_PER_SECOND)

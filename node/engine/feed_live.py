@@ -42,6 +42,8 @@ class LiveFeed:
         self._parts = parts
         self._head_wanted = asyncio.Event()
         self._distrusted: dict[str, float] = {}
+        self._announced: Counter[str] = Counter()
+        """Heads that each node announced by itself: what was asked before one of them tells nothing of the head."""
 
     async def run(self) -> None:
         """Follow the chain until cancelled. Raises ChainUnusable."""
@@ -62,6 +64,7 @@ class LiveFeed:
             await self._probe_once(endpoint)
 
     async def _probe_once(self, endpoint: Endpoint) -> ProbeFailed | None:
+        announced = self._announced[endpoint.name]
         try:
             header = await probe(endpoint, self._parts.config.chain.id, PROBE_SECONDS)
         except ProbeFailed as failure:
@@ -69,7 +72,8 @@ class LiveFeed:
             return failure
         if self._parts.clock.monotonic() >= self._distrusted.get(endpoint.name, 0.0):
             self._parts.heads.cleared(endpoint)
-            self._take_head(endpoint, header)
+            if self._announced[endpoint.name] == announced:  # else an older head would look like a chain that went back
+                self._take_head(endpoint, header)
         return None
 
     def _listen(self, endpoint: Endpoint) -> Coroutine[Any, Any, NoReturn]:
@@ -86,7 +90,9 @@ class LiveFeed:
                     self._parts.upkeep.look()
                 return
             try:
-                self._take_head(endpoint, header_from_json(body))
+                header = header_from_json(body)
+                self._announced[endpoint.name] += 1
+                self._take_head(endpoint, header)
             except HeaderInvalid as error:
                 self._parts.heads.bench(endpoint, str(error))
 

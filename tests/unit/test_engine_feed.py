@@ -533,6 +533,23 @@ async def test_a_reorg_retracts_newest_first_and_one_too_deep_begins_anew() -> N
         assert subject.feed.status.counts["begun_anew"] == 1
 
 
+async def test_an_answer_to_a_probe_that_an_announcement_overtook_does_not_lead_back() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    async with running([node], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        held = Held(node, b"eth_blockNumber")
+        await held.asked.wait()
+        world.chain[:] = chain_of(1, 6, salt="other")
+        announcer.tell("newHeads", world.chain[-1])
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived)) == [3, 6])
+        held.release()
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived)) == [3, 6, 7])
+        counts = subject.feed.status.counts
+        assert (counts["begun_anew"], counts.get("blocks_read_again", 0), counts.get("heads benched", 0)) == (1, 0, 0)
+
+
 async def test_states_read_at_a_block_that_left_the_chain_are_read_again() -> None:
     world, announcer = World(), Announcer()
     node = world.node()
