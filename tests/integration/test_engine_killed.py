@@ -18,9 +18,11 @@ from node.records import BundleSigned, ExecutionLandedRecord
 from tests.engine_run import eventually, in_shadow, told, total
 from tests.integration.test_engine_on_devnet import Play, bundled, is_judged, landed, outcomes, play
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300)]
 
 KILLS = 3
+BLOCK_SECONDS = 3.0
+"""A machine that runs other tests beside this one does not simulate in time what blocks of a second bring."""
 
 
 @asynccontextmanager
@@ -41,8 +43,11 @@ async def engine_process(node: PreparedNode, log: Path) -> AsyncIterator[asyncio
         await process.stdin.drain()
         async with asyncio.timeout(60):
             line = await process.stdout.readline()
-        assert line.startswith(b"ready"), log.read_text()[-2_000:]
+        assert line.startswith(b"ready"), line
         yield process
+    except (AssertionError, TimeoutError) as error:
+        error.add_note(f"the engine's log ends: {log.read_text()[-4_000:]}")
+        raise
     finally:
         if process.returncode is None:
             process.kill()
@@ -53,7 +58,7 @@ async def test_an_engine_that_is_killed_again_and_again_loses_nothing_and_tells_
     packages: Packages, world: World, tmp_path: Path
 ) -> None:
     log = tmp_path / "engine.log"
-    async with play(packages, world, tmp_path) as scene:
+    async with play(packages, world, tmp_path, block_seconds=BLOCK_SECONDS) as scene:
         before = await scene.holdings()
         for kill in range(1, KILLS + 1):
             signed = len(told(scene.node.config).of(BundleSigned))

@@ -64,8 +64,10 @@ class Play:
 
 
 @asynccontextmanager
-async def play(packages: Packages, world: World, folder: Path, seed: int = SEED) -> AsyncIterator[Play]:
-    config = RelayConfig(block_time_seconds=1.0, seed=seed)
+async def play(
+    packages: Packages, world: World, folder: Path, seed: int = SEED, block_seconds: float = 1.0
+) -> AsyncIterator[Play]:
+    config = RelayConfig(block_time_seconds=block_seconds, seed=seed)
     async with (
         devnet(packages, world, folder, config) as relay,
         session(relay, world, folder, config, seed) as actors,
