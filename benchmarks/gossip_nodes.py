@@ -118,7 +118,7 @@ def registry(nodes: int) -> StakeSnapshot:
         account = address_from_hex(key_of(number).address)
         peer = hash_of_peer(ID.from_pubkey(identity_of(number).public_key))
         operators[account] = Operator((account,), peer, StakeUnits(1))
-    return StakeSnapshot(BlockNumber(1), operators)
+    return StakeSnapshot(BlockNumber(1), operators, UnixSeconds(time.time_ns() // 1_000_000_000))
 
 
 class Worker:

@@ -46,14 +46,13 @@ from protocol.units import (
     StakeUnits,
     UnixMilliseconds,
     UnixSeconds,
-    milliseconds_from_seconds,
     milliseconds_of,
 )
 
 MAX_OPERATORS: Final = 4_096
 BLOCKS_AHEAD: Final = 64
 BLOCKS_BEHIND: Final = 512
-MAX_ALERT_MS: Final = 7 * 24 * 3_600 * 1_000
+MAX_ALERT_SECONDS: Final = 7 * 24 * 3_600
 
 
 class IgnoreReason(Enum):
@@ -71,6 +70,7 @@ class IgnoreReason(Enum):
     BLOCK_BEHIND = "it speaks of a block long past"
     EARLY_REVEAL = "it reveals an opportunity that is not over, as far as we know"
     ALERT_OVER = "the alert has expired"
+    ALERT_TOO_LONG = "the alert is to stand for more than seven days from our head on"
 
 
 class RejectReason(Enum):
@@ -83,7 +83,6 @@ class RejectReason(Enum):
     WRONG_PUBLISHER = "published by another peer than the envelope says"
     BAD_SIGNATURE = "not signed by any key"
     BAD_ATTESTATION = "the attestation inside is not signed by any key"
-    ALERT_TOO_LONG = "the alert is to stand for more than seven days"
 
 
 class GossipVerdict(ProtocolError):
@@ -118,16 +117,13 @@ class Operator(NamedTuple):
     stake: StakeUnits
 
 
-_NO_TIME: Final = UnixSeconds(0)
-
-
 class StakeSnapshot:
     """Who has enough stake at a block: at most MAX_OPERATORS, InvalidField beyond or for a stake of nothing.
 
-    `time`: the block's, by which alerts are over; without one, none is.
+    `time`: the block's, by which alerts stand.
     """
 
-    def __init__(self, block: BlockNumber, operators: Mapping[Address, Operator], time: UnixSeconds = _NO_TIME) -> None:
+    def __init__(self, block: BlockNumber, operators: Mapping[Address, Operator], time: UnixSeconds) -> None:
         if len(operators) > MAX_OPERATORS:
             raise InvalidField(f"more than {MAX_OPERATORS} operators", "stakeSnapshot")
         if any(operator.stake <= 0 for operator in operators.values()):
@@ -159,7 +155,7 @@ class Gossip:
     def __init__(self, domain: Domain, limits: GossipLimits = _LIMITS) -> None:
         self.counts: Counter[IgnoreReason | RejectReason] = Counter()
         self.accepted = 0
-        self.snapshot = StakeSnapshot(BlockNumber(0), {})
+        self.snapshot = StakeSnapshot(BlockNumber(0), {}, UnixSeconds(0))
         self._domain = domain
         self._limits = limits
         self._seen = Seen(limits.seen)
@@ -255,11 +251,10 @@ class Gossip:
                 if opportunity.revealed and opportunity.target_block > self.snapshot.block:
                     raise GossipIgnore(IgnoreReason.EARLY_REVEAL)
             case SecurityAlert() as alert:
-                expiry = milliseconds_from_seconds(alert.expiry)
-                if expiry > milliseconds_of(envelope.sequence) + MAX_ALERT_MS:
-                    raise GossipReject(RejectReason.ALERT_TOO_LONG)
                 if alert.expiry <= self.snapshot.time:
                     raise GossipIgnore(IgnoreReason.ALERT_OVER)
+                if alert.expiry > self.snapshot.time + MAX_ALERT_SECONDS:
+                    raise GossipIgnore(IgnoreReason.ALERT_TOO_LONG)
             case SignedAttestation() as signed:
                 self._check_block(signed.attestation.block_number)
             case Heartbeat() as heartbeat:

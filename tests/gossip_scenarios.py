@@ -9,17 +9,16 @@ from msgspec.structs import replace
 
 from protocol import codec, signing
 from protocol.ethereum.keccak import keccak256
-from protocol.gossip import MAX_ALERT_MS, Gossip, GossipLimits, Operator, StakeSnapshot
+from protocol.gossip import MAX_ALERT_SECONDS, Gossip, GossipLimits, Operator, StakeSnapshot
 from protocol.kinds import PayloadKind
 from protocol.messages import Payload
 from protocol.units import BlockNumber, Hash32, StakeUnits, UnixSeconds
-from tests.gossip_factories import HEAD, PEERS, STAKES, gossip, message, snapshot, verdict
+from tests.gossip_factories import HEAD, HEAD_TIME, PEERS, STAKES, gossip, message, snapshot, verdict
 from tests.protocol_factories import (
     ADDRESSES,
     DEVNET,
     DOMAINS,
     KEYS,
-    NOW,
     alert,
     attestation,
     heartbeat,
@@ -29,6 +28,7 @@ from tests.protocol_factories import (
 REVEALED: Final = bytes(range(32)) + b"what it was"
 REVEALED_HASH: Final = Hash32(keccak256(REVEALED))
 STAKE = StakeUnits(30 * 10**18)
+YEAR_SECONDS: Final = 365 * 24 * 3_600
 
 
 class Arrival(NamedTuple):
@@ -102,6 +102,11 @@ def _cases() -> Iterator[tuple[str, list[Arrival], StakeSnapshot | None]]:
     yield "from an operator that has another peer by now", [Arrival(beat)], snapshot(bob=moved)
     for name, kind, payload in _payloads():
         yield name, [Arrival(message(payload), kind)], None
+    for ahead in (-YEAR_SECONDS, YEAR_SECONDS):
+        time = UnixSeconds(HEAD_TIME + ahead)
+        warned = message(alert(expiry=UnixSeconds(time + 3_600)))
+        registry = StakeSnapshot(HEAD, snapshot().operators, time)
+        yield f"an alert of a chain whose time is {ahead:+} s from ours", [Arrival(warned, PayloadKind.ALERT)], registry
 
 
 def _lie(name: str, at: int = 0) -> bytes:
@@ -122,10 +127,10 @@ def _payloads() -> Iterator[tuple[str, PayloadKind, Payload]]:
     yield "an attestation that another operator signed", PayloadKind.ATTESTATION, _vote("alice")
     vague = replace(_vote("bob"), signature=b"\xff" * 65)
     yield "an attestation that no key signed", PayloadKind.ATTESTATION, vague
-    top = (NOW + MAX_ALERT_MS) // 1_000
-    for expiry in (NOW // 1_000, NOW // 1_000 + 1, top, top + 1):
+    top = HEAD_TIME + MAX_ALERT_SECONDS
+    for expiry in (HEAD_TIME, HEAD_TIME + 1, top, top + 1):
         warning = alert(expiry=UnixSeconds(expiry))
-        yield f"an alert until {expiry - NOW // 1_000:+} s", PayloadKind.ALERT, warning
+        yield f"an alert until {expiry - HEAD_TIME:+} s", PayloadKind.ALERT, warning
 
 
 def _vote(signer: str, **changes: Any) -> Payload:

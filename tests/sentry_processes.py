@@ -38,7 +38,15 @@ from node.sentry.host import hash_of_peer, system_milliseconds
 from protocol import codec, signing
 from protocol.ethereum.keys import SigningKey
 from protocol.messages import Envelope, Heartbeat, SealingKeyRequest
-from protocol.units import Address, BlockNumber, BootId, UnixMilliseconds, address_from_hex, sequence_number
+from protocol.units import (
+    Address,
+    BlockNumber,
+    BootId,
+    UnixMilliseconds,
+    UnixSeconds,
+    address_from_hex,
+    sequence_number,
+)
 from tests.protocol_factories import DEVNET, KEYS, SECRETS, hash_of, heartbeat, sealing_key
 from tests.sentry_scene import peer_of
 
@@ -46,6 +54,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 REQUEST: Final = codec.encode_direct(SealingKeyRequest(target_block=BlockNumber(21_000_000)))
 TOLD: Final = codec.encode_direct(signing.sign_sealing_key(DEVNET, sealing_key(), KEYS["bob"]))
 HEAD: Final = 20_999_999
+HEAD_TIME: Final = UnixSeconds(1)
 MAX_HEARD: Final = 100_000
 END_SECONDS: Final = 20.0
 _BOOTS: Final = count(1)
@@ -83,7 +92,7 @@ def registry_message(*names: str) -> RegistrySnapshot:
         )
         for name in names
     ]
-    return RegistrySnapshot(block=HEAD, time=1, operators=operators)
+    return RegistrySnapshot(block=HEAD, time=HEAD_TIME, operators=operators)
 
 
 def fresh_envelope(name: str, payload: Heartbeat | None = None) -> bytes:

@@ -27,12 +27,22 @@ from protocol.gossip import Operator, StakeSnapshot, topic
 from protocol.kinds import PayloadKind
 from protocol.messages import Envelope, Heartbeat
 from protocol.signing import sign_envelope
-from protocol.units import ADDRESS_BYTES, Address, BlockNumber, BootId, StakeUnits, UnixMilliseconds, sequence_number
-from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, hash_of, heartbeat
+from protocol.units import (
+    ADDRESS_BYTES,
+    Address,
+    BlockNumber,
+    BootId,
+    StakeUnits,
+    UnixMilliseconds,
+    UnixSeconds,
+    sequence_number,
+)
+from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, hash_of, heartbeat
 
 LOOPBACK: Final = "/ip4/127.0.0.1/tcp/0"
 STAKED: Final = ("alice", "bob", "carol")
 TIMES: Final = iter(range(10**9))
+HEAD_TIME: Final = UnixSeconds(NOW // 1_000)
 
 
 def identity(name: str) -> KeyPair:
@@ -50,6 +60,7 @@ def registry(names: Sequence[str] = STAKED, block: int = 20_999_999) -> StakeSna
     return StakeSnapshot(
         BlockNumber(block),
         {ADDRESSES[name]: Operator((ADDRESSES[name],), hash_of_peer(peer_of(name)), StakeUnits(10)) for name in names},
+        HEAD_TIME,
     )
 
 
@@ -59,7 +70,7 @@ def with_stake(names: Sequence[str], block: int = 20_999_999) -> StakeSnapshot:
     for name in names:
         account = ADDRESSES.get(name, Address(hash_of(name)[:ADDRESS_BYTES]))
         operators[account] = Operator((account,), hash_of_peer(peer_of(name)), StakeUnits(10))
-    return StakeSnapshot(BlockNumber(block), operators)
+    return StakeSnapshot(BlockNumber(block), operators, HEAD_TIME)
 
 
 def envelope_of(name: str, payload: Heartbeat | None = None, key: SigningKey | None = None, ahead: int = 0) -> bytes:

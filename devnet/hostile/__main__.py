@@ -35,7 +35,7 @@ from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.keys import SigningKey
 from protocol.gossip import orders_protocol
 from protocol.signing import Domain
-from protocol.units import ChainId, address_from_hex
+from protocol.units import ChainId, UnixSeconds, address_from_hex
 
 BEGUN: Final = b"begun\n"
 GOSSIP: Final = TProtocol("/meshsub/1.1.0")
@@ -71,7 +71,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to attack (multiaddresses that end in /p2p/<peer id>), by whom, how long.
 
-    It lasts for `seconds`, or until its standard input ends.
+    It lasts for `seconds`, or until its standard input ends. Its alerts stand until a second of the chain's time.
     """
 
     chain_id: int
@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identities: list[Identity]
     seconds: float
     seed: int
+    alerts_until: int
 
 
 class HostilePeer:
@@ -94,7 +95,8 @@ class HostilePeer:
         self._since: dict[ID, float] = {}
         self._pair = create_new_key_pair(bytes.fromhex(identity.seed))
         secret = bytes.fromhex(identity.hot_key) if identity.hot_key else keccak256(b"%d" % number)
-        self._arsenal = Arsenal(self._domain, self._pair, SigningKey(secret), settings.seed + number)
+        until = UnixSeconds(settings.alerts_until)
+        self._arsenal = Arsenal(self._domain, self._pair, SigningKey(secret), settings.seed + number, until)
         self._drawn = random.Random(settings.seed + 10_000 + number)  # noqa: S311 to be drawn again
 
     async def run(self) -> None:

@@ -52,7 +52,6 @@ from protocol.units import (
     sequence_number,
 )
 
-ALERT_SECONDS: Final = 600
 LIFETIME_MS: Final = 30_000
 OVERSIZE_RPC_BYTES: Final = 8 * 1024 * 1024
 IDS: Final = 5_000
@@ -67,15 +66,23 @@ class Volley(NamedTuple):
 
 
 class Arsenal:
-    """Makes volleys for one identity. `account`: of the operator, where that is not the hot key's own address."""
+    """Makes volleys for one identity. `alerts_until`: their expiry, by the chain's time. `account`: of the operator,
+    where that is not the hot key's own address.
+    """
 
     def __init__(
-        self, domain: Domain, identity: KeyPair, hot_key: SigningKey, seed: int, account: Address | None = None
+        self,
+        domain: Domain,
+        identity: KeyPair,
+        hot_key: SigningKey,
+        seed: int,
+        alerts_until: UnixSeconds,
+        account: Address | None = None,
     ) -> None:
         self.drawn = random.Random(seed)  # noqa: S311 to be drawn again
         self._domain, self._identity, self._hot_key = domain, identity, hot_key
         self._peer = ID.from_pubkey(identity.public_key)
-        self._numbers = count(1)
+        self._numbers, self._alerts_until = count(1), alerts_until
         self._account = account or address_from_hex(hot_key.address)
 
     def volleys(self, now: UnixMilliseconds, honest: ID) -> Iterator[Volley]:
@@ -205,7 +212,7 @@ class Arsenal:
             subject=Hash32(keccak256(b"no such pool")),
             severity=Severity.CRITICAL,
             evidence_hash=Hash32(keccak256(evidence)),
-            expiry=UnixSeconds(now // 1_000 + ALERT_SECONDS),
+            expiry=self._alerts_until,
             evidence=evidence,
         )
         made = self._unsigned(now, alert, Address(keccak256(address_of)[:20]) if address_of else None)

@@ -13,26 +13,46 @@ import msgspec
 from devnet.hostile.__main__ import BEGUN, Identity, Settings
 from protocol.ethereum.keccak import keccak256
 from protocol.signing import Domain
+from protocol.units import UnixSeconds
 
 GRACE_SECONDS: Final = 240.0
+ALERT_SECONDS: Final = 24 * 3_600
+"""Longer than a storm, and no longer than an alert may stand."""
 UNSTAKED: Final = 10
 
 
 class Storm:
-    """Hostile operators and UNSTAKED strangers against sentries. `start` it, then end it by `report`."""
+    """Hostile operators and UNSTAKED strangers against sentries. `start` it, then end it by `report`.
+
+    `time`: the chain's.
+    """
 
     def __init__(
-        self, folder: Path, domain: Domain, targets: Sequence[str], staked: Sequence[Identity], seed: int
+        self,
+        folder: Path,
+        domain: Domain,
+        targets: Sequence[str],
+        staked: Sequence[Identity],
+        seed: int,
+        time: UnixSeconds,
     ) -> None:
         strangers = [Identity(keccak256(b"stranger %d of %d" % (number, seed)).hex()) for number in range(UNSTAKED)]
         self._folder, self._domain, self._targets, self._seed = folder, domain, list(targets), seed
-        self._identities = [*staked, *strangers]
+        self._identities, self._alerts_until = [*staked, *strangers], time + ALERT_SECONDS
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, seconds: float) -> None:
         """Return when it has begun; it ends after `seconds`, or by `report`. Raises TimeoutError or ValueError."""
         registry = "0x" + self._domain.registry.hex()
-        settings = Settings(int(self._domain.chain_id), registry, self._targets, self._identities, seconds, self._seed)
+        settings = Settings(
+            int(self._domain.chain_id),
+            registry,
+            self._targets,
+            self._identities,
+            seconds,
+            self._seed,
+            self._alerts_until,
+        )
         path = self._folder / "storm.json"
         path.write_bytes(msgspec.json.encode(settings))
         command = (sys.executable, "-m", "devnet.hostile", str(path))

@@ -45,14 +45,14 @@ with atheris.instrument_imports(include=["node.sentry", "protocol"]):
     from protocol.peer_records import decode_record, place_of, seal_record
     from protocol.routes import Route, RouteSwap, decode_route, encode_route
     from protocol.signing import sign_envelope
-    from protocol.units import BlockNumber, Hash32, TokenAmount, UnixMilliseconds, max_uint
+    from protocol.units import BlockNumber, Hash32, TokenAmount, UnixMilliseconds, UnixSeconds, max_uint
     from tests.gossip_factories import PEERS
     from tests.gossip_factories import gossip as new_gossip
     from tests.peer_record_samples import address as record_address
     from tests.peer_record_samples import refused_records, sealed_records
     from tests.peer_record_samples import sealed as sealed_record
     from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, hash_of, heartbeat, sealing_secret
-    from tests.sentry_scene import identity, peer_of, registry
+    from tests.sentry_scene import HEAD_TIME, identity, peer_of, registry
 
 VECTORS: Final = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 TOPICS: Final = {topic(DEVNET, kind): kind for kind in PayloadKind}
@@ -347,7 +347,7 @@ def _bytes(told: str | list[str | int]) -> bytes:
 
 def seeds(target: str) -> Iterator[bytes]:
     """Yield what libFuzzer begins with: the protocol's own vectors, and what hostile peers send."""
-    arsenal = Arsenal(DEVNET, identity("carol"), KEYS["carol"], seed=1)
+    arsenal = Arsenal(DEVNET, identity("carol"), KEYS["carol"], seed=1, alerts_until=UnixSeconds(HEAD_TIME + 600))
     frames = [frame for volley in arsenal.volleys(NOW, peer_of("bob")) for frame in dict.fromkeys(volley.frames)][:200]
     joining = rpc_pb2.RPC(
         subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=BEATS)],

@@ -429,7 +429,8 @@ async def test_who_relays_what_a_key_signed_that_we_do_not_know_yet_is_not_blame
         assert alice.sentry.book.score(str(peer_of("carol")), alice.sentry._now()) == 0
         operators = alice.sentry.gossip.snapshot.operators
         bob = operators[ADDRESSES["bob"]]._replace(hot_keys=(ADDRESSES["bob"], address_from_hex(key.address)))
-        alice.sentry.follow(StakeSnapshot(BlockNumber(21_000_000), operators | {ADDRESSES["bob"]: bob}))
+        time = alice.sentry.gossip.snapshot.time
+        alice.sentry.follow(StakeSnapshot(BlockNumber(21_000_000), operators | {ADDRESSES["bob"]: bob}, time))
         await stream.write(rpc(rotated[0]))  # as after an IWANT
         await until(lambda: len(alice.heard) == 1)
 

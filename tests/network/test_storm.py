@@ -21,7 +21,7 @@ from devnet.memory_growth import Growth, growth, private_bytes
 from node.sentry.host import system_milliseconds
 from node.sentry.peers import PeerBook
 from tests.protocol_factories import DEVNET
-from tests.sentry_processes import Sentry, all_hear_all, free_port, secret_of, seed_of, sentry
+from tests.sentry_processes import HEAD_TIME, Sentry, all_hear_all, free_port, secret_of, seed_of, sentry
 from tests.sentry_scene import peer_of
 from tests.storm_scene import was_a_storm
 
@@ -108,7 +108,7 @@ async def _storm(folder: Path, sentries: Sequence[Sentry], seconds: float, seed:
     hostile = [
         Identity(seed_of(name).hex(), secret_of(name).hex(), is_patient=name == PATIENT) for name in (HOSTILE, PATIENT)
     ]
-    made = Storm(folder, DEVNET, [one.address for one in sentries], hostile, seed)
+    made = Storm(folder, DEVNET, [one.address for one in sentries], hostile, seed, HEAD_TIME)
     await made.start(seconds)
     try:
         yield made

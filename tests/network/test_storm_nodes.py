@@ -47,7 +47,7 @@ from node.link import NetworkStatus
 from node.run_file import read_run
 from node.sentry.host import system_milliseconds
 from node.sentry.peers import PeerBook
-from protocol.units import address_from_hex
+from protocol.units import UnixSeconds, address_from_hex
 from tests.storm_scene import was_a_storm
 
 pytestmark = pytest.mark.anvil
@@ -182,7 +182,7 @@ async def storm(scene: LiveDevnet, seed: int, seconds: float = STORM_SECONDS) ->
     targets = [
         f"{network.listen[0]}/p2p/{peer_of(stage, name)}" for name, network in listening.items() if network is not None
     ]
-    made = Storm(stage.ground.folder, stage.domain, targets, [staked], seed)
+    made = Storm(stage.ground.folder, stage.domain, targets, [staked], seed, UnixSeconds(scene.head.timestamp))
     await made.start(seconds)
     try:
         yield made

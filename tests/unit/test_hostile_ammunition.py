@@ -18,9 +18,9 @@ from protocol.messages import SealedOrder
 from protocol.routes import decode_route
 from protocol.sealing import open_sealed
 from protocol.signing import verify
-from protocol.units import BlockNumber
+from protocol.units import BlockNumber, UnixSeconds
 from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, hash_of, sealing_key, sealing_secret
-from tests.sentry_scene import identity, peer_of, registry
+from tests.sentry_scene import HEAD_TIME, identity, peer_of, registry
 
 BLOCK = BlockNumber(21_000_000)
 TOPICS = {topic(DEVNET, kind): kind for kind in PayloadKind}
@@ -28,7 +28,7 @@ TOPICS = {topic(DEVNET, kind): kind for kind in PayloadKind}
 
 @pytest.fixture
 def arsenal() -> Arsenal:
-    return Arsenal(DEVNET, identity("carol"), KEYS["carol"], seed=4)
+    return Arsenal(DEVNET, identity("carol"), KEYS["carol"], seed=4, alerts_until=UnixSeconds(HEAD_TIME + 600))
 
 
 def judged(volley: Volley) -> Counter[str]:
