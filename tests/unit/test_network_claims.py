@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from node.engine.network import alerts as alerts_module
 from node.engine.network import claims as claims_module
-from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, UNJUDGED
+from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, MAX_WAITING_OF_ONE, UNJUDGED
 from node.engine.network.block_alerts import alert_of
 from node.engine.network.claims import (
     LIES_REMEMBERED,
@@ -548,6 +548,40 @@ async def test_beside_the_work_a_slow_look_holds_up_no_block_and_the_claims_behi
     await asyncio.sleep(0)
     await carol.alerts.close()
     assert carol.verdicts(ALICE) == ["confirmed"], "what is looked at is given up in the end"
+
+
+async def test_what_waits_keeps_its_bounds_where_the_chains_node_fails_while_more_comes(
+    alice: Node, carol: Node
+) -> None:
+    carol.alerts._in_order = False
+    gate = asyncio.Event()
+
+    async def fails_late(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:
+        await gate.wait()
+        raise RpcUnreachable("the chain", "eth_call", "away")
+
+    carol.claims.screen = fails_late
+    await carol.block(7)
+    await settled(carol)
+    subjects = [Hash32(number.to_bytes(32, "big")) for number in range(1, 1 + 4 * MAX_WAITING_OF_ONE)]
+    for number in range(8, 12):
+        await carol.block(number)
+        await asyncio.sleep(0)
+        assert len(carol.alerts._waiting) == 0, "they are looked at, in their order"
+        for _ in range(MAX_WAITING_OF_ONE):
+            await carol.hears(alice, claim_alert(header(), flagged(), subjects.pop(0)))
+        gate.set()
+        await settled(carol)
+        gate.clear()
+        assert len(carol.alerts._waiting) == MAX_WAITING_OF_ONE
+    assert carol.alerts.counts["unread"] == 3, "of each that was looked at"
+    assert carol.alerts.counts["left waiting"] == 3 * (MAX_WAITING_OF_ONE - 1), "the oldest of those behind it"
+
+
+async def settled(node: Node) -> None:
+    """What is looked at beside the work is done."""
+    while (looking := node.alerts._claiming) is not None:
+        await asyncio.wait({looking})
 
 
 async def test_a_fault_beside_the_work_is_counted_and_ends_nothing(carol: Node) -> None:

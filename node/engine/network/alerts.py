@@ -199,7 +199,9 @@ class Alerts:
             except RpcError as error:
                 self.counts["unread"] += 1
                 _LOG.info("an alert of 0x%s cannot be looked at: %s", envelope.operator.hex(), error)
-                self._waiting += ready
+                came_since, self._waiting = self._waiting, ready
+                for later in came_since:  # within the bounds, which what was taken out did not count for
+                    self._wait(later)
                 return
 
     async def _judge_claim(self, envelope: Envelope, block: _Block) -> None:

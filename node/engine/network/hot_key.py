@@ -26,7 +26,10 @@ _LOG: Final = logging.getLogger("hftnode.engine.network")
 
 
 class HotKey:
-    """See the module. `journal` and `owner` are the present key's; `counts`: `keys replaced`, `no store`."""
+    """See the module. `journal` and `owner` are the present key's.
+
+    `counts`: `keys replaced`, `no store`, `no last word` (a journal was left without the head that ends it).
+    """
 
     def __init__(
         self,
@@ -47,8 +50,7 @@ class HotKey:
         successor = Successor(secret, self._journal.with_name(JOURNAL), self._owner)
         if successor.hot_key == self._keys.hot_key:
             return
-        if self._successor is not None:
-            self._successor.close()
+        self._let_go(self._successor)
         self._successor = successor
 
     def follow(self, header: Header) -> None:
@@ -63,9 +65,17 @@ class HotKey:
 
     def close(self) -> None:
         """Let go of the stores."""
-        for store in (self._store, self._successor):
+        self._let_go(self._store)
+        self._let_go(self._successor)
+
+    def _let_go(self, store: AntiSlashingStore | Successor | None) -> None:
+        """Close a store; where its disk fails nothing else waits for that: the lease is free all the same."""
+        try:
             if store is not None:
                 store.close()
+        except NodeError as error:
+            self._counts["no last word"] += 1
+            _LOG.error("a journal of what a hot key signed has no last word: %s", error)
 
     def _follow_key(self, header: Header) -> None:
         """Sign by the next hot key once it is in force; its journal has been kept since it was found."""
@@ -77,8 +87,7 @@ class HotKey:
         if self._registry.key_of(self._keys.account, header.number, header.timestamp) != successor.hot_key:
             return
         self._successor, former = None, self._store
-        if former is not None:
-            former.close()
+        self._let_go(former)
         self._keys.replace(successor.secret)
         self._membership.replace(self._keys.key)
         self._store, self._owner, self._journal = successor.store, successor.owner, successor.journal
