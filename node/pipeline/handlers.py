@@ -308,7 +308,9 @@ def _answer_seen(state: PipelineState, pending: PendingAnswer | None) -> list[Ef
     if not is_believed(state.books(), pending):
         state.count(Reason.ANSWER_OF_STRANGER)
         return []
+    overflowed = state.answers.overflowed
     state.answers.add(pending)
+    state.count(Reason.PENDING_OVERFLOW, state.answers.overflowed - overflowed)
     effects: list[Effect] = []
     for find in _behind_answer(state, pending):
         effects += coordination.take(state, find)

@@ -88,8 +88,8 @@ class Reason(StrEnum):
     PENDING_OVERFLOW = (
         "pending_overflow",
         Stage.DETECTION,
-        "More pending swaps than the overlay holds; the oldest left.",
-        "Raise max_pending_swaps, at the cost of memory.",
+        "More pending swaps than the overlay holds, or more answers of feeds than are kept; the oldest left.",
+        "Raise max_pending_swaps, at the cost of memory; of answers 256 are kept.",
     )
     OVER_LOOKS_BUDGET = (
         "over_looks_budget",

@@ -112,7 +112,7 @@ def test_a_strangers_many_answers_push_out_none_of_another_feed() -> None:
     step(state, seen(submitted(LOW)))
     for number in range(MAX_ANSWERS + 1):
         step(state, seen(of_stranger(10**8, nonce=number)))
-    assert state.answers.overflowed == 2
+    assert state.dropped[Reason.PENDING_OVERFLOW] == 2
     assert len(found(step(state, block()))) == 1
 
 
