@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final
@@ -209,6 +210,7 @@ class ChainFeed:
             "memory ": readers.memory.counts,
             "loans ": readers.loan_logs.counts,
             "morpho ": readers.morpho_logs.counts,
+            "oracles ": Counter[str]() if readers.morpho is None else readers.morpho.counts,
             "passed over ": readers.discovery.passed_over,
         }
         counts = {prefix + name: count for prefix, part in parts.items() for name, count in part.items()}

@@ -17,6 +17,7 @@ from node.clock import Clock, within
 from node.engine.endpoints import Endpoints
 from node.engine.headers import Header
 from node.engine.loan_reading import submitters_of
+from node.engine.morpho_prices import PRICE
 from node.engine.multicall import Multicall, View, signed_at
 from node.engine.rpc import Call, RpcRefused
 from node.engine.rpc_types import Data
@@ -43,7 +44,7 @@ _IDENTITY: Final = "0x" + "04".rjust(40, "0")
 """A precompile that answers what it is asked, at every block."""
 _TOO_MANY: Final = frozenset({-32005, 429})
 """EIP-1474's "limit exceeded", and HTTP's."""
-_PRICE, _DECIMALS, _AGGREGATOR = selector("price()"), selector("decimals()"), selector("aggregator()")
+_DECIMALS, _AGGREGATOR = selector("decimals()"), selector("aggregator()")
 _ANSWER: Final = selector("latestAnswer()")
 _OF_FEEDS: Final = (selector("collateralFeed()"), selector("loanFeed()"))
 _OF_CHAINLINK: Final = tuple(
@@ -165,7 +166,7 @@ class OracleReader:
         """Raise as `_take` does."""
         proxies = (*parts.base, *parts.quote)
         views = [View(proxy, _AGGREGATOR) for proxy in proxies]
-        *named, price = await self._multicall.read([*views, View(address_from_hex(params.oracle), _PRICE)], at)
+        *named, price = await self._multicall.read([*views, View(address_from_hex(params.oracle), PRICE)], at)
         behind = [address_to_hex(address_at(answer, "a feed's aggregator")) for answer in named]
         scale = await self._scale(params, proxies, at) if parts.scale is None else parts.scale
         unknown = [one for one in dict.fromkeys(behind) if one not in told.answers]

@@ -7,6 +7,7 @@ morpho-blue, IMorpho.sol, IIrm.sol (borrowRateView).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from node.engine.headers import Header
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, Kinds
 from node.engine.log_ranges import logs_by_range
 from node.engine.morpho_oracles import OracleReader
+from node.engine.morpho_prices import OraclePrices
 from node.engine.multicall import Multicall, View, number_at
 from node.engine.pool_topics import LogJson
 from node.engine.rpc import RpcGarbage
@@ -40,16 +42,17 @@ _PARAMS: Final = "(address,address,address,address,uint256)"
 _MARKET: Final = "(uint128,uint128,uint128,uint128,uint128,uint128)"
 _RATE: Final = selector(f"borrowRateView({_PARAMS},{_MARKET})")
 _TOTALS, _HELD = selector("market(bytes32)"), selector("position(bytes32,address)")
-_PRICE: Final = selector("price()")
 
 
 class MorphoReader:
-    """Reads one Morpho. `sources`: whose logs move what was read last, and by which events."""
+    """Reads one Morpho. `sources`: whose logs move what was read last, and by which events; `counts`: `late_prices`."""
 
     def __init__(self, endpoints: Endpoints, multicall: Multicall, morpho: Address, clock: Clock) -> None:
         self.sources: dict[str, Kinds] = {}
         self._endpoints, self._multicall, self._morpho = endpoints, multicall, morpho
+        self.counts: Counter[str] = Counter()
         self._oracles = OracleReader(endpoints, multicall, clock)
+        self._prices = OraclePrices(multicall, clock, self.counts)
         self._params: dict[bytes, tuple[bytes, MarketParams]] = {}
         """By market: the words of its parameters, and what they say."""
         self._users: dict[tuple[bytes, str], None] = {}
@@ -89,22 +92,24 @@ class MorphoReader:
         return RatesRead(head.number, await self._rates(book.markets, book.owing(), head.hash))
 
     async def differing(self, book: MorphoBook, head: Header) -> str | None:
-        """Compare all markets of a book, which must be that after the head, and their prices with the chain's."""
+        """Compare all markets of a book, which must be that after the head, and the next prices with the chain's."""
         names = [name for name in book.owing() if name in self._params]
         totals = await self._multicall.read([View(self._morpho, _TOTALS + name) for name in names], head.hash)
         # Of a refused market nothing would follow, and its oracle may take all the gas of a request.
-        priced = [name for name in names if name not in book.refused]
-        views = [View(address_from_hex(book.params[name].oracle), _PRICE) for name in priced]
-        prices = dict(zip(priced, await self._multicall.read(views, head.hash), strict=True))
+        priced = list(dict.fromkeys(book.params[name].oracle for name in names if name not in book.refused))
+        prices = await self._prices.next(priced, head.hash)
         differs: list[str] = []
         lying: set[str] = set()
         for name, total in zip(names, totals, strict=True):
             theirs = self._market(book.params[name].lltv, total)
             if theirs != book.markets[name]:
                 differs.append(f"market 0x{name.hex()}: Morpho says {theirs}, we {book.markets[name]}")
-            if name in prices and (why := _differing_price(book, name, prices[name])) is not None:
+            oracle = book.params[name].oracle
+            if name in book.refused or oracle not in prices:
+                continue
+            if (why := _differing_price(book, name, prices[oracle])) is not None:
                 differs.append(f"market 0x{name.hex()}: {why}")
-                lying.add(book.params[name].oracle)
+                lying.add(oracle)
         for oracle in lying:
             self._oracles.differed(oracle, head.number)
         return differs[0] if differs else None

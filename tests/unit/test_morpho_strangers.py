@@ -17,6 +17,7 @@ from node.engine.headers import Header, header_from_json
 from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
 from node.engine.loan_upkeep import LoanUpkeep
 from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS, SLOW_SECONDS
+from node.engine.morpho_prices import AUDIT_SECONDS
 from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
 from node.engine.multicall import View
 from node.engine.pool_topics import LogJson
@@ -355,6 +356,24 @@ async def test_an_audit_asks_no_price_of_a_refused_market() -> None:
     chain.asked.clear()
     assert await one.differing(told, HEADER) is None
     assert (GOOD_ORACLE in chain.asked, BAD_ORACLE in chain.asked) == (True, False)
+
+
+async def test_an_oracle_that_is_slow_to_say_its_price_holds_up_an_audit_no_longer_than_its_deadline() -> None:
+    chain = Chain()
+    for name in (GOOD, BAD):
+        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    one = reader(chain)
+    told = await taken(one)
+    chain.seconds[BAD_ORACLE] = 10 * AUDIT_SECONDS
+    chain.set(GOOD_ORACLE, price=word(1))
+    differing = []
+    for _ in range(4):
+        chain.asked.clear()
+        differing.append(await one.differing(told, HEADER))
+        assert chain.asked.count(BAD_ORACLE) <= 1
+    assert differing[0] is None, "all were asked at once"
+    assert f"market 0x{GOOD.hex()}: its oracle says 1, we {PRICE * SCALE}" in differing
+    assert one.counts["late_prices"] == differing.count(None) < 4
 
 
 async def test_an_audit_says_nothing_of_a_price_that_is_not_there() -> None:
