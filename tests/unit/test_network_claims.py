@@ -105,6 +105,12 @@ async def told_by(node: Node, number: int = 7) -> SecurityAlert:
     return node.told()
 
 
+async def settled(node: Node) -> None:
+    """What is looked at beside the work is done."""
+    while (looking := node.alerts._claiming) is not None:
+        await asyncio.wait({looking})
+
+
 async def test_a_token_that_lies_is_screened_once_more_and_told_with_the_block_and_the_pool(alice: Node) -> None:
     alice.tokens[TOKEN] = HONEYPOT
     alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
@@ -162,7 +168,7 @@ async def test_what_we_found_of_a_block_that_is_not_looked_at_any_more_is_acted_
         await alice.block(number)
         await asyncio.sleep(0)
     gate.set()
-    await asyncio.sleep(0.01)
+    await settled(alice)
     assert alice.alerts.counts["not told"] == 1
     assert [one.kind for one in alice.believed] == [AlertKind.PEER_MISBEHAVES]
     assert not alice.alerts_told()
@@ -428,11 +434,11 @@ async def test_an_offence_of_a_block_that_came_while_claims_were_looked_at_is_to
         await alice.block(number)
         await asyncio.sleep(0)
     gate.set()
-    await asyncio.sleep(0.01)
+    await settled(alice)
     alice.claims.contradicted(double_accept(number=8))
 
     await alice.block(9)
-    await asyncio.sleep(0.01)
+    await settled(alice)
 
     evidence = double_accept(number=8)
     assert alice.alerts_told() == [claim_alert(header(8), misbehaving(evidence, 8), PEER_OF_BOB)]
@@ -578,18 +584,12 @@ async def test_what_waits_keeps_its_bounds_where_the_chains_node_fails_while_mor
     assert carol.alerts.counts["left waiting"] == 3 * (MAX_WAITING_OF_ONE - 1), "the oldest of those behind it"
 
 
-async def settled(node: Node) -> None:
-    """What is looked at beside the work is done."""
-    while (looking := node.alerts._claiming) is not None:
-        await asyncio.wait({looking})
-
-
 async def test_a_fault_beside_the_work_is_counted_and_ends_nothing(carol: Node) -> None:
     carol.alerts._in_order = False
     carol.tokens[TOKEN] = ZeroDivisionError()
     carol.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
     for number in (7, 8):
         await carol.block(number)
-        await asyncio.sleep(0.01)
+        await settled(carol)
     assert carol.alerts.counts["faults"] == 1
     assert carol.alerts._claiming is None
