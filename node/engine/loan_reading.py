@@ -30,6 +30,7 @@ from protocol.units import ZERO_ADDRESS, Address, BlockNumber, Hash32, address_f
 
 _WORD: Final = 32
 _RESERVE_WORDS: Final = 15
+_ACCOUNT_WORDS: Final = 6
 _ACTIVE_BIT: Final = 56
 _PAUSED_BIT: Final = 60
 _DEFICIT: Final = selector("getReserveDeficit(address)")
@@ -140,10 +141,10 @@ class LoanReader:
         chosen = list(dict.fromkeys(users[(start + place) % len(users)] for place in range(_AUDITED_AT_ONCE)))
         views = [View(self._clock_at, _TIME)]
         views += [_asked(self._pool, _ACCOUNT, address_from_hex(user)) for user in chosen]
-        now, *accounts = await self._views(views, head.hash)
+        now, *accounts = await self._multicall.read(views, head.hash)
         for user, data in zip(chosen, accounts, strict=True):
-            if user in book.refused:
-                continue
+            if user in book.refused or not now or data is None or len(data) < _ACCOUNT_WORDS * _WORD:
+                continue  # whom the pool does not judge (no price of something that is held) nobody can liquidate
             try:
                 ours = aave_v3.account(book.market, book.positions[user], book.oracle.prices, number_at(now, 0))
             except LendingError as error:

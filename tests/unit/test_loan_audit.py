@@ -65,6 +65,17 @@ async def test_a_book_from_after_the_block_differs_and_raises_nothing() -> None:
     assert differs == f"{ALICE}: the pool judges it, we cannot: asked for {TIME + 12}, updated at {TIME + 24}"
 
 
+@pytest.mark.parametrize("told", [None, b"", bytes(32 * 5)])
+async def test_an_audit_says_nothing_of_whom_the_pool_does_not_judge(told: bytes | None) -> None:
+    """An oracle without a price of something that somebody has reverts `getUserAccountData`."""
+
+    class Unable(Chain):
+        async def read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:  # type: ignore[override]
+            return [(await super().read(views, at))[0], *[told for _ in views[1:]]]
+
+    assert await reader(Unable(book(), TIME + 12)).differing(book(), HEAD) is None
+
+
 async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked_about() -> None:
     """A block that is told while the pools are audited makes another book, and moves its reserves' times on."""
     seen: list[tuple[AaveBook, Any]] = []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
 from benchmarks.market_generator import GeneratedMarket, generate
 from node.pipeline.amm.constant_product import ConstantProductPool
 from node.pipeline.lending.liquidations import LiquidationFind, Taken
+from node.pipeline.lending.morpho_blue import MorphoPosition
+from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
 from node.pipeline.overlay import Overlay
 from node.pipeline.seizures import Worth
 from node.pipeline.state import PipelineState
@@ -70,3 +74,44 @@ def test_a_way_is_worth_no_more_than_what_its_first_pool_holds(state: PipelineSt
     crowd = [ill(number, far, 10**40, 1) for number in range(DUST)]
     real = ill(99, near, 10**24, 1)
     assert worth(state).best([*crowd, real], DUST, 32)[0] == real
+
+
+def in_markets(*markets: tuple[str, Address, int, int], refused: Sequence[int] = (), debt: int = 1) -> MorphoBook:
+    """Of each feed a market, in which so much collateral is put up by each of so many who owe something."""
+    names = [number.to_bytes(32, "big") for number in range(len(markets))]
+    params = {
+        name: MarketParams(address_to_hex(DOLLAR), address_to_hex(token), f"oracle of {feed}", "", 1)
+        for name, (feed, token, *_) in zip(names, markets, strict=True)
+    }
+    positions = {
+        (name, f"user {user}"): MorphoPosition(debt, held)
+        for name, (*_, held, users) in zip(names, markets, strict=True)
+        for user in range(users)
+    }
+    oracles = {f"oracle of {feed}": FeedOracle(1, (feed,), (f"quote of {feed}",)) for feed, *_ in markets}
+    return MorphoBook("", params, {}, positions, oracles, {}, {}, {names[number]: "" for number in refused})
+
+
+def test_feeds_are_ranked_by_what_is_put_up_in_one_market_of_theirs(state: PipelineState) -> None:
+    near = first_with(state, 1)
+    markets = [
+        ("many", near, 10**15, 5),
+        ("many", near, 10**14, 1),
+        ("one", near, 3 * 10**15, 1),
+        ("rich", near, 10**17, 1),
+    ]
+    ranked = worth(state).feeds(in_markets(*markets), 5, 32)
+    assert ranked == ["rich", "quote of rich", "quote of many", "many", "quote of one"]
+
+
+@pytest.mark.parametrize("why", ["nobody owes", "refused", "its oracle is not known", "no pool knows it"])
+def test_feeds_of_markets_in_which_nothing_can_be_seized_are_not_ranked(state: PipelineState, why: str) -> None:
+    near = first_with(state, 1)
+    one = in_markets(
+        ("feed", Address(b"\x99" * 20) if why == "no pool knows it" else near, 10**18, 1),
+        refused=[0] if why == "refused" else [],
+        debt=0 if why == "nobody owes" else 1,
+    )
+    if why == "its oracle is not known":
+        one = msgspec.structs.replace(one, oracles={})
+    assert worth(state).feeds(one, 3, 32) == []
