@@ -249,8 +249,9 @@ def _code_calls(token: Address, block: object) -> list[Call]:
 
 
 def _implementation(code: bytes, slots: Sequence[bytes]) -> Address | None:
-    if code.startswith(_MINIMAL_PROXY):
-        return Address(code[len(_MINIMAL_PROXY) : len(_MINIMAL_PROXY) + 20])
+    behind = code[len(_MINIMAL_PROXY) : len(_MINIMAL_PROXY) + 20]
+    if code.startswith(_MINIMAL_PROXY) and len(behind) == 20:  # anybody may deploy less
+        return Address(behind)
     return next((Address(slot[12:]) for slot in slots if any(slot)), None)
 
 

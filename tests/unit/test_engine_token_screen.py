@@ -35,6 +35,8 @@ class Token:
         return FakeNode(eth_call=self._call, eth_getCode=self._code, eth_getStorageAt=self._slot)
 
     def _code(self, address: str, _block: Any) -> str:
+        if len(address) != 42:
+            raise Refuse(-32602, f"hex string has length {len(address) - 2}, want 40 for common.Address")
         codes = {TOKEN: self.code, MULTICALL3: b"\x60\x01"}
         return "0x" + codes.get(Address(bytes.fromhex(address[2:])), self.implementation).hex()
 
@@ -139,6 +141,12 @@ async def test_behind_a_minimal_proxy_the_implementation_is_searched() -> None:
     )
     token.implementation = pushing("unpause()")
     assert await verdict_on(token) is TokenVerdict.PAUSABLE
+
+
+@pytest.mark.parametrize("bytes_of_address", [0, 19])
+async def test_code_that_begins_as_a_minimal_proxy_and_ends_in_the_address_is_no_proxy(bytes_of_address: int) -> None:
+    token = Token(bytes.fromhex("363d3d373d3d3d363d73") + b"\x77" * bytes_of_address)
+    assert await verdict_on(token) is TokenVerdict.PLAIN
 
 
 async def test_a_refused_simulation_means_unknown_and_a_refused_code_is_an_error() -> None:
