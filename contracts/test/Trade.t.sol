@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {VmSafe} from "forge-std/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IArbExecutor} from "../src/interfaces/IArbExecutor.sol";
 import {Change, ChangeKind, IVaultModule} from "../src/interfaces/IVaultModule.sol";
@@ -14,9 +13,6 @@ import {SettableFeed} from "./malicious/Feeds.sol";
 
 /// P15: trades of inventory, what they may lose, and that nothing but time makes room for more losses.
 contract TradeTest is InventoryTest {
-    /// Gas from the module's first instruction to where it looks at what is left.
-    uint256 private constant GAS_BEFORE_TRADE = 3_776;
-
     function _tighten(Change memory change) private {
         vm.prank(bob);
         module.tighten(address(safe), change);
@@ -133,19 +129,6 @@ contract TradeTest is InventoryTest {
         vm.txGasPrice(1_010 gwei);
         vm.prank(alice);
         vm.expectPartialRevert(IVaultModule.PriorityFeeAboveCap.selector);
-        module.trade{gas: 1_500_000}(address(safe), weth, 1 ether, usdc, plan);
-    }
-
-    /// What the module has spent before it looks is not counted; no price is read before that.
-    function test_the_priority_fee_is_judged_before_prices_are_read() public {
-        vm.skip(vm.isContext(VmSafe.ForgeContext.Coverage)); // it measures other bytecode
-        bytes memory plan = _toDollars();
-        uint256 bytes_ = abi.encodeCall(IVaultModule.trade, (address(safe), weth, 1 ether, usdc, plan)).length;
-        vm.fee(10 gwei);
-        vm.txGasPrice(1_010 gwei);
-        uint256 gas = 1_500_000 - GAS_BEFORE_TRADE + 21_000 + 16 * bytes_;
-        vm.prank(alice);
-        vm.expectRevert(abi.encodeWithSelector(IVaultModule.PriorityFeeAboveCap.selector, gas * 1_000 gwei, BID_CAP));
         module.trade{gas: 1_500_000}(address(safe), weth, 1 ether, usdc, plan);
     }
 
