@@ -1,7 +1,8 @@
 """Many view calls in one request, all at one block: Multicall3's `aggregate3`, encoded and decoded by hand.
 
 eth-abi would take longer over the thousands of words of a tick bitmap than the chain does. Requests are kept under a
-bound on calls and bytes, and halved where a node still refuses (gas, size).
+bound on calls and bytes, and halved where a node still refuses (gas, size) or the gas runs short: strangers' views may
+use up so much that what stands behind them fails, and the request does not. What is asked last tells that.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _WORD: Final = 32
 _TRUE: Final = (1).to_bytes(_WORD, "big")
 _DATA_OFFSET: Final = (3 * _WORD).to_bytes(_WORD, "big")
 _SECONDS: Final = 15.0
+_PAIRS: Final = 14
 
 
 class View(NamedTuple):
@@ -32,6 +34,16 @@ class View(NamedTuple):
 
     target: Address
     data: bytes
+
+
+GUARD: Final = View(Address((8).to_bytes(20, "big")), bytes(192 * _PAIRS))
+"""Fails where less than half a million gas is left, and computes next to nothing: the precompile of pairings takes
+45,000 and 34,000 a pair (EIP-1108), also for pairs of zeros.
+"""
+
+
+class _Starved(Exception):  # it is handled here
+    """So little gas was left behind the views that any of them may have failed for want of it."""
 
 
 class Multicall:
@@ -53,7 +65,7 @@ class Multicall:
     async def _read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
         try:
             return await self._ask(views, at)
-        except RpcRefused:
+        except (RpcRefused, _Starved):
             if len(views) == 1:
                 return await self._read_refused(views, at)
         middle = len(views) // 2
@@ -68,13 +80,17 @@ class Multicall:
             return [None]
 
     async def _ask(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
-        request = {"to": self._address, "data": "0x" + encode_aggregate(views).hex(), "gas": _GAS}
+        asked = [*views, GUARD] if len(views) > 1 else views
+        request = {"to": self._address, "data": "0x" + encode_aggregate(asked).hex(), "gas": _GAS}
         block = {"blockHash": "0x" + at.hex()}
         answer = await self._endpoints.call("eth_call", request, block, shape=Data, seconds=_SECONDS)
         try:
-            return decode_aggregate(answer, len(views))
+            answers = decode_aggregate(answer, len(asked))
         except ValueError as error:
             raise RpcGarbage(self._address, "aggregate3", str(error)) from None
+        if len(asked) > len(views) and answers.pop() is None:
+            raise _Starved
+        return answers
 
 
 def _parts(views: Sequence[View]) -> Iterator[Sequence[View]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from node.engine.multicall import (
     BYTES_PER_REQUEST,
     CALLS_PER_REQUEST,
+    GUARD,
     Multicall,
     View,
     decode_aggregate,
@@ -93,6 +96,30 @@ async def test_a_view_that_alone_takes_all_the_gas_answers_nothing_and_holds_no_
     views = [View(POOL, selector("ticks(int24)") + word(n)) for n in range(6)]
     views.insert(2, View(POOL, selector("bomb()")))
     assert await reader(contracts).read(views, BLOCK) == [word(0), word(1), None, word(2), word(3), word(4), word(5)]
+
+
+async def test_a_view_that_fails_for_want_of_the_gas_that_others_took_is_asked_without_them() -> None:
+    contracts, asked = FakeContracts(), list[str]()
+
+    def hog(_arguments: bytes) -> bytes:
+        asked.append("hog")
+        return b""
+
+    def heavy(_arguments: bytes) -> bytes | None:
+        return None if "hog" in asked else word(7)
+
+    contracts.answer(POOL, "hog()", hog)
+    contracts.answer(POOL, "heavy()", heavy)
+    contracts.views[GUARD.target, GUARD.data[:4]] = heavy
+    call = contracts.node.methods["eth_call"]
+
+    def begun(*request: Any) -> Any:
+        asked.clear()
+        return call(*request)
+
+    contracts.node.methods["eth_call"] = begun
+    views = [View(POOL, selector(f"{name}()")) for name in ("heavy", "hog", "heavy", "reverts")]
+    assert await reader(contracts).read(views, BLOCK) == [word(7), b"", word(7), None]
 
 
 async def test_a_view_that_was_refused_once_is_asked_again() -> None:
