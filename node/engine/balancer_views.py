@@ -75,16 +75,18 @@ def _stable_views(spec: PoolSpec, contracts: Contracts) -> list[View]:
     return [*_views(*functions)(spec, contracts), *caches]
 
 
-def rate_views(answers: Sequence[bytes | None]) -> list[View]:
+def rate_views(spec: PoolSpec, answers: Sequence[bytes | None]) -> list[View]:
     """What the rate providers of a stable pool are asked, in the order of `getRateProviders`, zero ones too.
 
-    Raises MalformedMessage.
+    Raises MalformedMessage; ValueError where there are more than tokens: the vault takes anybody's contract for a pool.
     """
-    return [View(provider, _RATE) for provider in _providers(answers)]
+    return [View(provider, _RATE) for provider in _providers(spec, answers)]
 
 
-def _providers(answers: Sequence[bytes | None]) -> list[Address]:
+def _providers(spec: PoolSpec, answers: Sequence[bytes | None]) -> list[Address]:
     answer = answers[_FIXED_STABLE - 1]
+    if answer is not None and len(answer) > _WORD * (2 + len(spec.tokens)):
+        raise ValueError(f"more rate providers than its {len(spec.tokens)} tokens")
     (providers,) = ((),) if answer is None else decode(["address[]"], answer)
     return [Address(bytes.fromhex(provider[2:])) for provider in providers]
 
@@ -132,7 +134,7 @@ def _scaling_factors(
     count = len(spec.tokens)
     plain = [scaling_factor(number_of(one, "decimals()")) for one in answers[_FIXED_STABLE : _FIXED_STABLE + count]]
     caches, rates = answers[_FIXED_STABLE + count : _FIXED_STABLE + 3 * count], answers[_FIXED_STABLE + 3 * count :]
-    providers = _providers(answers)
+    providers = _providers(spec, answers)
     if len(providers) != len(rates) or len(providers) not in (0, count, count - (own is not None)):
         raise ValueError(f"{len(providers)} rate providers of {count} tokens")
     if own is not None and len(providers) == count - 1:

@@ -48,8 +48,8 @@ def views_of(spec: PoolSpec, contracts: Contracts) -> list[View]:
 
 
 def further_views_of(spec: PoolSpec, answers: Sequence[bytes | None]) -> list[View]:
-    """What to ask then, by the answers to the first views. Raises MalformedMessage."""
-    return rate_views(answers) if spec.family is PoolFamily.BALANCER_V2_STABLE else []
+    """What to ask then, by the answers to the first views. Raises MalformedMessage, ValueError."""
+    return rate_views(spec, answers) if spec.family is PoolFamily.BALANCER_V2_STABLE else []
 
 
 def state_of(spec: PoolSpec, answers: Sequence[bytes | None], times: Times) -> PoolState:

@@ -337,6 +337,19 @@ async def test_balancers_stable_pools_of_both_generations_are_read() -> None:
     assert found.why.startswith("scaling factors [1, 0, 1] where its rates make [11")
 
 
+async def test_more_rate_providers_than_tokens_are_not_asked() -> None:
+    state = BalancerStablePool(
+        (10**24, 2 * 10**24), (10**18, 10**18), 500_000, 10**14, None, InvariantVersion.ROUNDING_UP
+    )
+    contracts = balancer(state)
+    contracts.view(POOL, "getRateProviders()", ["0x" + THREE.hex()] * 5_000, types="address[]")
+    contracts.requests.clear()
+    found = await read(contracts, spec_of(PoolFamily.BALANCER_V2_STABLE, id=b"\x05" * 32))
+    assert isinstance(found, Unreadable)
+    assert found.why == "more rate providers than its 2 tokens"
+    assert sum(contracts.requests) < 100
+
+
 def provided(contracts: FakeContracts, cached: tuple[int, int], rate: int = 0) -> None:
     """A rate provider of the first token: (the rate that the pool keeps, until when), and what it says itself."""
     contracts.view(POOL, "getRateProviders()", ["0x" + THREE.hex(), *["0x" + "00" * 20] * 2], types="address[]")
