@@ -50,6 +50,10 @@ REQUESTS_PER_SAVE: Final = 16
 """Ranges of logs or parts of a list after which what was found is written down."""
 MOST_OF_A_FACTORY: Final = 1 << 17
 """Announced pools of one factory that are kept, the oldest, and ids passed over at a vault, the latest."""
+MOST_VAULT_TOKENS: Final = 8
+"""Of a weighted pool (BasePool.sol, _MAX_TOKENS; a stable one has five and its own). The vault lets anybody's contract
+register as many as it likes, and each is an edge to all others.
+"""
 _V3_FEES: Final = (100, 500, 2500, 3000, 10_000)
 _ALL_PAIRS_LENGTH: Final = selector("allPairsLength()")
 _ALL_PAIRS: Final = selector("allPairs(uint256)")
@@ -326,7 +330,9 @@ def _vault_pool(pool_id: PoolId, answers: Sequence[bytes | None]) -> PoolSpec | 
         swap_fee = number_at(fee, 0)
     except (MalformedMessage, ValueError):
         return "a pool of another kind"
-    if (shares is not None and len(shares) != len(tokens)) or swap_fee > MAX_SWAP_FEE:
+    if len(tokens) > MOST_VAULT_TOKENS or swap_fee > MAX_SWAP_FEE:
+        return "a pool of another kind"
+    if shares is not None and len(shares) != len(tokens):
         return "a pool of another kind"
     family = PoolFamily.BALANCER_V2_STABLE if amplification else PoolFamily.BALANCER_V2_WEIGHTED
     addresses = tuple(Address(bytes.fromhex(token[2:])) for token in tokens)

@@ -19,7 +19,7 @@ from node.engine.pool_catalogue import PoolCatalogue
 from node.engine.rpc import RpcRefused, RpcUnreachable
 from node.pipeline.pools import PoolFamily, PoolSpec
 from protocol.ethereum.abi import encode, selector
-from protocol.units import Address, ChainId, Hash32
+from protocol.units import Address, ChainId, Hash32, address_to_hex
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import Refuse, endpoints_to, unplugged
 from tests.fake_contracts import MULTICALL3, FakeContracts, word
@@ -205,16 +205,16 @@ async def test_of_many_tokens_only_pairs_with_a_profit_token_are_asked_for(monke
 def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
     pool_id = bytes([seed]) * 32
     address = Address(pool_id[:20])
-    tokens = ["0x" + WETH.hex(), "0x" + USDC.hex()]
-    held = encode(["address[]", "uint256[]", "uint256"], [tokens, [10, 20], 1])
+    tokens = [WETH, USDC] if kind != "crowded" else [Address(bytes([number]) * 20) for number in range(9)]
+    held = encode(["address[]", "uint256[]", "uint256"], [[*map(address_to_hex, tokens)], [10] * len(tokens), 1])
     previous = contracts.views.get((VAULT, selector("getPoolTokens(bytes32)")))
     contracts.answer(
         VAULT,
         "getPoolTokens(bytes32)",
         lambda asked: held if asked == pool_id else (None if previous is None else previous(asked)),
     )
-    if kind in ("weighted", "gradual", "odd", "greedy"):
-        weights = [5 * 10**17] * (3 if kind == "odd" else 2)
+    if kind in ("weighted", "gradual", "odd", "greedy", "crowded"):
+        weights = [5 * 10**17] * (3 if kind == "odd" else len(tokens))
         contracts.view(address, "getNormalizedWeights()", weights, types="uint256[]")
         contracts.view(address, "getSwapFeePercentage()", 25 * 10**14)
     if kind == "gradual":
@@ -234,7 +234,7 @@ def vault_pool(contracts: FakeContracts, seed: int, kind: str) -> bytes:
 
 async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the_others_named() -> None:
     contracts = FakeContracts()
-    kinds = ("weighted", "composable", "stable", "gradual", "odd", "garbled", "greedy", "none")
+    kinds = ("weighted", "composable", "stable", "gradual", "odd", "garbled", "greedy", "crowded", "none")
     ids = [vault_pool(contracts, seed, kind) for seed, kind in enumerate(kinds, 1)]
     registered = [
         log_json(log(VAULT, "PoolRegistered(bytes32,address,uint8)", [pool_id, ODD], words(0))) for pool_id in ids
@@ -245,7 +245,7 @@ async def test_of_the_vaults_pools_weighted_and_stable_ones_are_followed_and_the
         PoolSpec(ids[0], PoolFamily.BALANCER_V2_WEIGHTED, Address(ids[0][:20]), (WETH, USDC), 2500),
         PoolSpec(ids[1], PoolFamily.BALANCER_V2_STABLE, Address(ids[1][:20]), (WETH, USDC), 100),
     ]
-    assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 5}
+    assert found.passed_over == {"a pool whose weights move": 1, "a pool of another kind": 6}
     assert passed_over == ids[2:]
 
 
