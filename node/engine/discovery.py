@@ -68,6 +68,8 @@ _AMPLIFICATION: Final = selector("getAmplificationParameter()")
 _SWAP_FEE: Final = selector("getSwapFeePercentage()")
 _IS_POOL: Final = selector("isPoolFromFactory(address)")
 _WORD: Final = 32
+_BEYOND: Final = "more than are followed"
+"""Why a pool beyond `max_pools` is passed over."""
 _ENUMERATED: Final = PAIRS | {PoolFamily.CAMELOT}
 """Families whose factories list all pairs."""
 _ASKED: Final = (PoolFamily.UNISWAP_V3, PoolFamily.PANCAKE_V3)
@@ -105,6 +107,7 @@ class Discovery:
         """Return every pool of the configured factories at a head, at most `max_pools`. Raises RpcError."""
         factories = self._protocols.factories
         await self._catalogue.open(factories)
+        beyond_before = self.passed_over[_BEYOND]
         found: list[PoolSpec] = []
         of_factories: list[list[PoolSpec]] = []
         blocks = {
@@ -132,10 +135,11 @@ class Discovery:
         named = listed if self._executors is None else await self._executors.marked(listed, head.hash)
         shares = fair_shares([len(pools) for pools in of_factories], self._max_pools - len(named))
         chosen = [spec for pools, share in zip(of_factories, shares, strict=True) for spec in pools[:share]]
-        beyond = len(found) - len(chosen)
+        if len(found) > len(chosen):
+            self.passed_over[_BEYOND] += len(found) - len(chosen)
+        beyond = self.passed_over[_BEYOND] - beyond_before  # those of a list that were not even read as well
         if beyond:
-            self.passed_over["more than are followed"] += beyond
-            _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(found), len(chosen))
+            _log.warning("%d pools found, %d followed: raise bounds.max_pools", len(chosen) + beyond, len(chosen))
         self._load.pools = len(chosen) + len(named)
         return [*chosen, *named][: self._max_pools]
 
@@ -174,7 +178,7 @@ class Discovery:
         listed = number_at(answer, 0) if answer else 0
         count, beyond = min(listed, most), listed - max(most, len(known.pools))
         if beyond > 0:
-            self.passed_over["more than are followed"] += beyond
+            self.passed_over[_BEYOND] += beyond
         pools = {spec.id: spec for spec in known.pools}
         for start in range(max(0, len(known.pools) - PAIRS_READ_AGAIN), count, PAIRS_AT_ONCE):
             part = await self._pairs_of(factory, head.hash, start, min(count, start + PAIRS_AT_ONCE))

@@ -92,6 +92,19 @@ async def test_pairs_are_enumerated_up_to_the_bound_and_odd_ones_left_out() -> N
     assert await found.pools(head(9)) == []
 
 
+@pytest.mark.parametrize(("pairs", "pools"), [(5, 0), (5, 4), (1, 4), (2, 0)])
+async def test_where_more_is_found_than_is_followed_the_log_says_it_once(
+    pairs: int, pools: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    contracts = with_pairs(pairs)
+    announced_pools(contracts, pools)
+    found, _ = discovery(contracts, PoolFamily.UNISWAP_V2, PoolFamily.UNISWAP_V3, max_pools=2)
+    followed = len(await found.pools(head(9)))
+    said = [record.getMessage() for record in caplog.records if "bounds.max_pools" in record.getMessage()]
+    expected = [f"{pairs + pools} pools found, {followed} followed: raise bounds.max_pools"]
+    assert said == (expected if pairs + pools > followed else [])
+
+
 async def test_logs_are_read_in_ranges_that_halve_where_they_are_refused_and_grow_again() -> None:
     contracts = FakeContracts()
     asked: list[int] = []
