@@ -22,8 +22,10 @@ from node.pipeline.step import step
 from protocol.ethereum.abi import encode_call
 from protocol.ethereum.transactions import SignedTransaction
 from protocol.units import address_from_hex
+from tests.morpho_scene import MODEL, OTHERS, OTHERS_FEED, OTHERS_ORACLE
 from tests.pipeline_scene import block, seen, signed
 from tests.unit import test_liquidations as of_aave
+from tests.unit.test_morpho_follows_strangers import with_a_strangers
 from tests.unit.test_morpho_loans import (
     DOLLAR,
     ETHER,
@@ -39,7 +41,6 @@ from tests.unit.test_morpho_loans import (
     submitted,
     told,
 )
-from tests.unit.test_morpho_strangers import MODEL, OTHERS, OTHERS_FEED, OTHERS_ORACLE, with_a_strangers
 
 
 def crowd(one: MorphoBook, collateral: str, loan: str = DOLLAR, price: int = 30_250 * 10**9) -> MorphoBook:

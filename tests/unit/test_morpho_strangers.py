@@ -2,164 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
-
-import msgspec
 import orjson
 import pytest
 
-from benchmarks.market_generator import HEAD
-from node.engine.headers import Header, header_from_json
-from node.engine.loan_logs import OF_FEED, OF_MORPHO, LoanLogs
-from node.engine.loan_upkeep import LoanUpkeep
+from node.engine.headers import header_from_json
+from node.engine.loan_logs import OF_FEED, OF_MORPHO
 from node.engine.morpho_oracles import FORGIVEN_BLOCKS, READ_SECONDS, SLOW_SECONDS
 from node.engine.morpho_prices import AUDIT_SECONDS
-from node.engine.morpho_reading import READ_AGAIN_BLOCKS, MorphoReader
-from node.engine.multicall import View
-from node.engine.pool_topics import LogJson
-from node.engine.rpc import Call, RpcError, RpcGarbage, RpcRefused, RpcTimeout
-from node.pipeline.events import LoansRead
+from node.engine.morpho_reading import READ_AGAIN_BLOCKS
+from node.engine.rpc import RpcGarbage, RpcRefused
 from node.pipeline.lending import morpho_book
-from node.pipeline.lending.aave_book import UNREADABLE, LoanLog
-from node.pipeline.lending.errors import UnknownReserve
+from node.pipeline.lending.aave_book import LoanLog
 from node.pipeline.lending.logs import Event
-from node.pipeline.lending.morpho_blue import WAD, MorphoMarket, MorphoPosition
-from node.pipeline.lending.morpho_book import FeedOracle, MarketParams, MorphoBook
-from node.pipeline.lending.oracle_view import MOST_SUBMITTERS
-from node.pipeline.loans import MorphoLoans
 from protocol.ethereum.abi import encode, selector
-from protocol.ethereum.keccak import keccak256
-from protocol.units import address_from_hex, address_to_hex
 from tests.fake_blocks import header_json
-from tests.manual_clock import ManualClock
-from tests.pipeline_scene import block
-from tests.unit.test_morpho_loans import (
-    DOLLAR,
-    ETHER,
-    LOW,
-    NAME,
-    STRANGER,
-    USER,
-    at,
-    book,
-    told,
+from tests.morpho_scene import (
+    AGGREGATOR,
+    BAD,
+    BAD_LOAN_PROXY,
+    BAD_ORACLE,
+    BAD_PROXY,
+    COLLATERAL,
+    GOOD,
+    GOOD_ORACLE,
+    GOOD_PROXY,
+    HEADER,
+    IDENTITY,
+    LOAN,
+    MORPHO,
+    OTHERS,
+    OWN,
+    PRICE,
+    SCALE,
+    Chain,
+    header_at,
+    read,
+    reader,
+    taken,
+    word,
 )
-
-GOOD, BAD = b"\x0a" * 32, b"\x0b" * 32
-MORPHO, MODEL = "0x" + "aa" * 20, "0x" + "1d" * 20
-LOAN, COLLATERAL = "0x" + "01" * 20, "0x" + "02" * 20
-GOOD_ORACLE, BAD_ORACLE = "0x" + "11" * 20, "0x" + "12" * 20
-GOOD_PROXY, BAD_PROXY, BAD_LOAN_PROXY = "0x" + "21" * 20, "0x" + "22" * 20, "0x" + "23" * 20
-AGGREGATOR, OWN = "0x" + "c1" * 20, "0x" + "c2" * 20
-IDENTITY = "0x" + "04".rjust(40, "0")
-PRICE, SCALE = 3_000 * 10**8, 10**20
-HEADER = header_from_json(orjson.dumps(header_json(7)))
-PARTS = ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2", "BASE_VAULT", "QUOTE_VAULT")
-
-
-def word(value: int | str) -> bytes:
-    return (value if isinstance(value, int) else int(value, 16)).to_bytes(32, "big")
-
-
-class Chain:
-    """What each contract answers, by address and function; nothing is a refusal. Aggregators let no contract read."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, bytes], bytes] = {}
-        self.logs: list[LogJson] = []
-        self.clock = ManualClock()
-        self.seconds: dict[str, float] = {}
-        """How long a contract takes whatever it is asked, by address."""
-        self.asked: list[str] = []
-        self.refusals: dict[str, RpcRefused] = {}
-        """Of what is asked from outside, by address."""
-        for oracle, proxy in ((GOOD_ORACLE, GOOD_PROXY), (BAD_ORACLE, BAD_PROXY)):
-            self.set(oracle, **dict.fromkeys(PARTS, word(0)), SCALE_FACTOR=word(SCALE), price=word(PRICE * SCALE))
-            self.set(oracle, BASE_FEED_1=word(proxy))
-            self.set(proxy, aggregator=word(AGGREGATOR), latestAnswer=word(PRICE), decimals=word(8))
-        self.set(BAD_PROXY, aggregator=word(OWN))
-        for aggregator in (AGGREGATOR, OWN):
-            self.set(aggregator, latestAnswer=word(PRICE))
-        for token in (LOAN, COLLATERAL):
-            self.set(token, decimals=word(18))
-        self.open(GOOD, GOOD_ORACLE)
-        self.open(BAD, BAD_ORACLE)
-
-    def set(self, target: str, **answers: bytes) -> None:
-        """By the names of functions without arguments."""
-        self.answers |= {(target, selector(f"{name}()")): answer for name, answer in answers.items()}
-
-    def open(self, name: bytes, oracle: str, collateral: str = COLLATERAL) -> None:
-        """Create a market."""
-        params = encode(["(address,address,address,address,uint256)"], [(LOAN, collateral, oracle, MODEL, WAD // 2)])
-        topic = keccak256(b"CreateMarket(bytes32,(address,address,address,address,uint256))")
-        self._log([topic, name], params)
-
-    def enter(self, name: bytes, user: str, *, owes: int = 0, has: int = 1) -> None:
-        """Let a user put collateral up, and owe so many shares since."""
-        topic = keccak256(b"SupplyCollateral(bytes32,address,address,uint256)")
-        self._log([topic, name, word(user), word(user)], word(1))
-        asked = selector("position(bytes32,address)") + name + word(user)
-        self.answers[MORPHO, asked] = word(0) + word(owes) + word(has)
-
-    def _log(self, topics: Sequence[bytes], data: bytes) -> None:
-        told = ["0x" + topic.hex() for topic in topics]
-        self.logs.append(LogJson(MORPHO, told, "0x" + data.hex(), "0x", hex(len(self.logs))))
-
-    async def read(self, views: Sequence[View], _at: bytes) -> list[bytes | None]:
-        """As Multicall does, which no aggregator lets read."""
-        targets = [address_to_hex(view.target) for view in views]
-        self.asked += targets
-        await asyncio.sleep(0)  # a deadline begins
-        await self.clock.advance(sum(self.seconds.get(target, 0.0) for target in set(targets)))
-        for _ in range(5):
-            await asyncio.sleep(0)  # a deadline that has passed ends this
-        return [self._answer(target, view.data) for target, view in zip(targets, views, strict=True)]
-
-    async def call(self, method: str, *_: Any, **__: Any) -> list[LogJson]:
-        assert method == "eth_getLogs"
-        told, self.logs = self.logs, []
-        return told
-
-    async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """From outside."""
-        asked = [(call.params[0]["to"], bytes.fromhex(call.params[0]["data"][2:])) for call in calls]
-        return [self._outside(*one) for one in asked]
-
-    def _outside(self, target: str, data: bytes) -> Any:
-        if target == IDENTITY and target not in self.refusals:
-            return data
-        told = self.refusals.get(target, self.answers.get((target, data)))
-        return told or RpcRefused("node", "eth_call", 3, "execution reverted")
-
-    def _answer(self, target: str, data: bytes) -> bytes | None:
-        assert len(address_from_hex(target)) == 20
-        if target == MORPHO:
-            return self.answers.get((target, data), bytes(32 * (6 if data[:4] == selector("market(bytes32)") else 3)))
-        if target in (AGGREGATOR, OWN) and data == selector("latestAnswer()"):
-            return None
-        return self.answers.get((target, data))
-
-
-def reader(chain: Chain) -> MorphoReader:
-    return MorphoReader(chain, chain, address_from_hex(MORPHO), chain.clock)  # type: ignore[arg-type]
-
-
-async def read(chain: Chain) -> MorphoBook:
-    return await taken(reader(chain))
-
-
-async def taken(one: MorphoReader, head: Header = HEADER) -> MorphoBook:
-    told = (await one.read(head)).book
-    assert isinstance(told, MorphoBook)
-    return told
-
-
-# Reading
+from tests.unit.test_morpho_loans import (
+    USER,
+)
 
 
 async def test_an_honest_market_is_priced_by_what_its_aggregator_answers() -> None:
@@ -429,217 +313,3 @@ async def test_markets_beyond_the_bound_are_counted_and_what_is_told_of_them_con
     assert (set(told.markets), told.markets_beyond) == ({GOOD}, 1)
     after, _ = told.after((LoanLog(MORPHO, Event("Supply", (BAD, USER, USER, 1, 1))),), 1)
     assert (set(after.markets), after.markets_beyond) == ({GOOD}, 2)
-
-
-class Followed:
-    """What upkeep reads Morpho with; each whole read takes a block, or fails as `failures` says."""
-
-    def __init__(self, chain: Chain, book: MorphoBook | None = None) -> None:
-        self.reader, self.book = reader(chain), book
-        self.blocks = SimpleNamespace(head=HEADER)
-        self.failures: list[RpcError] = []
-        self.logs = LoanLogs()
-        self.emitted: list[Any] = []
-        self.morpho = SimpleNamespace(read=self._read, is_due=self.reader.is_due, rates=self.reader.rates)
-        readers = SimpleNamespace(
-            blocks=self.blocks,
-            loans=None,
-            morpho=self.morpho,
-            morpho_book=lambda: self.book,
-            morpho_logs=self.logs,
-            mempool=SimpleNamespace(watch=lambda _: None),
-        )
-        counts = Counter[str]()
-        self.upkeep = LoanUpkeep(readers, counts, lambda _: False, self.emitted.append)  # type: ignore[arg-type]
-
-    async def _read(self, head: Header) -> LoansRead:
-        told = await self.reader.read(head)
-        self.morpho.sources = self.reader.sources
-        self.blocks.head = header_at(head.number + 1)
-        if self.failures:
-            raise self.failures.pop()
-        return told
-
-    async def work(self) -> None:
-        """At the newest head, of which the rates are due."""
-        self.upkeep.block_told()
-        await self.upkeep.read_morpho(self.blocks.head)
-
-
-def header_at(number: int) -> Header:
-    return header_from_json(orjson.dumps(header_json(number)))
-
-
-async def test_a_book_that_takes_longer_than_a_block_to_read_is_taken_once_its_sources_logs_are_read() -> None:
-    one = Followed(Chain())
-    for count in (0, 1):
-        await one.work()
-        assert len(one.emitted) == count
-
-
-async def followed_with_a_new_market() -> tuple[Chain, Followed]:
-    """A book was read and told; since, a market was made with an aggregator of its own. A read is due."""
-    chain = Chain()
-    one = Followed(chain)
-    await one.work()
-    await one.work()
-    one.book = one.emitted.pop().book
-    assert one.book is not None
-    created = LoanLog(MORPHO, Event("CreateMarket", (OTHERS, (LOAN, COLLATERAL, OTHERS_ORACLE, MODEL, 1))))
-    one.book, _ = one.book.after((created,), 1)
-    proxy = "0x" + "24" * 20
-    chain.set(OTHERS_ORACLE, **dict.fromkeys(PARTS, word(0)), SCALE_FACTOR=word(SCALE), price=word(PRICE * SCALE))
-    chain.set(OTHERS_ORACLE, BASE_FEED_1=word(proxy))
-    chain.set(proxy, aggregator=word(OTHERS_FEED), latestAnswer=word(PRICE))
-    chain.set(OTHERS_FEED, latestAnswer=word(PRICE))
-    chain.open(OTHERS, OTHERS_ORACLE)
-    one.blocks.head = header_at(100 + READ_AGAIN_BLOCKS)
-    return chain, one
-
-
-async def test_a_due_read_that_crosses_a_block_is_done_again_until_its_book_is_told() -> None:
-    _, one = await followed_with_a_new_market()
-    await one.work()
-    assert one.emitted == []
-    await one.work()
-    (told_one,) = one.emitted
-    assert told_one.book.refused == {}
-
-
-async def test_a_due_read_that_fails_is_done_again_until_its_book_is_told() -> None:
-    _, one = await followed_with_a_new_market()
-    one.failures = [RpcTimeout("node", "eth_call", "no answer")]
-    with pytest.raises(RpcTimeout):
-        await one.work()
-    await one.work()
-    await one.work()
-    assert [read.book.refused for read in one.emitted] == [{}]
-
-
-async def test_until_a_new_book_is_told_the_logs_of_the_one_in_use_are_read_on() -> None:
-    chain, one = await followed_with_a_new_market()
-    chain.set(GOOD_PROXY, aggregator=word("0x" + "c9" * 20))
-    chain.set("0x" + "c9" * 20, latestAnswer=word(PRICE))
-    await one.work()
-    assert one.emitted == []
-    topic = next(iter(OF_FEED))
-    answer = [
-        LogJson(
-            AGGREGATOR,
-            ["0x" + topic.hex(), "0x" + word(5).hex(), "0x" + word(1).hex()],
-            "0x" + word(1).hex(),
-            "0x",
-            "0x0",
-        )
-    ]
-    assert len(one.logs.read(answer)) == 1
-    await one.work()
-    assert len(one.emitted) == 1
-    assert one.logs.read(answer) == ()
-
-
-# Following
-
-OTHERS, OTHERS_ORACLE, OTHERS_FEED = b"\x03" * 32, "0x" + "0f" * 20, "0x" + "0e" * 20
-
-
-def with_a_strangers(one: MorphoBook, **changes: Any) -> MorphoBook:
-    """A second market, with a feed of its own."""
-    params = MarketParams(DOLLAR, ETHER, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
-    return msgspec.structs.replace(
-        one,
-        params={**one.params, OTHERS: changes.get("params", params)},
-        markets={**one.markets, OTHERS: one.markets[NAME]},
-        oracles={**one.oracles, OTHERS_ORACLE: FeedOracle(10**24, (OTHERS_FEED,), ())},
-        answers={**one.answers, OTHERS_FEED: 10**8},
-        rates={**one.rates, OTHERS: 0},
-    )
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        told("AnswerUpdated", 0, 1, 1, source=OTHERS_FEED),
-        told("AnswerUpdated", -1, 1, 1, source=OTHERS_FEED),
-        told(UNREADABLE, "no words", source=OTHERS_FEED),
-    ],
-)
-def test_a_feed_that_answers_no_price_unprices_its_own_markets_until_it_answers_well(log: LoanLog) -> None:
-    one, _ = with_a_strangers(book(LOW)).after((log,), at())
-    with pytest.raises(UnknownReserve, match="has no answer"):
-        one.price(OTHERS)
-    assert [ill.market for ill in one.liquidatable(at())[0]] == [NAME]
-    assert (OTHERS_FEED in one.feeds, one.unpriced) == (True, 1)
-    healed, _ = one.after((told("AnswerUpdated", 5, 2, 1, source=OTHERS_FEED),), at())
-    assert (healed.price(OTHERS), healed.unpriced) == (5 * 10**24, 0)
-
-
-def test_whom_a_feed_lets_answer_is_no_answer() -> None:
-    feed, (oracle,) = next(iter(book().submitters.items()))
-    let_in = told("OraclePermissionsUpdated", STRANGER, True, source=feed)
-    put_out = told("OraclePermissionsUpdated", oracle, False, source=feed)
-    both, _ = book().after((let_in,), at())
-    assert both.answers == book().answers
-    assert not both.believes(feed, oracle)
-    alone, _ = both.after((put_out,), at())
-    assert alone.believes(feed, STRANGER)
-
-
-def test_of_a_feed_that_lets_more_answer_than_a_feed_can_no_more_are_kept() -> None:
-    feed = next(iter(book().submitters))
-    crowd = [told("OraclePermissionsUpdated", f"0x{number:040x}", True, source=feed) for number in range(100)]
-    one, _ = book().after(crowd, at())
-    assert len(one.submitters[feed]) == MOST_SUBMITTERS
-
-
-def test_a_block_in_which_a_feed_lets_somebody_answer_is_taken_in() -> None:
-    loans = MorphoLoans(4)
-    loans.arrive(block(HEAD))
-    loans.read(LoansRead(HEAD, book()), book())
-    log = told("OraclePermissionsUpdated", STRANGER, True, source=next(iter(book().submitters)))
-    assert loans.arrive(msgspec.structs.replace(block(), morpho_logs=(log,))) == []
-    assert loans.book is not None
-
-
-def test_a_new_market_is_followed_from_its_creation_and_not_liquidated_before_its_oracle_is_read() -> None:
-    params = (DOLLAR, ETHER, OTHERS_ORACLE, MODEL, 86 * WAD // 100)
-    logs = (
-        told("CreateMarket", OTHERS, params),
-        told("Supply", OTHERS, USER, USER, 10**9, 10**15),
-        told("SupplyCollateral", OTHERS, USER, USER, 1),
-        told("Borrow", OTHERS, USER, USER, USER, 10**9, 10**15),
-    )
-    one, _ = book().after(logs, at())
-    assert one.params[OTHERS] == MarketParams(*params)
-    assert one.markets[OTHERS] == MorphoMarket(params[-1], 10**9, 10**15, 10**9, 10**15, 0, at())
-    assert one.positions[OTHERS, USER] == MorphoPosition(10**15, 1)
-    assert one.refused == {OTHERS: "it was created after the oracles were read"}
-    assert one.liquidatable(at()) == ([], 1)
-
-
-async def test_a_book_with_a_market_that_was_not_read_is_due_some_blocks_later() -> None:
-    one = reader(Chain())
-    told_first = await taken(one)
-    created = LoanLog(MORPHO, Event("CreateMarket", (OTHERS, (LOAN, COLLATERAL, BAD_ORACLE, MODEL, 1))))
-    after, _ = told_first.after((created,), 1)
-    later = header_from_json(orjson.dumps(header_json(7 + READ_AGAIN_BLOCKS)))
-    assert (one.is_due(told_first, later), one.is_due(after, HEADER), one.is_due(after, later)) == (False, False, True)
-    assert (await one.rates(after, HEADER)).rates == {}
-
-
-def test_a_position_that_is_empty_again_is_forgotten() -> None:
-    enters = told("SupplyCollateral", NAME, STRANGER, STRANGER, 5)
-    leaves = told("WithdrawCollateral", NAME, STRANGER, STRANGER, STRANGER, 5)
-    one, _ = book().after((enters,), at())
-    assert (NAME, STRANGER) in one.positions
-    assert one.after((leaves,), at())[0].positions == book().positions
-
-
-def test_who_comes_when_the_book_is_full_is_counted_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(morpho_book, "MAX_POSITIONS", 1)
-    enters = told("SupplyCollateral", NAME, STRANGER, STRANGER, 5)
-    one, _ = book(LOW).after((enters,), at())
-    assert (one.positions, one.positions_beyond) == (book(LOW).positions, 1)
-    assert [ill.user for ill in one.liquidatable(at())[0]] == [USER]
-    leaves = told("WithdrawCollateral", NAME, STRANGER, STRANGER, STRANGER, 5)
-    assert one.after((leaves,), at())[0].positions_beyond == 2
