@@ -2,11 +2,13 @@
 
 eth-abi would take longer over the thousands of words of a tick bitmap than the chain does. Requests are kept under a
 bound on calls and bytes, and halved where a node still refuses (gas, size) or the gas runs short: strangers' views may
-use up so much that what stands behind them fails, and the request does not. What is asked last tells that.
+use up so much that what stands behind them fails, and the request does not. What is asked last tells that, except on
+a chain that has no such precompile, or not for so much: there it is left out.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -27,6 +29,7 @@ _TRUE: Final = (1).to_bytes(_WORD, "big")
 _DATA_OFFSET: Final = (3 * _WORD).to_bytes(_WORD, "big")
 _SECONDS: Final = 15.0
 _PAIRS: Final = 14
+_LOG: Final = logging.getLogger(__name__)
 
 
 class View(NamedTuple):
@@ -52,6 +55,8 @@ class Multicall:
     def __init__(self, endpoints: Endpoints, address: Address) -> None:
         self.address = address
         self._endpoints, self._address = endpoints, "0x" + address.hex()
+        self._has_guard: bool | None = None
+        """Whether the chain answers GUARD; not known before it did not once, or a request was refused."""
 
     async def read(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
         """Return what each call returns in the state after a block; None for one that reverts, or that alone takes all
@@ -68,8 +73,18 @@ class Multicall:
         except (RpcRefused, _Starved):
             if len(views) == 1:
                 return await self._read_refused(views, at)
+        if self._has_guard is None and not await self._find_guard(at):
+            return await self._read(views, at)
         middle = len(views) // 2
         return await self._read(views[:middle], at) + await self._read(views[middle:], at)
+
+    async def _find_guard(self, at: Hash32) -> bool:
+        """Ask GUARD alone, with all the gas. Raises RpcError."""
+        (answer,) = await self._read((GUARD,), at)
+        self._has_guard = bool(answer)
+        if not answer:
+            _LOG.warning("no precompile of pairings: a view whose gas others took counts as one that reverts")
+        return self._has_guard
 
     async def _read_refused(self, view: Sequence[View], at: Hash32) -> list[bytes | None]:
         """A refusal is the view's own where the node answers at this block, and refuses the view again."""
@@ -80,7 +95,7 @@ class Multicall:
             return [None]
 
     async def _ask(self, views: Sequence[View], at: Hash32) -> list[bytes | None]:
-        asked = [*views, GUARD] if len(views) > 1 else views
+        asked = [*views, GUARD] if len(views) > 1 and self._has_guard is not False else views
         request = {"to": self._address, "data": "0x" + encode_aggregate(asked).hex(), "gas": _GAS}
         block = {"blockHash": "0x" + at.hex()}
         answer = await self._endpoints.call("eth_call", request, block, shape=Data, seconds=_SECONDS)
@@ -88,7 +103,7 @@ class Multicall:
             answers = decode_aggregate(answer, len(asked))
         except ValueError as error:
             raise RpcGarbage(self._address, "aggregate3", str(error)) from None
-        if len(asked) > len(views) and answers.pop() is None:
+        if len(asked) > len(views) and not answers.pop():
             raise _Starved
         return answers
 

@@ -122,6 +122,29 @@ async def test_a_view_that_fails_for_want_of_the_gas_that_others_took_is_asked_w
     assert await reader(contracts).read(views, BLOCK) == [word(7), b"", word(7), None]
 
 
+@pytest.mark.parametrize("answer", [None, b"", Refuse(-32000, "no such precompile")])
+async def test_where_the_chain_has_no_such_guard_all_is_read_at_once_without(
+    answer: bytes | Refuse | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    contracts, guards = FakeContracts(), list[bytes]()
+
+    def guard(pairs: bytes) -> bytes | None:
+        guards.append(pairs)
+        if isinstance(answer, Refuse):
+            raise answer
+        return answer
+
+    contracts.views[GUARD.target, GUARD.data[:4]] = guard
+    contracts.answer(POOL, "ticks(int24)", lambda arguments: arguments)
+    multicall = reader(contracts)
+    views = [View(POOL, selector("ticks(int24)") + word(n)) for n in range(64)]
+    for _ in range(2):
+        assert await multicall.read(views, BLOCK) == [word(n) for n in range(64)]
+    assert [calls for calls in contracts.requests if calls] == [64, 64, 64]
+    assert len(guards) <= 3
+    assert caplog.text.count("no precompile of pairings") == 1
+
+
 async def test_a_view_that_was_refused_once_is_asked_again() -> None:
     contracts = FakeContracts()
     refusals = iter([True, False])
