@@ -51,8 +51,8 @@ REQUESTS_PER_SAVE: Final = 16
 MOST_OF_A_FACTORY: Final = 1 << 17
 """Announced pools of one factory that are kept, the oldest, and ids passed over at a vault, the latest."""
 MOST_VAULT_TOKENS: Final = 20
-"""Of a weighted pool (WeightedPool.sol, _MAX_TOKENS: in some releases 20, in others eight; a stable one has five and its
-own). The vault lets anybody's contract register as many as it likes, and each is an edge to all others.
+"""Of a weighted pool (WeightedPool.sol, _MAX_TOKENS: in some releases 20, in others eight; a stable one has five and
+its own). The vault lets anybody's contract register as many as it likes, and each is an edge to all others.
 """
 _V3_FEES: Final = (100, 500, 2500, 3000, 10_000)
 _ALL_PAIRS_LENGTH: Final = selector("allPairsLength()")

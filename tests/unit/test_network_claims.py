@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from node.engine.headers import Header
 from node.engine.network import alerts as alerts_module
 from node.engine.network import claims as claims_module
 from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, MAX_WAITING_OF_ONE, UNJUDGED
@@ -584,10 +585,35 @@ async def test_what_waits_keeps_its_bounds_where_the_chains_node_fails_while_mor
     assert carol.alerts.counts["left waiting"] == 3 * (MAX_WAITING_OF_ONE - 1), "the oldest of those behind it"
 
 
+async def test_a_fault_of_a_screen_is_counted_and_loses_nothing_else_that_is_to_be_told(alice: Node) -> None:
+    alice.tokens[TOKEN] = ZeroDivisionError()
+    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
+    alice.claims.lied(RELAY, hash_of("bundle"), BlockNumber(7))
+    alice.claims.contradicted(double_accept())
+    await alice.block(7)
+    await alice.block(8)
+    assert [alert.kind for alert in alice.alerts_told()] == [AlertKind.RELAY_LIES, AlertKind.PEER_MISBEHAVES]
+    assert (alice.claims.counts["faults"], len(alice.screened)) == (1, 1)
+
+
+async def test_a_fault_where_anothers_claim_is_judged_costs_that_claim_alone(alice: Node, carol: Node) -> None:
+    other = Address(b"\x22" * 20)
+    carol.tokens |= {TOKEN: ZeroDivisionError(), other: HONEYPOT}
+    await carol.block(7)
+    for token in (TOKEN, other):
+        await carol.hears(alice, claim_alert(header(), flagged(), Hash32(token.rjust(32, b"\0"))))
+    await carol.block(8)
+    assert carol.verdicts(ALICE) == ["confirmed"]
+    assert carol.alerts.counts["faults"] == 1
+
+
 async def test_a_fault_beside_the_work_is_counted_and_ends_nothing(carol: Node) -> None:
+    def fails(_alert: SecurityAlert, _header: Header) -> None:
+        raise ZeroDivisionError
+
     carol.alerts._in_order = False
-    carol.tokens[TOKEN] = ZeroDivisionError()
-    carol.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
+    carol.alerts.on_confirmed = fails
+    carol.claims.lied(RELAY, hash_of("bundle"), BlockNumber(7))
     for number in (7, 8):
         await carol.block(number)
         await settled(carol)

@@ -203,6 +203,9 @@ class Alerts:
                 for later in came_since:  # within the bounds, which what was taken out did not count for
                     self._wait(later)
                 return
+            except Exception:  # who told it may have led to it: that costs nobody else's claim
+                self.counts["faults"] += 1
+                _LOG.exception("an alert of 0x%s could not be judged", envelope.operator.hex())
 
     async def _judge_claim(self, envelope: Envelope, block: _Block) -> None:
         alert = envelope.payload

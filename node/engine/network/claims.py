@@ -14,6 +14,7 @@ all are looked at from one block to the next, of one token after one block once.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -55,6 +56,7 @@ _FAULTS: Final = {
     TokenVerdict.TAKES_FEE: ContractFault.TAKES_FEE,
 }
 """What no token may do; that it rebases, or can be paused, is no lie."""
+_LOG: Final = logging.getLogger("hftnode.engine.network")
 _SEVERITIES: Final = {ContractFault.HONEYPOT: Severity.HIGH, ContractFault.TAKES_FEE: Severity.MEDIUM}
 
 Screen: TypeAlias = Callable[[Address, Hash32], Awaitable["tuple[Address, TokenVerdict] | None"]]
@@ -84,8 +86,8 @@ class _Lie(NamedTuple):
 
 class Claims:
     """See the module. `counts`: `queued`, `left out` (MAX_QUEUED), `told before`, `screened`, `screens refused` (beyond
-    the bounds), `plain by now` (flagged before, and not when it was to be told), `unread`, `block unknown` (of an
-    offence).
+    the bounds), `plain by now` (flagged before, and not when it was to be told), `unread`, `faults` (of a screen),
+    `block unknown` (of an offence).
     """
 
     def __init__(self, operators: Operators, domain: Domain, account: Address, relays: Iterable[str] = ()) -> None:
@@ -237,6 +239,11 @@ class Claims:
             except RpcError:
                 self.counts["unread"] += 1
                 self._tokens[token] = None  # behind the others, with the next block
+                return None
+            except Exception:
+                # The token may have led to it, whose code is anybody's: the lie and the offence are told all the same.
+                self.counts["faults"] += 1
+                _LOG.exception("the token 0x%s could not be screened", token.hex())
                 return None
             fault = None if found is None else _FAULTS.get(found[1])
             if found is None or fault is None:
