@@ -97,6 +97,9 @@ class AntiSlashingStore:
             records = self._records()
             self._journal = Journal(path, owner, records)
             self._count(len(records))
+        except OSError as error:
+            os.close(self._lease)
+            raise JournalFailed(f"{path} cannot be read: {error.strerror}") from None
         except BaseException:
             os.close(self._lease)
             raise
@@ -266,8 +269,11 @@ def _counted(lease: int) -> int:
 
 
 def _take_lease(path: Path) -> int:
-    """Return the handle of the lock that says: this process signs with this key."""
-    lease = os.open(path.with_name(path.name + ".lease"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Return the handle of the lock that says: this process signs with this key. Raises LeaseTaken, JournalFailed."""
+    try:
+        lease = os.open(path.with_name(path.name + ".lease"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalFailed(f"the lease of {path} cannot be opened: {error.strerror}") from None
     try:
         fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

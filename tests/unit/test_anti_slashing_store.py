@@ -252,6 +252,14 @@ def test_a_lease_that_cannot_be_written_stops_signing(path: Path, monkeypatch: p
     store.close()
 
 
+@pytest.mark.parametrize("stands_in_the_way", ["the lease's", "the journal's"])
+def test_a_file_that_cannot_be_opened_is_a_failure_of_the_journal(path: Path, stands_in_the_way: str) -> None:
+    (lease_of(path) if stands_in_the_way == "the lease's" else path).mkdir()
+    for _ in range(2):  # the lease is let go of
+        with pytest.raises(JournalFailed, match="Is a directory"):
+            open_store(path)
+
+
 def put_back(path: Path, copy: bytes) -> None:
     """Put a copy in the file's place as if it had got the very inode that it was made of."""
     path.write_bytes(copy)

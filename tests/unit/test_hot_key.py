@@ -102,3 +102,14 @@ def test_both_stores_are_let_go_of_where_the_disk_takes_no_last_word(
     assert scene.counts == {"no last word": 2}
     scene.hold(scene.owner)
     scene.hold(scene.owner._replace(hot_key=NEXT_ADDRESS))
+
+
+def test_where_the_file_of_a_lease_cannot_be_opened_nothing_slashable_is_signed_and_nothing_else_ends(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    for lease in (scene.journal, place_of(scene.journal, scene.owner._replace(hot_key=NEXT_ADDRESS))):
+        lease.with_name(lease.name + ".lease").mkdir()
+    scene.hot_key.expect(NEXT)
+    scene.hot_key.follow(header(8))
+    assert (scene.keys.slashable, scene.counts) == (None, {"no store": 1})
