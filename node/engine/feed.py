@@ -103,7 +103,7 @@ class ChainFeed:
         self._readers = _wire_readers(
             config, endpoints, hooks, self._time, random.getrandbits(_AUDIT_BITS), load, clock
         )
-        self._upkeep = Upkeep(config, self._readers, hooks.emit)
+        self._upkeep = Upkeep(config, self._readers, hooks.emit, clock)
         self._teller = BlockTeller(self._readers, self._upkeep, hooks, clock, self._time)
         self._parts = FeedParts(
             config=config,

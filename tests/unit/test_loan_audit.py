@@ -28,6 +28,7 @@ from protocol.units import Address, Hash32, address_from_hex, address_to_hex
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
 from tests.lending_factories import ALICE, BOB, POOL, TIME, book
+from tests.manual_clock import ManualClock
 
 CLOCK = Address(b"\x0c" * 20)
 HEAD = header_from_json(orjson.dumps(header_json(7)))
@@ -100,7 +101,7 @@ async def test_the_book_that_is_audited_is_the_one_after_the_block_that_is_asked
         morpho_book=lambda: None,
         state_of=lambda _: None,
     )
-    upkeep = Upkeep(engine_config(), readers, lambda _: None)  # type: ignore[arg-type]
+    upkeep = Upkeep(engine_config(), readers, lambda _: None, ManualClock())  # type: ignore[arg-type]
     upkeep.block_told()
     await upkeep._audit(HEAD)
     assert [(audited is first, at is HEAD) for audited, at in seen] == [(True, True)]

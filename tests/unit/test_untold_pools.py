@@ -14,6 +14,7 @@ from node.pipeline.amm.curve_stableswap import CurvePool
 from node.pipeline.amm.uniswap_v4 import DYNAMIC_FEE
 from node.pipeline.pools import PoolFamily, PoolId, PoolSpec, PoolState
 from tests.engine_scene import engine_config
+from tests.manual_clock import ManualClock
 from tests.unit.test_engine_families import TWO_COINS, V4_SPEC, initialised, spec_of
 
 STABLE = BalancerStablePool((10**24, 10**24), (10**18, 10**18), 500_000, 10**14)
@@ -27,7 +28,7 @@ def upkeep_of(specs: Sequence[PoolSpec], states: dict[PoolId, PoolState]) -> Upk
         loans=None,
         morpho=None,
     )
-    return Upkeep(engine_config(), readers, lambda _: None)  # type: ignore[arg-type]
+    return Upkeep(engine_config(), readers, lambda _: None, ManualClock())  # type: ignore[arg-type]
 
 
 def asked(upkeep: Upkeep) -> set[PoolId]:
