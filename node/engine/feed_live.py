@@ -42,8 +42,8 @@ class LiveFeed:
         self._parts = parts
         self._head_wanted = asyncio.Event()
         self._distrusted: dict[str, float] = {}
-        self._announced: Counter[str] = Counter()
-        """Heads that each node announced by itself: what was asked before one of them tells nothing of the head."""
+        self._announced: dict[str, Header] = {}
+        """What each node announced last by itself: what was asked before that tells nothing of the head."""
 
     async def run(self) -> None:
         """Follow the chain until cancelled. Raises ChainUnusable."""
@@ -64,7 +64,7 @@ class LiveFeed:
             await self._probe_once(endpoint)
 
     async def _probe_once(self, endpoint: Endpoint) -> ProbeFailed | None:
-        announced = self._announced[endpoint.name]
+        announced = self._announced.get(endpoint.name)
         try:
             header = await probe(endpoint, self._parts.config.chain.id, PROBE_SECONDS)
         except ProbeFailed as failure:
@@ -72,8 +72,10 @@ class LiveFeed:
             return failure
         if self._parts.clock.monotonic() >= self._distrusted.get(endpoint.name, 0.0):
             self._parts.heads.cleared(endpoint)
-            if self._announced[endpoint.name] == announced:  # else an older head would look like a chain that went back
-                self._take_head(endpoint, header)
+            latest = self._announced.get(endpoint.name)
+            # An older head would look like a chain that went back; the later one may have come to nothing, of a node
+            # that was benched.
+            self._take_head(endpoint, header if latest is None or latest is announced else latest)
         return None
 
     def _listen(self, endpoint: Endpoint) -> Coroutine[Any, Any, NoReturn]:
@@ -91,7 +93,7 @@ class LiveFeed:
                 return
             try:
                 header = header_from_json(body)
-                self._announced[endpoint.name] += 1
+                self._announced[endpoint.name] = header
                 self._take_head(endpoint, header)
             except HeaderInvalid as error:
                 self._parts.heads.bench(endpoint, str(error))

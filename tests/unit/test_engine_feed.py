@@ -550,6 +550,24 @@ async def test_an_answer_to_a_probe_that_an_announcement_overtook_does_not_lead_
         assert (counts["begun_anew"], counts.get("blocks_read_again", 0), counts.get("heads benched", 0)) == (1, 0, 0)
 
 
+async def test_what_a_benched_node_announces_while_it_is_probed_is_followed_once_the_probe_is_right() -> None:
+    world, announcer = World(), Announcer()
+    node = world.node()
+    async with running([node], announcer) as subject:
+        await subject.until(subject.feed.ready.is_set)
+        held = Held(node, b"eth_blockNumber")
+        await held.asked.wait()
+        following = Held(node, b"eth_blockNumber")
+        announcer.tell("newHeads", {"number": "none"})
+        announcer.tell("newHeads", world.extend())
+        await subject.until(lambda: subject.feed.status.counts.get("heads benched"))
+        held.release()
+        await following.asked.wait()
+        await subject.until(lambda: numbers(subject.of_kind(BlockArrived)) == [3, 4])
+        assert subject.feed.status.counts["heads benched"] == 1  # no probe came after that one
+        following.release()
+
+
 async def test_states_read_at_a_block_that_left_the_chain_are_read_again() -> None:
     world, announcer = World(), Announcer()
     node = world.node()
