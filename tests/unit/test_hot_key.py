@@ -15,9 +15,9 @@ from node.engine.network.keys import NetworkKeys
 from node.engine.network.membership import Membership
 from node.engine.signing_journal import Owner, place_of
 from protocol.ethereum.keys import SigningKey
-from protocol.units import Address, BlockNumber, BootId, PeerIdHash, UnixSeconds, address_from_hex
+from protocol.units import Address, BlockNumber, BootId, PeerIdHash, UnixMilliseconds, UnixSeconds, address_from_hex
 from tests.block_alert_samples import header
-from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, SECRETS, hash_of
+from tests.protocol_factories import ADDRESSES, DEVNET, KEYS, NOW, SECRETS, hash_of, heartbeat
 
 NEXT = hash_of("alice's next hot key")
 NEXT_ADDRESS = address_from_hex(SigningKey(NEXT).address)
@@ -113,3 +113,16 @@ def test_where_the_file_of_a_lease_cannot_be_opened_nothing_slashable_is_signed_
     scene.hot_key.expect(NEXT)
     scene.hot_key.follow(header(8))
     assert (scene.keys.slashable, scene.counts) == (None, {"no store": 1})
+
+
+def test_a_twin_is_heard_also_where_the_disk_fails(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = PeerIdHash(hash_of("peer of alice"))
+    later = UnixMilliseconds(NOW + 60_000)
+    twin = NetworkKeys(DEVNET, ADDRESSES["alice"], peer, SECRETS["alice"], BootId(2), lambda: later)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        scene.hot_key.hear(twin.envelope(heartbeat()))
+    assert (scene.keys.slashable, scene.counts) == (None, {"no store": 1})
+    scene.hot_key.follow(header(9))
+    assert scene.keys.slashable is None
+    scene.hot_key.close()

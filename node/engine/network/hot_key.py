@@ -60,8 +60,11 @@ class HotKey:
 
     def hear(self, envelope: Envelope) -> None:
         """An envelope of our account: ours, or a twin's, with which nothing slashable is signed for a while."""
-        if self._store is not None:
-            self._store.hear(envelope.sequence, self._keys.first_sequence)
+        try:
+            if self._store is not None:
+                self._store.hear(envelope.sequence, self._keys.first_sequence)
+        except NodeError as error:
+            self._stop_signing(error)
 
     def close(self) -> None:
         """Let go of the stores."""
@@ -103,13 +106,16 @@ class HotKey:
                 return
             self._store = AntiSlashingStore(self._journal, self._owner, head)
         except NodeError as error:
-            self._counts["no store"] += 1
-            self._keys.slashable = None
-            _LOG.error("nothing slashable is signed: %s", error)
+            self._stop_signing(error)
             return
         if self._store.doubt:
             _LOG.warning("the signing journal is %s: nothing slashable is signed for a while", self._store.doubt)
         self._keys.open(self._store)
+
+    def _stop_signing(self, why: NodeError) -> None:
+        self._counts["no store"] += 1
+        self._keys.slashable = None
+        _LOG.error("nothing slashable is signed: %s", why)
 
     def __repr__(self) -> str:
         return f"HotKey({self._keys.key.address})"
