@@ -110,7 +110,7 @@ class LoanUpkeep:
         self._are_loans_wanted &= not is_whole
         for user in users:
             self._borrowers_wanted.pop(user, None)
-        self._readers.mempool.watch(aggregators(loans.sources))
+        self._readers.mempool.watch("aave", aggregators(loans.sources))
         self.counts["loans_read"] += 1
         self._emit(read)
 
@@ -137,13 +137,14 @@ class LoanUpkeep:
         logs = self._readers.morpho_logs
         is_new = is_whole and logs.watch(self._morpho_sources | morpho.sources)
         if is_new:
-            self._readers.mempool.watch(aggregators(morpho.sources))
+            self._readers.mempool.watch("morpho", aggregators(self._morpho_sources | morpho.sources))
         if (is_new or not is_whole) and self._readers.blocks.head is not head:
             return
         self._are_rates_due = False
         if is_whole:
             self._is_morpho_wanted, self._morpho_sources = False, dict(morpho.sources)
             logs.watch(morpho.sources)
+            self._readers.mempool.watch("morpho", aggregators(morpho.sources))
         self.counts["loans_read"] += is_whole
         self._emit(read)
 

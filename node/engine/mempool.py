@@ -90,7 +90,9 @@ class Mempool:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.unasked: dict[str, None] = {}
-        self._destinations, self._emit, self._now, self._keep_blocks = destinations, emit, now, keep_blocks
+        self._routers = self._destinations = frozenset(destinations)
+        self._feeds: dict[str, frozenset[str]] = {}
+        self._emit, self._now, self._keep_blocks = emit, now, keep_blocks
         self._is_for_all = is_for_all
         self._head = BlockNumber(0)
         self._seen: dict[str, BlockNumber] = {}
@@ -99,9 +101,12 @@ class Mempool:
         self._waiting: dict[tuple[str, int], _Waiting] = {}
         self._held: dict[tuple[str, int], _Held] = {}
 
-    def watch(self, destinations: Iterable[str]) -> None:
-        """Tell also of transactions to these contracts (lower-case hex)."""
-        self._destinations.update(destinations)
+    def watch(self, lender: str, feeds: Iterable[str]) -> None:
+        """Tell also of transactions to these contracts (lower-case hex), and no more to a lender's that are not among
+        them: whose feeds a stranger's oracle names may change with every read.
+        """
+        self._feeds[lender] = frozenset(feeds)
+        self._destinations = self._routers.union(*self._feeds.values())
 
     def announced(self, raw: msgspec.Raw | bytes) -> None:
         """Take in a transaction's JSON object."""

@@ -12,7 +12,7 @@ from node.engine.rpc_types import AddressHex, HashHex, Quantity
 from node.pipeline.events import Event, PendingGone, PendingTransactionSeen
 from protocol.ethereum.transaction_json import to_rpc
 from protocol.ethereum.transactions import SignedTransaction
-from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds
+from protocol.units import Address, BlockNumber, Hash32, UnixNanoseconds, address_to_hex
 from tests.pipeline_scene import signed
 
 ROUTER = Address(b"\x05" * 20)
@@ -70,6 +70,16 @@ def test_what_goes_elsewhere_is_counted_only() -> None:
     told.mempool.announced(b'{"hash":"0x1","to":null}')
     assert told.take() == []
     assert told.mempool.counts == {"announced": 2}
+
+
+def test_of_feeds_only_those_are_told_that_a_lender_watches_now() -> None:
+    told = Told()
+    former, present, of_another = (Address(bytes([number]) * 20) for number in (6, 7, 8))
+    for lender, feed in (("morpho", former), ("aave", of_another), ("morpho", present)):
+        told.mempool.watch(lender, [address_to_hex(feed)])
+    for nonce, to in enumerate((present, of_another, ROUTER, former)):
+        told.announce(swap(nonce=nonce, to=to))
+    assert told.mempool.counts == {"announced": 4, "read": 3}
 
 
 def test_calls_of_contracts_that_we_do_not_read_are_told_where_they_are_wanted() -> None:

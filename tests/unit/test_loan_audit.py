@@ -122,7 +122,7 @@ async def test_a_book_that_differs_is_read_anew_unless_its_head_has_left_the_cha
     told = SimpleNamespace(read=read, differing=differing, is_due=lambda *_: False, sources={})
     readers = SimpleNamespace(
         blocks=SimpleNamespace(head=HEAD),
-        mempool=SimpleNamespace(watch=lambda _: None),
+        mempool=SimpleNamespace(watch=lambda *_: None),
         loan_logs=LoanLogs(),
         loans=told if lender == "Aave" else None,
         book=lambda: book() if lender == "Aave" else None,

@@ -55,7 +55,7 @@ class Followed:
             morpho=self.morpho,
             morpho_book=lambda: self.book,
             morpho_logs=self.logs,
-            mempool=SimpleNamespace(watch=lambda _: None),
+            mempool=SimpleNamespace(watch=lambda *_: None),
         )
         counts = Counter[str]()
         self.upkeep = LoanUpkeep(readers, counts, lambda _: False, self.emitted.append)  # type: ignore[arg-type]
