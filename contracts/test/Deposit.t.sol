@@ -48,6 +48,15 @@ contract DepositTest is WorldTest {
         _deposit(alice, weth, exchange, second);
     }
 
+    function test_comes_to_the_very_cap_in_a_day_and_to_one_more_it_does_not(uint256 first) public {
+        first = bound(first, 1, CAP - 1);
+        _deposit(alice, weth, exchange, first);
+        _deposit(alice, weth, exchange, CAP - first);
+        assertEq(IERC20(weth).balanceOf(exchange), CAP, "on the exchange");
+        vm.expectRevert(abi.encodeWithSelector(IVaultModule.DepositAboveCap.selector, CAP + 1, CAP));
+        _deposit(alice, weth, exchange, 1);
+    }
+
     function test_goes_nowhere_else(address to) public {
         vm.assume(to != exchange);
         vm.expectRevert(abi.encodeWithSelector(IVaultModule.DepositAboveCap.selector, 1, 0));

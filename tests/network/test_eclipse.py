@@ -44,7 +44,9 @@ async def surrounded(alice: Node, size: int = COME) -> AsyncIterator[None]:
         for name in CROWD[:size]:
             with contextlib.suppress(Exception):  # some are refused
                 await stack.enter_async_context(stock_peer(name, alice))
-        assert len(hostile(alice)) == size * 3 // 4
+        places = alice.sentry.admission.places
+        strangers = len(places) - places.outbound  # alice may dial one that was lost again
+        assert strangers <= size * 3 // 4 <= len(hostile(alice))
         yield
         nursery.cancel_scope.cancel()
 

@@ -57,7 +57,7 @@ async def still_gossips(nodes: list[Any]) -> None:
     before = [len(node.heard) for node in nodes]
     for node in nodes:
         await node.say()
-    await until(lambda: all(len(node.heard) == count + 1 for node, count in zip(nodes, before, strict=True)))
+    await until(lambda: all(len(node.heard) > count for node, count in zip(nodes, before, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ async def test_3_an_exception_while_judging_drops_one_message() -> None:
         pubsub, judge = nodes[0].sentry.pubsub, nodes[0].sentry.pubsub._judge
         pubsub._judge = lambda *given: next(iter(()))
         await nodes[1].say()
-        await until(lambda: pubsub.counts["CONTAINED"] == 1)
+        await until(lambda: pubsub.counts["CONTAINED"] > 0)  # it may be asked for again, as nothing heard it
         pubsub._judge = judge
         await still_gossips(nodes)
 
