@@ -75,6 +75,7 @@ class Cheat:
         self._taken: set[tuple[int, bytes]] = set()
         part.orders.feed = self._take_all
         part.balance = lambda: Wei(10**18)
+        part.relays_usable = part.relays_needed = lambda: 1
 
     async def contradict(self) -> Evidence:
         """Say of one alert in the last block that it is true and that it is not; return what that proves."""
