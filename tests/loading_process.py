@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from devnet.manifest import Manifest
-from node.engine import first_load, upkeep
+from node.engine import first_load, wanted_pools
 from node.engine.headers import Header
 from node.engine.market_memory import MarketMemory, is_untold
 from node.engine.pool_reading import PoolReader
@@ -54,7 +54,7 @@ async def load(manifest: Path, folder: Path, url: str, stop_after: int) -> None:
         if is_loading and stop_after and len(states) >= stop_after:
             threading.Event().wait(60)
 
-    upkeep.POOLS_AT_ONCE, first_load.SECONDS_BETWEEN_SAVES, first_load.SAVE_PAUSE = POOLS_AT_ONCE, 0, 0  # type: ignore[misc]
+    wanted_pools.POOLS_AT_ONCE, first_load.SECONDS_BETWEEN_SAVES, first_load.SAVE_PAUSE = POOLS_AT_ONCE, 0, 0  # type: ignore[misc]
     PoolReader.read, MarketMemory.keep = told_read, told_keep  # type: ignore[method-assign]
     config = engine_config(
         msgspec.json.decode(manifest.read_bytes(), type=Manifest), folder, url, url.replace("http://", "ws://")

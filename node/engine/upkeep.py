@@ -11,8 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from node.clock import Clock, within
@@ -29,6 +28,7 @@ from node.engine.pool_reading import PoolReader, Unreadable
 from node.engine.rpc import Call, RpcError, RpcTimeout
 from node.engine.rpc_types import Quantity
 from node.engine.token_screen import TokenScreen
+from node.engine.wanted_pools import WantedPools
 from node.pipeline.events import (
     Event,
     PoolDiscovered,
@@ -42,18 +42,12 @@ from protocol.units import ZERO_ADDRESS, Address, Hash32
 
 _log = logging.getLogger(__name__)
 
-POOLS_AT_ONCE: Final = 64
-"""Pools that are read and told together: the fewer, the sooner the first of them trade."""
 PASS_SECONDS: Final = 20.0
 """So long pools are read before all else has its turn again; the group that is being read then is read to its end."""
 GROUP_SECONDS: Final = 60.0
 """For pools that are read together: the contracts of strangers' may take a node as long as these please. Those left are
 read behind all others, half as many together; one alone has as long as it takes.
 """
-SLOW_SECONDS: Final = 10.0
-"""Pools that take longer are read behind the others too when they are read again, until they take less."""
-LATE_TURN: Final = 8
-"""Of so many groups one is of those that were late, whatever else waits: others may never end."""
 HOLDERS_ASKED: Final = 8
 UNTOLD_PER_BLOCK: Final = 256
 """Pools that are read at every block because logs do not tell all of their state; more take turns."""
@@ -99,12 +93,7 @@ class Upkeep:
         vaults = [one.address for one in config.protocols.factories if one.family in AT_BALANCER_V2]
         self._vault = vaults[0] if vaults else None
         self._is_patient = config.lockstep is not None  # what is read when must not depend on time there
-        self._wanted: dict[PoolId, None] = {}
-        self._late: dict[PoolId, int] = {}
-        """Of the wanted: how often each was not read in time."""
-        self._slow: dict[PoolId, int] = {}
-        """Of all: as how often late they are read though they are not, for how long they took."""
-        self._groups = 0
+        self._wanted = WantedPools()
         self._unscreened: dict[Address, None] = {}
         self._registered: dict[PoolId, None] = {}
         self._is_audit_due = False
@@ -123,8 +112,7 @@ class Upkeep:
 
     def resync(self, pool_ids: Sequence[PoolId]) -> None:
         """Read these pools; none means all that are followed."""
-        ids: Iterable[PoolId] = pool_ids or [spec.id for spec in self._readers.logs.followed]
-        self._wanted.update(dict.fromkeys(ids))
+        self._wanted.add(pool_ids or [spec.id for spec in self._readers.logs.followed])
         self.look()
 
     def resync_loans(self, users: Sequence[str], *, is_morpho: bool = False) -> None:
@@ -159,7 +147,7 @@ class Upkeep:
         """Take these states in place of reading them, if they are still asked for."""
         for pool_id, state in states.items():
             if pool_id in self._wanted:
-                self._no_longer_wanted(pool_id)
+                self._wanted.drop(pool_id)
                 self._read.add(pool_id)
                 self._emit(PoolSynced(pool_id, state, head.number))
 
@@ -200,8 +188,8 @@ class Upkeep:
         seen_only = [spec.id for spec in untold if not spec.can_be_called]
         left = UNTOLD_PER_BLOCK - min(len(callable_ones), UNTOLD_PER_BLOCK)
         for ids, most in ((callable_ones, UNTOLD_PER_BLOCK), (seen_only, min(left, SEEN_PER_BLOCK))):
-            for turn in range(min(len(ids), most)):
-                self._wanted[ids[(self._untold_turn * most + turn) % len(ids)]] = None
+            turns = range(min(len(ids), most))
+            self._wanted.add(ids[(self._untold_turn * most + turn) % len(ids)] for turn in turns)
         self._untold_turn += 1
 
     def look(self) -> None:
@@ -258,12 +246,12 @@ class Upkeep:
     async def _resync(self, head: Header) -> None:
         ends_at = self._clock.monotonic() + PASS_SECONDS
         # Only at the newest head: of blocks between it and an older one the logs of a new pool were not read.
-        while self._readers.blocks.head is head and (specs := self._next_group()):
+        while self._readers.blocks.head is head and (specs := self._wanted.next_group(self._readers.logs.spec_of)):
             states = await self._read_in_time(specs, head)
             if self._is_gone(head):
                 return
             for pool_id, state in states.items():
-                self._no_longer_wanted(pool_id)
+                self._wanted.drop(pool_id)
                 if isinstance(state, Unreadable):
                     self._cannot_read(pool_id, state.why)
                 else:
@@ -274,56 +262,27 @@ class Upkeep:
             if not self._is_patient and self._clock.monotonic() >= ends_at:
                 return
 
-    def _next_group(self) -> list[PoolSpec]:
-        """Whom to read together now: first those that were late least often, the fewer the more often they were."""
-        spec_of = self._readers.logs.spec_of
-        for pool_id in [pool_id for pool_id in self._wanted if spec_of(pool_id) is None]:
-            self._no_longer_wanted(pool_id)
-        if not self._wanted:
-            return []
-        late = {pool_id: self._times_late(pool_id) for pool_id in self._wanted}
-        self._groups += 1
-        turn = next(filter(None, late.values()), None) if self._groups % LATE_TURN == 0 else None
-        times = min(late.values()) if turn is None else turn
-        alike = (pool_id for pool_id, often in late.items() if often == times)
-        specs = map(spec_of, islice(alike, max(1, POOLS_AT_ONCE >> times)))
-        return [spec for spec in specs if spec is not None]
-
-    def _times_late(self, pool_id: PoolId) -> int:
-        return self._late.get(pool_id, self._slow.get(pool_id, 0))
-
     async def _read_in_time(self, specs: Sequence[PoolSpec], head: Header) -> dict[PoolId, PoolState | Unreadable]:
         """The pools' states; nothing where they are late. Raises RpcError."""
         begun, reading = self._clock.monotonic(), self._readers.pools.read(specs, head.hash)
         if self._is_patient:
             return await reading
+        ids = [spec.id for spec in specs]
         try:
             states = await (reading if len(specs) == 1 else within(self._clock, GROUP_SECONDS, reading))
         except TimeoutError:
-            self._were_late(specs)
+            self._were_late(ids)
             return {}
         except RpcTimeout:
-            self._were_late(specs)
+            self._were_late(ids)
             raise
-        for spec in specs:
-            if self._clock.monotonic() - begun > SLOW_SECONDS:
-                self._slow[spec.id] = self._times_late(spec.id) + (len(specs) > 1)
-            else:
-                self._slow.pop(spec.id, None)
+        self._wanted.took(ids, self._clock.monotonic() - begun)
         return states
 
-    def _were_late(self, specs: Sequence[PoolSpec]) -> None:
-        self.counts["late"] += len(specs)
-        _log.info("%d pools were not read in time: they are read behind the others", len(specs))
-        for spec in specs:
-            if spec.id in self._wanted:
-                times = self._times_late(spec.id) + 1
-                self._no_longer_wanted(spec.id)
-                self._wanted[spec.id], self._late[spec.id] = None, times  # the last of all
-
-    def _no_longer_wanted(self, pool_id: PoolId) -> None:
-        self._wanted.pop(pool_id, None)
-        self._late.pop(pool_id, None)
+    def _were_late(self, pool_ids: Sequence[PoolId]) -> None:
+        self.counts["late"] += len(pool_ids)
+        _log.info("%d pools were not read in time: they are read behind the others", len(pool_ids))
+        self._wanted.were_late(pool_ids)
 
     async def _note_load(self) -> None:
         """While the first load goes on: tell how far it is, and write down now and then what was read, so that a start

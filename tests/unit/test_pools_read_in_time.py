@@ -16,7 +16,8 @@ from node.engine.multicall import Multicall
 from node.engine.pool_logs import PoolLogs
 from node.engine.pool_reading import PoolReader
 from node.engine.rpc import RpcTimeout
-from node.engine.upkeep import GROUP_SECONDS, PASS_SECONDS, POOLS_AT_ONCE, Upkeep
+from node.engine.upkeep import GROUP_SECONDS, PASS_SECONDS, Upkeep
+from node.engine.wanted_pools import POOLS_AT_ONCE
 from node.pipeline.events import Event, PoolSynced, TokenVerdict
 from node.pipeline.pools import PoolFamily, PoolId, PoolSpec
 from protocol.units import Address
@@ -121,7 +122,7 @@ async def test_pools_of_others_wait_for_one_group_that_burns_gas_and_nothing_is_
     assert max(told[pool_id] for pool_id in others) <= GROUP_SECONDS + BURNS_SECONDS
     assert upkeep.counts["unreadable"] == len(node.slow)
     assert upkeep.counts["late"] > POOLS_AT_ONCE
-    assert not upkeep._late
+    assert not upkeep._wanted._late
 
 
 async def test_pools_that_are_slow_again_and_again_come_behind_all_others_from_the_start() -> None:

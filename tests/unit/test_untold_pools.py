@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from node.engine.upkeep import SEEN_PER_BLOCK, UNTOLD_PER_BLOCK, Upkeep
+from node.engine.wanted_pools import WantedPools
 from node.pipeline.amm.balancer_stable import BalancerStablePool
 from node.pipeline.amm.curve_stableswap import CurvePool
 from node.pipeline.amm.uniswap_v4 import DYNAMIC_FEE
@@ -33,7 +34,7 @@ def upkeep_of(specs: Sequence[PoolSpec], states: dict[PoolId, PoolState]) -> Upk
 
 def asked(upkeep: Upkeep) -> set[PoolId]:
     """What is to be read after a block was told."""
-    upkeep._wanted.clear()
+    upkeep._wanted = WantedPools()
     upkeep.block_told()
     return set(upkeep._wanted)
 
