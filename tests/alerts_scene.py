@@ -107,6 +107,11 @@ class Scene:
         self.alerts.heard(other.keys.envelope(payload))
         await asyncio.gather(*self.alerts._tasks)
 
+    async def settled(self) -> None:
+        """What is looked at beside the work is done."""
+        while (looking := self.alerts._claiming) is not None:
+            await asyncio.wait({looking})
+
     def verdicts(self, by: Address) -> list[str]:
         """What the ledger has of alerts that somebody told."""
         return [one.verdict for one in self.records if isinstance(one, NetworkAlertTold) and one.operator == by]

@@ -7,6 +7,8 @@ from typing import Any
 from protocol.ethereum.keccak import keccak256
 from protocol.ethereum.rlp import encode, encode_int
 
+Json = dict[str, Any]
+
 _LATER = ("withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash")
 
 
@@ -54,3 +56,11 @@ def header_json(
         encode_int(int(value, 16)) if name in numbers else bytes.fromhex(value[2:]) for name, value in body.items()
     ]
     return {**body, "hash": "0x" + keccak256(encode(fields)).hex()}
+
+
+def chain_of(first: int, last: int, parent: str = "0x" + "aa" * 32, salt: str = "") -> list[Json]:
+    """Headers that follow one another."""
+    headers: list[Json] = []
+    for number in range(first, last + 1):
+        headers.append(header_json(number, parent=headers[-1]["hash"] if headers else parent, salt=salt))
+    return headers

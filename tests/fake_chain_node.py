@@ -11,8 +11,10 @@ import orjson
 from node.clock import Clock, SystemClock
 from node.engine.endpoints import Endpoint, Endpoints
 from node.engine.rpc import Rpc, TransportFailed
+from tests.fake_blocks import Json
 
 Method = Callable[..., Any]
+TRANSACTIONS = [{"hash": "0x" + "77" * 32, "from": "0x" + "88" * 20, "nonce": "0x3", "to": None}]
 
 
 class Refuse(Exception):
@@ -83,4 +85,21 @@ def endpoints_to(nodes: Sequence[FakeNode], clock: Clock | None = None) -> Endpo
             Endpoint(rpc_to(node, clock, f"http://{name}:8545"), f"ws://{name}:8545")
             for name, node in zip(names, nodes, strict=False)
         ]
+    )
+
+
+def node_with(*bodies: Json, logs: Any = (), latest: Json | None = None) -> FakeNode:
+    """A node that has these blocks; each has the same logs, and its head is the last of them or `latest`."""
+    by_hash = {body["hash"]: body for body in bodies}
+
+    def block(block_hash: str, whole: bool) -> Any:
+        body = by_hash.get(block_hash)
+        return None if body is None else {**body, "transactions": TRANSACTIONS if whole else []}
+
+    return FakeNode(
+        eth_getBlockByHash=block,
+        eth_getLogs=lambda _filter: list(logs),
+        eth_chainId=lambda: "0x1",
+        eth_blockNumber=lambda: (latest or bodies[-1])["number"],
+        eth_getBlockByNumber=lambda _tag, _whole: latest or bodies[-1],
     )

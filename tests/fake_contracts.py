@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from node.engine.multicall import GUARD
+from node.engine.pool_topics import LogJson
 from node.pipeline.amm.errors import AmmError
 from node.pipeline.pools import PoolState, quote_exact_in
 from protocol.ethereum.abi import decode, encode, selector
+from protocol.ethereum.keccak import keccak256
 from protocol.units import Address, address_to_hex
 from tests.fake_chain_node import FakeNode, Refuse
 
 MULTICALL3 = Address(b"\xca" * 20)
+WETH, USDC, ODD = Address(b"\xa1" * 20), Address(b"\xa2" * 20), Address(b"\xa3" * 20)
+V2, V3, VAULT = Address(b"\xf2" * 20), Address(b"\xf3" * 20), Address(b"\xba" * 20)
 View = Callable[[bytes], bytes | None]
 """Takes the arguments' bytes; None reverts."""
 
@@ -20,6 +24,18 @@ View = Callable[[bytes], bytes | None]
 def word(number: int) -> bytes:
     """A number as a word."""
     return number.to_bytes(32, "big", signed=number < 0)
+
+
+def words(*numbers: int) -> bytes:
+    """Numbers as words, one after the other."""
+    return b"".join(map(word, numbers))
+
+
+def log(address: bytes, signature: str, topics: list[bytes], data: bytes) -> LogJson:
+    """A log of a contract's event, as JSON-RPC writes it."""
+    first = "0x" + keccak256(signature.encode()).hex()
+    rest = ["0x" + topic.rjust(32, b"\0").hex() for topic in topics]
+    return LogJson("0x" + address.hex(), [first, *rest], "0x" + data.hex(), "0x" + "00" * 32, "0x0")
 
 
 class FakeContracts:

@@ -11,41 +11,12 @@ from node.engine.block_reader import BlockReader, HeadNotConnected
 from node.engine.headers import Header, header_from_json
 from node.engine.heads import LAG_BLOCKS, STANDS_STILL, Heads, ProbeFailed, WrongChain, probe
 from node.engine.rpc import RpcGarbage, RpcRefused
-from tests.fake_blocks import header_json
-from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, says
-
-Json = dict[str, Any]
-
-
-def chain_of(first: int, last: int, parent: str = "0x" + "aa" * 32, salt: str = "") -> list[Json]:
-    """Headers that follow one another."""
-    headers: list[Json] = []
-    for number in range(first, last + 1):
-        headers.append(header_json(number, parent=headers[-1]["hash"] if headers else parent, salt=salt))
-    return headers
+from tests.fake_blocks import Json, chain_of, header_json
+from tests.fake_chain_node import FakeNode, Refuse, endpoints_to, node_with, says
 
 
 def read_header(body: Json) -> Header:
     return header_from_json(orjson.dumps(body))
-
-
-def node_with(*bodies: Json, logs: Any = (), latest: Json | None = None) -> FakeNode:
-    by_hash = {body["hash"]: body for body in bodies}
-
-    def block(block_hash: str, whole: bool) -> Any:
-        body = by_hash.get(block_hash)
-        return None if body is None else {**body, "transactions": TRANSACTIONS if whole else []}
-
-    return FakeNode(
-        eth_getBlockByHash=block,
-        eth_getLogs=lambda _filter: list(logs),
-        eth_chainId=lambda: "0x1",
-        eth_blockNumber=lambda: (latest or bodies[-1])["number"],
-        eth_getBlockByNumber=lambda _tag, _whole: latest or bodies[-1],
-    )
-
-
-TRANSACTIONS = [{"hash": "0x" + "77" * 32, "from": "0x" + "88" * 20, "nonce": "0x3", "to": None}]
 
 
 def log_json(body: Json, index: int, block_hash: str = "") -> Json:

@@ -22,8 +22,7 @@ from protocol.ethereum.abi import encode, selector
 from protocol.units import Address, ChainId, Hash32, address_to_hex
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import Refuse, endpoints_to, unplugged
-from tests.fake_contracts import MULTICALL3, FakeContracts, word
-from tests.unit.test_engine_pool_logs import ODD, USDC, V2, V3, VAULT, WETH, log, words
+from tests.fake_contracts import MULTICALL3, ODD, USDC, V2, V3, VAULT, WETH, FakeContracts, log, word, words
 
 BLOCK = Hash32(b"\x01" * 32)
 POOL = Address(b"\x08" * 20)

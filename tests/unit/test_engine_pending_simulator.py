@@ -15,9 +15,10 @@ from node.pipeline.reasons import Reason
 from protocol.ethereum.keccak import keccak256
 from protocol.units import Hash32, UnixNanoseconds, Wei, address_to_hex
 from tests.fake_chain_node import FakeNode, Refuse, endpoints_to
+from tests.fake_contracts import words
 from tests.manual_clock import ManualClock
 from tests.pipeline_scene import signed
-from tests.unit.test_engine_pool_logs import PAIR, reader, words
+from tests.unit.test_engine_pool_logs import PAIR, reader
 from tests.unit.test_engine_simulator import header
 
 BASE_FEE = Wei(10**9)

@@ -13,12 +13,9 @@ from node.engine.pool_topics import POOL_CREATED, LogJson
 from node.pipeline.events import BalancesChanged, LiquidityChanged, PriceMoved, ReservesSet
 from node.pipeline.pools import PoolFamily, PoolSpec
 from protocol.ethereum.abi import encode
-from protocol.ethereum.keccak import keccak256
 from protocol.units import Address
-from tests.fake_contracts import word
+from tests.fake_contracts import ODD, USDC, V2, V3, VAULT, WETH, log, word, words
 
-WETH, USDC, ODD = Address(b"\xa1" * 20), Address(b"\xa2" * 20), Address(b"\xa3" * 20)
-V2, V3, VAULT = Address(b"\xf2" * 20), Address(b"\xf3" * 20), Address(b"\xba" * 20)
 PAIR = PoolSpec(b"\x01" * 20, PoolFamily.UNISWAP_V2, Address(b"\x01" * 20), (WETH, USDC), 3000)
 DEEP = PoolSpec(b"\x02" * 20, PoolFamily.UNISWAP_V3, Address(b"\x02" * 20), (WETH, USDC), 3000, 60)
 HELD = PoolSpec(b"\x03" * 32, PoolFamily.BALANCER_V2_WEIGHTED, Address(b"\x03" * 20), (WETH, USDC), 2500)
@@ -33,16 +30,6 @@ BURN = "Burn(address,int24,int24,uint128,uint256,uint256)"
 SWAP_B = "Swap(bytes32,address,address,uint256,uint256)"
 CHANGED_B = "PoolBalanceChanged(bytes32,address,address[],int256[],uint256[])"
 MANAGED_B = "PoolBalanceManaged(bytes32,address,address,int256,int256)"
-
-
-def log(address: bytes, signature: str, topics: list[bytes], data: bytes) -> LogJson:
-    first = "0x" + keccak256(signature.encode()).hex()
-    rest = ["0x" + topic.rjust(32, b"\0").hex() for topic in topics]
-    return LogJson("0x" + address.hex(), [first, *rest], "0x" + data.hex(), "0x" + "00" * 32, "0x0")
-
-
-def words(*numbers: int) -> bytes:
-    return b"".join(map(word, numbers))
 
 
 def reader() -> PoolLogs:

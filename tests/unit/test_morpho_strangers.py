@@ -145,8 +145,7 @@ async def test_a_stranger_that_names_morpho_as_its_feed_does_not_stop_its_logs()
 
 async def test_an_oracle_that_says_another_price_than_its_feeds_again_and_again_is_refused() -> None:
     chain = Chain()
-    for name in (GOOD, BAD):
-        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    chain.lend(GOOD, BAD)
     one = reader(chain)
     for _ in range(3):
         told = await taken(one)
@@ -231,8 +230,7 @@ async def test_slow_oracles_that_are_understood_leave_others_unread_once_at_most
 
 async def test_an_audit_asks_no_price_of_a_refused_market() -> None:
     chain = Chain()
-    for name in (GOOD, BAD):
-        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    chain.lend(GOOD, BAD)
     chain.set(BAD_ORACLE, price=b"")
     one = reader(chain)
     told = await taken(one)
@@ -244,8 +242,7 @@ async def test_an_audit_asks_no_price_of_a_refused_market() -> None:
 
 async def test_an_oracle_that_is_slow_to_say_its_price_holds_up_an_audit_no_longer_than_its_deadline() -> None:
     chain = Chain()
-    for name in (GOOD, BAD):
-        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    chain.lend(GOOD, BAD)
     one = reader(chain)
     told = await taken(one)
     chain.seconds[BAD_ORACLE] = 10 * AUDIT_SECONDS
@@ -262,8 +259,7 @@ async def test_an_oracle_that_is_slow_to_say_its_price_holds_up_an_audit_no_long
 
 async def test_an_audit_says_nothing_of_a_price_that_is_not_there() -> None:
     chain = Chain()
-    for name in (GOOD, BAD):
-        chain.answers[MORPHO, selector("market(bytes32)") + name] = word(9) * 2 + word(5) * 2 + word(1) + word(0)
+    chain.lend(GOOD, BAD)
     one = reader(chain)
     told = await taken(one)
     chain.set(BAD_ORACLE, price=b"\x01")

@@ -24,9 +24,10 @@ from tests import protocol_factories as make
 from tests.alerts_scene import Scene
 from tests.block_alert_samples import BACK, FRONT, VICTIM, header
 from tests.claim_samples import TOKEN_SUBJECT, double_accept, flagged
+from tests.claims_scene import Operators
 from tests.mentioned import where_mentioned
 from tests.protocol_factories import BOB, CAROL, DEVNET
-from tests.unit import test_network_claims, test_network_watcher
+from tests.unit import test_network_watcher
 from tests.unit.test_network_orders import Desk, Known, Wire, accepting, alice, bob, effect, given
 
 __all__ = ["alice", "bob"]
@@ -47,7 +48,7 @@ BY_COUNT = {
 """Has a cap of its own, and who leaves when it is reached."""
 BY_BLOCK = {"alerts._refuted", "claims._screens"}
 """Begins anew with each block."""
-NOT_OURS = (Known, Wire, NetworkKeys, OrderTold, test_network_watcher.Court, Scene, test_network_claims.Operators)
+NOT_OURS = (Known, Wire, NetworkKeys, OrderTold, test_network_watcher.Court, Scene, Operators)
 
 
 async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goes_with_the_registry(
@@ -56,7 +57,7 @@ async def test_what_is_kept_of_an_operator_that_was_dealt_with_is_listed_and_goe
     trust, known = Trust(), alice.desk._registry
     directory, (watcher, _court) = PeerDirectory(known), test_network_watcher.watching()
     scene = Scene("carol", tmp_path, monkeypatch)
-    claims = Claims(test_network_claims.Operators(), DEVNET, CAROL)
+    claims = Claims(Operators(), DEVNET, CAROL)
     whole = SimpleNamespace(
         desk=alice.desk, trust=trust, directory=directory, watcher=watcher, alerts=scene.alerts, claims=claims
     )

@@ -13,103 +13,19 @@ from node.engine.network import alerts as alerts_module
 from node.engine.network import claims as claims_module
 from node.engine.network.alerts import MAX_REFUTED, MAX_REFUTED_OF_ONE, MAX_WAITING_OF_ONE, UNJUDGED
 from node.engine.network.block_alerts import alert_of
-from node.engine.network.claims import (
-    LIES_REMEMBERED,
-    MAX_QUEUED,
-    MAX_SCREENS_OF_ONE,
-    Claims,
-    claim_alert,
-    relay_subject,
-)
+from node.engine.network.claims import MAX_QUEUED, MAX_SCREENS_OF_ONE, claim_alert, relay_subject
 from node.engine.rpc import RpcUnreachable
 from node.pipeline.events import TokenVerdict
 from protocol.claims import FlaggedContract, LyingRelay, MisbehavingPeer, decode_claim
-from protocol.evidence import Evidence
 from protocol.kinds import AlertKind, ContractFault, Severity, Verdict
 from protocol.messages import SecurityAlert
-from protocol.units import Address, BlockNumber, Hash32, PeerIdHash, UnixSeconds, address_from_hex
-from tests.alerts_scene import Scene
+from protocol.units import Address, BlockNumber, Hash32, UnixSeconds
 from tests.block_alert_samples import OTHER_POOL, POOL, header
-from tests.claim_samples import (
-    PEER_OF_BOB,
-    RELAY,
-    TOKEN,
-    TOKEN_SUBJECT,
-    double_accept,
-    flagged,
-    lying,
-    misbehaving,
-    two_verdicts,
-)
-from tests.protocol_factories import ADDRESSES, ALICE, BOB, CAROL, DEVNET, KEYS, hash_of
+from tests.claim_samples import PEER_OF_BOB, RELAY, TOKEN, TOKEN_SUBJECT, double_accept, flagged, lying, misbehaving
+from tests.claims_scene import HONEYPOT, Node, alice, carol, told_by
+from tests.protocol_factories import ALICE, hash_of
 
-HONEYPOT = (POOL, TokenVerdict.HONEYPOT)
-
-
-class Operators:
-    """A registry in which bob signs by his key, in force up to a block."""
-
-    def __init__(self) -> None:
-        self.until = BlockNumber(1_000)
-
-    def peer_of(self, account: Address) -> PeerIdHash | None:
-        return PeerIdHash(PEER_OF_BOB) if account == BOB else None
-
-    def key_of(self, account: Address, block: BlockNumber, _time: UnixSeconds) -> Address | None:
-        return address_from_hex(KEYS["bob"].address) if account == BOB and block < self.until else None
-
-
-class Node(Scene):
-    """One node with claims: what its pools say of tokens stands in `tokens`, an error is raised."""
-
-    def __init__(self, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.operators = Operators()
-        self.claims = Claims(self.operators, DEVNET, ADDRESSES[name], [RELAY])
-        super().__init__(name, folder, monkeypatch, self.claims)
-        self.tokens: dict[Address, tuple[Address, TokenVerdict] | Exception] = {}
-        self.screened: list[tuple[Address, Hash32]] = []
-        self.proven: list[Evidence] = []
-        self.claims.screen, self.claims.on_proven = self.screen, self.proven.append
-
-    async def screen(self, token: Address, block: Hash32) -> tuple[Address, TokenVerdict] | None:
-        self.screened.append((token, block))
-        found = self.tokens.get(token)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    async def block(self, number: int) -> None:
-        await self.sees(number, [])
-
-    async def judges(self, other: Node, alert: SecurityAlert, number: int) -> None:
-        """Another's alert arrives, and a block after it."""
-        await self.hears(other, alert)
-        await self.block(number)
-
-    def alerts_told(self) -> list[SecurityAlert]:
-        return [one for one in self.said if isinstance(one, SecurityAlert)]
-
-
-@pytest.fixture
-def alice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    return Node("alice", tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def carol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    return Node("carol", tmp_path, monkeypatch)
-
-
-async def told_by(node: Node, number: int = 7) -> SecurityAlert:
-    """Let a node tell what waits, at a block."""
-    await node.block(number)
-    return node.told()
-
-
-async def settled(node: Node) -> None:
-    """What is looked at beside the work is done."""
-    while (looking := node.alerts._claiming) is not None:
-        await asyncio.wait({looking})
+__all__ = ["alice", "carol"]
 
 
 async def test_a_token_that_lies_is_screened_once_more_and_told_with_the_block_and_the_pool(alice: Node) -> None:
@@ -155,21 +71,8 @@ async def test_what_we_found_of_a_block_that_is_not_looked_at_any_more_is_acted_
     alice: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts_module, "BLOCKS_KNOWN", 1)
-    alice.alerts._in_order = False
-    gate = asyncio.Event()
-
-    async def slowly(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:
-        await gate.wait()
-        return POOL, TokenVerdict.PLAIN
-
-    alice.claims.screen = slowly
-    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
     alice.claims.contradicted(double_accept())
-    for number in (7, 8):
-        await alice.block(number)
-        await asyncio.sleep(0)
-    gate.set()
-    await settled(alice)
+    await alice.sees_two_blocks_while_it_screens()
     assert alice.alerts.counts["not told"] == 1
     assert [one.kind for one in alice.believed] == [AlertKind.PEER_MISBEHAVES]
     assert not alice.alerts_told()
@@ -353,150 +256,6 @@ async def test_of_one_block_only_so_many_claims_are_kept(
     assert carol.alerts.counts["not answered"] == 1
 
 
-async def test_a_relays_lie_is_told_once_its_block_is_there_and_once_while_it_stands(alice: Node) -> None:
-    alice.claims.lied(RELAY, hash_of("bundle"), BlockNumber(8))
-    alice.claims.lied(RELAY, hash_of("another"), BlockNumber(8))
-    await alice.block(7)
-    assert not alice.said, "nothing is said of a bundle whose block is to come"
-    alert = await told_by(alice, 8)
-
-    assert (alert.kind, alert.subject) == (AlertKind.RELAY_LIES, relay_subject(RELAY))
-    assert decode_claim(alert.kind, alert.evidence) == lying(8)
-    alice.claims.lied(RELAY, hash_of("a third"), BlockNumber(9))
-    await alice.block(9)
-    assert len(alice.alerts_told()) == 1
-    alice.claims.lied("https://other.example", hash_of("bundle"), BlockNumber(9))
-    await alice.block(10)
-    assert len(alice.alerts_told()) == 1, "of a relay that is not configured nothing is known"
-
-
-@pytest.mark.parametrize(
-    ("lied_for", "verdict"),
-    [(None, UNJUDGED), (7 + LIES_REMEMBERED, "confirmed"), (8 + LIES_REMEMBERED, UNJUDGED), (7, "confirmed")],
-)
-async def test_a_relay_is_believed_to_lie_only_where_it_lied_to_us_too_and_is_never_cleared(
-    alice: Node, carol: Node, lied_for: int | None, verdict: str
-) -> None:
-    if lied_for is not None:
-        carol.claims.lied(RELAY, hash_of("our bundle"), BlockNumber(lied_for))
-    await carol.block(7)
-    await carol.hears(alice, claim_alert(header(), lying(), relay_subject("https://other.example")))
-    await carol.judges(alice, claim_alert(header(), lying(), relay_subject(RELAY)), 8)
-
-    assert carol.verdicts(ALICE) == [UNJUDGED, verdict]
-    assert len(carol.believed) == (verdict == "confirmed") + (lied_for == 7)
-
-
-@pytest.mark.parametrize("evidence", [double_accept(), two_verdicts()], ids=["accepts", "verdicts"])
-async def test_two_signatures_that_contradict_each_other_are_told_and_prove_themselves(
-    alice: Node, carol: Node, evidence: Evidence
-) -> None:
-    await alice.block(7)
-    alice.claims.contradicted(evidence)
-    alice.claims.contradicted(evidence)
-    await alice.block(8)
-    (alert,) = alice.alerts_told()
-    assert alert == claim_alert(header(7), misbehaving(evidence), PEER_OF_BOB)
-    assert (alert.kind, alert.subject) == (AlertKind.PEER_MISBEHAVES, PEER_OF_BOB)
-
-    await carol.block(7)
-    await carol.judges(alice, alert, 8)
-    assert (carol.verdicts(ALICE), carol.attested()) == (["confirmed"], [Verdict.CONFIRMED])
-    assert (carol.believed, carol.proven) == ([alert], [evidence])
-    carol.claims.contradicted(evidence)
-    await carol.block(9)
-    assert not carol.alerts_told(), "one offence is told once"
-
-
-async def test_an_offence_of_any_block_of_those_that_were_looked_at_at_once_is_told(alice: Node) -> None:
-    for number in (7, 8):
-        alice.blocks[header(number).hash] = []
-        alice.alerts.expect(header(number))
-    await alice.alerts.work()
-    alice.claims.contradicted(double_accept(number=7))
-
-    await alice.block(9)
-
-    assert alice.alerts_told() == [claim_alert(header(7), misbehaving(double_accept(number=7)), PEER_OF_BOB)]
-    assert alice.claims.counts["block unknown"] == 0
-
-
-async def test_an_offence_of_a_block_that_came_while_claims_were_looked_at_is_told(alice: Node) -> None:
-    alice.alerts._in_order = False
-    gate = asyncio.Event()
-
-    async def slowly(_token: Address, _block: Hash32) -> tuple[Address, TokenVerdict] | None:
-        await gate.wait()
-        return POOL, TokenVerdict.PLAIN
-
-    alice.claims.screen = slowly
-    alice.claims.flagged(TOKEN, TokenVerdict.HONEYPOT)
-    for number in (7, 8):
-        await alice.block(number)
-        await asyncio.sleep(0)
-    gate.set()
-    await settled(alice)
-    alice.claims.contradicted(double_accept(number=8))
-
-    await alice.block(9)
-    await settled(alice)
-
-    evidence = double_accept(number=8)
-    assert alice.alerts_told() == [claim_alert(header(8), misbehaving(evidence, 8), PEER_OF_BOB)]
-
-
-async def test_accepts_for_a_number_that_two_blocks_had_are_told_of_the_one_that_came_last(alice: Node) -> None:
-    fork = replace(header(7), hash=hash_of("fork 7"))
-    for one in (header(7), fork, header(7)):
-        alice.blocks[one.hash] = []
-        alice.alerts.expect(one)
-        await alice.alerts.work()
-    alice.claims.contradicted(double_accept(number=7))
-
-    await alice.block(8)
-
-    assert [one.evidence[:32] for one in alice.alerts_told()] == [header(7).hash]
-
-
-async def test_evidence_about_a_block_that_nobody_has_is_not_told(alice: Node) -> None:
-    await alice.block(7)
-    alice.claims.contradicted(two_verdicts(block_hash=hash_of("no block")))
-    alice.claims.contradicted(double_accept(number=99))
-    await alice.block(8)
-    assert not alice.said
-    assert alice.claims.counts["block unknown"] == 2
-
-
-@pytest.mark.parametrize(
-    ("claim", "subject", "verdict"),
-    [
-        (misbehaving(double_accept("carol")), PEER_OF_BOB, "refuted"),
-        (misbehaving(double_accept(number=9)), PEER_OF_BOB, "refuted"),
-        (misbehaving(two_verdicts(block_hash=hash_of("another"))), PEER_OF_BOB, "refuted"),
-        (misbehaving(double_accept()), hash_of("peer of another"), "refuted"),
-        (misbehaving(two_verdicts(block_number=BlockNumber(1_000))), PEER_OF_BOB, UNJUDGED),
-        (misbehaving(replace(double_accept(), operator=CAROL)), PEER_OF_BOB, UNJUDGED),
-    ],
-    ids=["another key", "another block", "verdicts on another block", "another peer", "no key then", "no operator"],
-)
-async def test_what_does_not_prove_itself_accuses_nobody(
-    alice: Node, carol: Node, claim: MisbehavingPeer, subject: Hash32, verdict: str
-) -> None:
-    await carol.block(7)
-    await carol.judges(alice, claim_alert(header(), claim, subject), 8)
-    assert carol.verdicts(ALICE) == [verdict]
-    assert not carol.believed
-    assert not carol.proven
-
-
-async def test_of_ourselves_nothing_is_judged(alice: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bob = Node("bob", tmp_path, monkeypatch)
-    await bob.block(7)
-    await bob.judges(alice, claim_alert(header(), misbehaving(double_accept()), PEER_OF_BOB), 8)
-    assert bob.verdicts(ALICE) == [UNJUDGED]
-    assert not bob.attested()
-
-
 async def test_a_false_claim_of_any_kind_leads_to_nothing(alice: Node, carol: Node) -> None:
     carol.tokens[TOKEN] = POOL, TokenVerdict.PLAIN
     claims: list[tuple[FlaggedContract | LyingRelay | MisbehavingPeer, Hash32]] = [
@@ -569,7 +328,7 @@ async def test_what_waits_keeps_its_bounds_where_the_chains_node_fails_while_mor
 
     carol.claims.screen = fails_late
     await carol.block(7)
-    await settled(carol)
+    await carol.settled()
     subjects = [Hash32(number.to_bytes(32, "big")) for number in range(1, 1 + 4 * MAX_WAITING_OF_ONE)]
     for number in range(8, 12):
         await carol.block(number)
@@ -578,7 +337,7 @@ async def test_what_waits_keeps_its_bounds_where_the_chains_node_fails_while_mor
         for _ in range(MAX_WAITING_OF_ONE):
             await carol.hears(alice, claim_alert(header(), flagged(), subjects.pop(0)))
         gate.set()
-        await settled(carol)
+        await carol.settled()
         gate.clear()
         assert len(carol.alerts._waiting) == MAX_WAITING_OF_ONE
     assert carol.alerts.counts["unread"] == 3, "of each that was looked at"
@@ -616,6 +375,6 @@ async def test_a_fault_beside_the_work_is_counted_and_ends_nothing(carol: Node) 
     carol.claims.lied(RELAY, hash_of("bundle"), BlockNumber(7))
     for number in (7, 8):
         await carol.block(number)
-        await settled(carol)
+        await carol.settled()
     assert carol.alerts.counts["faults"] == 1
     assert carol.alerts._claiming is None

@@ -24,9 +24,8 @@ from protocol.units import Address
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import endpoints_to
-from tests.fake_contracts import MULTICALL3, FakeContracts
+from tests.fake_contracts import MULTICALL3, USDC, V2, WETH, FakeContracts
 from tests.manual_clock import ManualClock
-from tests.unit.test_engine_pool_logs import USDC, V2, WETH
 
 BURNS_SECONDS = 14.0
 """A request with a view that takes all the gas; a node would give up after 15."""

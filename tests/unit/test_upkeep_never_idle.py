@@ -25,9 +25,9 @@ from protocol.units import Address, ChainId
 from tests.engine_scene import engine_config
 from tests.fake_blocks import header_json
 from tests.fake_chain_node import endpoints_to
+from tests.fake_contracts import USDC, V2, WETH, log, words
+from tests.feed_scene import PAIR, SYNC, Announcer, Fast, Running, World, config_of, running
 from tests.manual_clock import ManualClock
-from tests.unit.test_engine_feed import PAIR, SYNC, Announcer, Fast, Running, World, config_of, running
-from tests.unit.test_engine_pool_logs import USDC, V2, WETH, log, words
 
 QUIET = Address((2).to_bytes(20))
 """A pair that is read once; from then on blocks tell of it."""
